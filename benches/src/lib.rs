@@ -1,1 +1,69 @@
-//! Placeholder.
+//! What benchmarks measure with: the heap's bytes, and a thread's time on the CPU.
+//!
+//! Wall time is of no use on shared cores, and the kernel's own accounting in `/proc` only moves
+//! with the scheduler's tick.
+#![expect(unsafe_code, reason = "an allocator and a clock, both thin wrappers")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// The system's allocator, with a count of what goes through it.
+///
+/// To be made the `#[global_allocator]` of a benchmark.
+#[derive(Debug)]
+pub struct Counting {
+    allocations: AtomicU64,
+    allocated: AtomicU64,
+    freed: AtomicU64,
+}
+
+impl Counting {
+    #[expect(clippy::new_without_default, reason = "only ever a static")]
+    pub const fn new() -> Self {
+        Self {
+            allocations: AtomicU64::new(0),
+            allocated: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
+        }
+    }
+
+    /// Calls that asked for memory so far.
+    pub fn allocations(&self) -> u64 {
+        self.allocations.load(Relaxed)
+    }
+
+    /// Bytes in use now.
+    pub fn bytes(&self) -> u64 {
+        self.allocated.load(Relaxed) - self.freed.load(Relaxed)
+    }
+}
+
+// SAFETY: every call is passed on unchanged to `System`, which is a sound allocator; counting
+// allocates nothing and cannot unwind.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.allocations.fetch_add(1, Relaxed);
+        self.allocated.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: the caller keeps `alloc`'s contract, which is that of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        self.freed.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: the pointer came from `System` by way of `alloc`, with the same layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// How long the calling thread has been running on a CPU, in user and kernel mode.
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live `timespec`, which the call only writes to.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "every Linux has this clock");
+    let (seconds, nanoseconds) = (time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned());
+    Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
+}

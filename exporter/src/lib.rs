@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Conntrack to IPFIX, on one Node.
+//!
+//! conntrack ─▶ meter ─▶ enrich ─▶ export
+//!
+//! The stages are the Observation Point, Metering Process and Exporting Process of RFC 7011.
+mod app; // ties them together
+mod args; // the command line
+pub mod conntrack; // what the kernel knows
+pub mod enrich; // addresses become Pods, Services and flow types
+pub mod export; // records leave the Node
+#[cfg(feature = "faults")]
+mod faults;
+pub mod meter; // connections become due for export, once each thing
+pub mod metrics; // what is counted
+pub mod observe; // the loop that keeps up with the kernel // mistakes made on purpose, to see the checks fail
+
+pub use app::{Options, StartError, run, run_blocking};
+pub use args::Args;

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The words of Fyke: what a flow is, and every attribute it has.
+//!
+//! [`FlowRecord`] is what travels through the pipeline. [`FIELDS`] describes each of its
+//! attributes once; IPFIX templates, decode plans, table columns and JSON keys are all derived
+//! from it, so that a new attribute is one new row.
+mod name; // strings shared by many flows
+mod record; // a flow, as one observer or the aggregator tells it
+mod fields; // every attribute, once
+mod wire; // records as IPFIX Data Records, by the table
+
+pub use fields::{Access, Elements, FIELDS, Field, Profile};
+pub use name::{Interner, Name};
+pub use record::{
+    Correlation, Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule,
+    Service, Side, protocol,
+};
+pub use wire::{Family, Plan, encode, template};
+
+use std::sync::Arc;
+
+/// What stages hand to each other: records that nobody changes any more.
+pub type Batch = Arc<[FlowRecord]>;

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Where flows rest on one machine, and how they are asked for.
+//!
+//! records ─▶ `Writer` ─▶ Parquet files, one directory per hour ─▶ `Reader` ─▶ rows, flows
+//!
+//! The store is a directory of plain Parquet files, because every other tool reads them and
+//! because dropping old flows is then removing directories. Writing and reading are separate
+//! types that share nothing but that directory: a reader works from any process, beside a running
+//! writer, and sees what has been flushed.
+mod error; // what can go wrong
+mod layout; // which file lies where
+mod columns; // records become columns
+mod writer; // columns become files
+mod query; // what is asked
+mod decode; // columns become records
+mod scan; // the files a question needs
+mod merge; // records become flows
+mod reader; // questions get answers
+
+pub use columns::{TIME_INSERTED, schema};
+pub use error::StoreError;
+pub use merge::{Flow, Flows, SideTotals, Totals};
+pub use query::{PodName, Query, ServiceName};
+pub use reader::{MAX_FLOWS, Reader, Records};
+pub use scan::{Scan, Skipped};
+pub use writer::{Flushed, Writer, WriterOptions};
+
+/// One stored record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Row {
+    /// When the writer took the record, in milliseconds since 1970.
+    pub inserted_ms: u64,
+    pub record: flow::FlowRecord,
+}

@@ -1,0 +1,64 @@
+//! The command line, the same for `flow-aggregator` and `fyke aggregator`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::duration;
+
+use crate::Options;
+use crate::correlate::Timeouts;
+
+/// Collects IPFIX of every Node, joins what two Nodes tell of a flow, and stores it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where IPFIX over TCP is taken
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:4739")]
+    listen: SocketAddr,
+    /// Directory of the embedded store
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// File that gets every record as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Tell a flow that goes on this often
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = timeout)]
+    active_timeout: Duration,
+    /// Forget a flow that nobody reports any more after this long
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = timeout)]
+    inactive_timeout: Duration,
+    /// How far apart the clocks of two Nodes may be
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
+    clock_skew: Duration,
+    /// Flows followed at once
+    #[arg(long, value_name = "N", default_value = "5000000")]
+    max_flows: usize,
+    /// Where metrics and health are served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8088")]
+    admin: SocketAddr,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() {
+        return Err("must be longer than nothing".to_owned());
+    }
+    Ok(duration)
+}
+
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        Self {
+            listen: args.listen,
+            data: args.data,
+            log: args.log,
+            timeouts: Timeouts {
+                active: args.active_timeout,
+                inactive: args.inactive_timeout,
+                clock_skew: args.clock_skew,
+            },
+            max_flows: args.max_flows,
+            admin: args.admin,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Whose half of a flow a record is.
+//!
+//! Antrea's rules: only flows between Nodes have two halves, and those that enter the cluster
+//! through another Node than their Pod's. A record names the Pod of its own Node only, which
+//! tells the source's half from the destination's.
+
+use flow::{FlowKey, FlowRecord, FlowType, PolicyRule};
+
+/// What part of a flow a record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// All of it: no other Node sees this flow, or none will report it.
+    Whole,
+    Source,
+    Destination,
+}
+
+impl Role {
+    pub(super) fn of(record: &FlowRecord) -> Self {
+        if !needs_correlation(record) {
+            Self::Whole
+        } else if is_from_source(record) {
+            Self::Source
+        } else {
+            Self::Destination
+        }
+    }
+}
+
+/// A connection from outside that this Node sends on to a Pod of another Node.
+pub(super) fn is_ingress_half(record: &FlowRecord) -> bool {
+    record.flow_type == FlowType::FromExternal
+        && record.destination.pod.is_empty()
+        && record.proxy_snat_ip.is_some()
+}
+
+pub(super) fn is_from_source(record: &FlowRecord) -> bool {
+    is_ingress_half(record) || (!record.source.pod.is_empty() && record.destination.pod.is_empty())
+}
+
+/// Whether a rule refused the flow so that the other Node never reports it. Ingress drops are not
+/// among them: the source Node still sees the first packet.
+pub(super) fn is_refused(record: &FlowRecord) -> bool {
+    matches!(record.egress.action, PolicyRule::DROP | PolicyRule::REJECT)
+        || record.ingress.action == PolicyRule::REJECT
+}
+
+fn needs_correlation(record: &FlowRecord) -> bool {
+    !is_refused(record) && (record.flow_type == FlowType::InterNode || is_ingress_half(record))
+}
+
+/// The key under which both halves meet. The destination Node knows an external client only by
+/// the address that the ingress Node's source NAT gave it.
+pub(super) fn correlation_key(record: &FlowRecord) -> FlowKey {
+    match record.proxy_snat_ip {
+        Some(address) if is_ingress_half(record) => {
+            FlowKey { source: address, source_port: record.proxy_snat_port, ..record.key }
+        }
+        _ => record.key,
+    }
+}

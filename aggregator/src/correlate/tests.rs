@@ -1,0 +1,288 @@
+use std::net::IpAddr;
+
+use flow::{Correlation, FlowEndReason, FlowType, protocol};
+use proptest::prelude::*;
+
+use super::*;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    active: Duration::from_secs(60),
+    inactive: Duration::from_secs(90),
+    clock_skew: Duration::from_secs(5),
+};
+
+fn correlator() -> Correlator {
+    Correlator::new(TIMEOUTS, 1000)
+}
+
+/// A record of Pod a on Node 1 to Pod b on Node 2.
+fn record(start_ms: u64, end_ms: u64, total: u64, delta: u64) -> FlowRecord {
+    let mut record = FlowRecord { start_ms, end_ms, flow_id: start_ms, ..FlowRecord::default() };
+    record.key.source = IpAddr::from([10, 10, 0, 2]);
+    record.key.destination = IpAddr::from([10, 10, 1, 2]);
+    record.key.source_port = 40000;
+    record.key.destination_port = 80;
+    record.key.protocol = protocol::TCP;
+    record.flow_type = FlowType::InterNode;
+    record.end_reason = FlowEndReason::ActiveTimeout;
+    record.forward.octets_total = total;
+    record.forward.octets_delta = delta;
+    record.forward.packets_total = total / 100;
+    record.forward.packets_delta = delta / 100;
+    record
+}
+
+fn source(record: FlowRecord) -> (FlowRecord, u32) {
+    let mut record = record;
+    record.source.pod = "a".into();
+    record.source.node = "node-a".into();
+    record.service.name = "shop/db:sql".into();
+    (record, 1)
+}
+
+fn destination(record: FlowRecord) -> (FlowRecord, u32) {
+    let mut record = record;
+    record.destination.pod = "b".into();
+    record.destination.node = "node-b".into();
+    record.flow_id += 1_000_000;
+    (record, 2)
+}
+
+fn ended(record: FlowRecord) -> FlowRecord {
+    FlowRecord { end_reason: FlowEndReason::EndOfFlow, ..record }
+}
+
+fn whole(record: FlowRecord) -> (FlowRecord, u32) {
+    (FlowRecord { flow_type: FlowType::IntraNode, ..source(record).0 }, 1)
+}
+
+/// Receives each record at its time and returns what was told, up to `until_ms`.
+fn tell(
+    correlator: &mut Correlator,
+    records: impl IntoIterator<Item = (u64, (FlowRecord, u32))>,
+    until_ms: u64,
+) -> Vec<FlowRecord> {
+    let mut told = Vec::new();
+    for (at, (record, domain)) in records {
+        correlator.expire(at, &mut told);
+        correlator.receive(record, domain, at);
+        correlator.expire(at, &mut told);
+    }
+    correlator.expire(until_ms, &mut told);
+    told
+}
+
+#[test]
+fn two_halves_become_one_record_in_either_order() {
+    let halves = [source(ended(record(1000, 2000, 700, 700))), destination(ended(record(1003, 2001, 600, 600)))];
+    let reversed = [halves[1].clone(), halves[0].clone()];
+    let mut ids = Vec::new();
+    for order in [halves, reversed] {
+        let told = tell(&mut correlator(), order.map(|half| (10_000, half)), 1_000_000);
+        let [flow] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(flow.correlation, Correlation::Complete);
+        assert_eq!((flow.source.pod.as_str(), flow.destination.pod.as_str()), ("a", "b"));
+        assert_eq!(flow.service.name.as_str(), "shop/db:sql");
+        assert_eq!(flow.from_source.forward.octets_delta, 700);
+        assert_eq!(flow.from_destination.forward.octets_delta, 600);
+        assert_eq!((flow.from_source.flow_id, flow.from_destination.flow_id), (1000, 1_001_003));
+        assert_eq!(flow.forward.octets_delta, 700, "common counters are the source Node's");
+        assert_eq!(flow.end_reason, FlowEndReason::EndOfFlow);
+        ids.push(flow.flow_id);
+    }
+    assert_eq!(ids[0], ids[1], "the id does not depend on who came first");
+}
+
+#[test]
+fn a_flow_is_over_when_both_nodes_say_so() {
+    let records = [
+        (10_000, source(record(1000, 2000, 100, 100))),
+        (10_000, destination(record(1000, 2000, 100, 100))),
+        (20_000, source(ended(record(1000, 12_000, 300, 200)))),
+        (71_000, destination(ended(record(1000, 12_000, 300, 200)))),
+    ];
+    let told = tell(&mut correlator(), records, 1_000_000);
+    let reasons: Vec<_> = told.iter().map(|flow| flow.end_reason).collect();
+    use FlowEndReason::{ActiveTimeout, EndOfFlow};
+    assert_eq!(reasons, [ActiveTimeout, ActiveTimeout, EndOfFlow]);
+    let sum: u64 = told.iter().map(|flow| flow.from_destination.forward.octets_delta).sum();
+    assert_eq!(sum, 300);
+}
+
+#[test]
+fn a_half_without_its_other_half_is_told_marked_and_counted() {
+    let mut correlator = correlator();
+    let told = tell(&mut correlator, [(0, source(ended(record(0, 10, 100, 100))))], 89_999);
+    assert_eq!(told, []);
+    let told = tell(&mut correlator, [], 90_000);
+    assert_eq!(told[0].correlation, Correlation::SourceOnly);
+    assert_eq!(told[0].from_source.forward.octets_delta, 100);
+    assert_eq!(correlator.stats().unpaired, 1);
+    assert!(correlator.is_empty());
+}
+
+#[test]
+fn the_other_half_may_come_after_the_first_was_told_alone() {
+    let records = (0..10).map(|i| (i * 60_000, source(record(5, i * 60_000, 100 * (i + 1), 100))));
+    let late = (600_001, destination(record(7, 600_000, 1000, 1000)));
+    let mut correlator = correlator();
+    let told = tell(&mut correlator, records.chain([late]), 660_001);
+    assert_eq!(told.last().map(|flow| flow.correlation), Some(Correlation::Complete));
+    assert!(told.iter().all(|flow| flow.flow_id == told[0].flow_id));
+    let destination: u64 = told.iter().map(|f| f.from_destination.forward.octets_delta).sum();
+    assert_eq!((destination, correlator.stats().joined_late), (1000, 1));
+}
+
+#[test]
+fn a_5_tuple_used_again_is_another_flow() {
+    // The second connection starts a second after the first; all four halves arrive together.
+    let records = [
+        source(ended(record(1000, 1500, 100, 100))),
+        source(ended(record(2000, 2500, 200, 200))),
+        destination(ended(record(1002, 1502, 100, 100))),
+        destination(ended(record(2002, 2502, 200, 200))),
+    ];
+    let told = tell(&mut correlator(), records.map(|half| (3000, half)), 1_000_000);
+    let totals: Vec<_> = told
+        .iter()
+        .map(|f| (f.from_source.forward.octets_total, f.from_destination.forward.octets_total))
+        .collect();
+    assert_eq!(totals, [(100, 100), (200, 200)]);
+    assert_ne!(told[0].flow_id, told[1].flow_id);
+}
+
+#[test]
+fn a_record_that_comes_twice_or_late_changes_nothing() {
+    let records = [
+        (0, whole(record(0, 10, 100, 100))),
+        (1000, whole(record(0, 1000, 300, 200))),
+        (1001, whole(record(0, 1000, 300, 200))),
+        (1002, whole(record(0, 10, 100, 100))),
+    ];
+    let told = tell(&mut correlator(), records, 80_000);
+    let deltas: Vec<_> = told.iter().map(|flow| flow.forward.octets_delta).collect();
+    assert_eq!(deltas, [100, 200]);
+}
+
+#[test]
+fn a_lost_record_is_made_good_and_counted() {
+    let mut correlator = correlator();
+    let records = [(0, whole(record(0, 10, 100, 100))), (9000, whole(record(0, 9000, 1000, 200)))];
+    let told = tell(&mut correlator, records, 80_000);
+    assert_eq!(told.iter().map(|flow| flow.forward.octets_delta).sum::<u64>(), 1000);
+    assert_eq!((correlator.stats().gaps, correlator.stats().gap_octets), (1, 700));
+}
+
+#[test]
+fn an_exporter_that_starts_again_is_not_counted_twice() {
+    // Its first delta is the connection's whole total.
+    let records = [(0, whole(record(0, 10, 500, 500))), (9000, whole(record(0, 9000, 800, 800)))];
+    let told = tell(&mut correlator(), records, 80_000);
+    assert_eq!(told.iter().map(|flow| flow.forward.octets_delta).sum::<u64>(), 800);
+}
+
+#[test]
+fn a_restarted_aggregator_continues_from_what_is_stored() {
+    let first = tell(&mut correlator(), [(0, whole(record(0, 10, 500, 500)))], 10);
+    let totals = Totals { packets: 5, octets: 500, ..Totals::default() };
+    let stored = Stored { from_source: totals, from_destination: totals };
+    let mut restarted = correlator();
+    restarted.resume_from([(first[0].flow_id, stored)].into_iter().collect());
+    // A record of 100 octets was lost with the old process.
+    let told = tell(&mut restarted, [(0, whole(record(0, 900, 900, 300)))], 10);
+    assert_eq!(told[0].flow_id, first[0].flow_id);
+    assert_eq!(told[0].forward.octets_delta, 400);
+    assert_eq!(restarted.stats().resumed, 1);
+}
+
+#[test]
+fn a_restarted_aggregator_without_a_store_tells_only_what_is_new() {
+    let told = tell(&mut correlator(), [(0, whole(record(0, 900, 900, 300)))], 10);
+    assert_eq!((told[0].forward.octets_delta, told[0].forward.octets_total), (300, 900));
+}
+
+#[test]
+fn an_external_client_behind_source_nat_keeps_its_address() {
+    let client: IpAddr = [192, 168, 77, 100].into();
+    let gateway: IpAddr = [10, 10, 0, 1].into();
+    let mut ingress = ended(record(1000, 2000, 100, 100));
+    ingress.flow_type = FlowType::FromExternal;
+    ingress.key.source = client;
+    ingress.proxy_snat_ip = Some(gateway);
+    ingress.proxy_snat_port = 50_000;
+    let mut inside = destination(ended(record(1001, 2000, 100, 100)));
+    inside.0.key.source = gateway;
+    inside.0.key.source_port = 50_000;
+    for order in [[(ingress.clone(), 1), inside.clone()], [inside.clone(), (ingress, 1)]] {
+        let told = tell(&mut correlator(), order.map(|half| (3000, half)), 1_000_000);
+        let [flow] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!((flow.key.source, flow.key.source_port), (client, 40_000));
+        assert_eq!(flow.flow_type, FlowType::FromExternal);
+        assert_eq!(flow.destination.pod.as_str(), "b");
+    }
+}
+
+#[test]
+fn throughput_is_over_the_interval_that_is_covered() {
+    let records = [(0, whole(record(0, 1000, 1000, 1000))), (61_000, whole(record(0, 61_000, 61_000, 60_000)))];
+    let told = tell(&mut correlator(), records, 130_000);
+    let rates: Vec<_> = told.iter().map(|flow| flow.throughput).collect();
+    assert_eq!(rates, [8000, 8000]);
+}
+
+#[test]
+fn flows_beyond_the_limit_are_refused_and_counted() {
+    let mut correlator = Correlator::new(TIMEOUTS, 10);
+    for port in 0..25 {
+        let (mut record, domain) = whole(record(0, 10, 100, 100));
+        record.key.source_port = port;
+        correlator.receive(record, domain, 0);
+    }
+    assert_eq!((correlator.len(), correlator.stats().refused), (10, 15));
+}
+
+#[test]
+fn one_5_tuple_cannot_pile_up_without_limit() {
+    let mut correlator = Correlator::new(TIMEOUTS, 1_000_000);
+    for start in 0..1000 {
+        let (record, domain) = whole(record(start, start, 100, 100));
+        correlator.receive(record, domain, 0);
+    }
+    assert_eq!(correlator.len(), MAX_FLOWS_PER_KEY);
+}
+
+proptest! {
+    /// Whatever the order, loss and repetition of reports, as long as each Node's last one
+    /// arrives: the sum of deltas per side is that Node's total, under one id.
+    #[test]
+    fn deltas_add_up(
+        reports in prop::collection::vec((0u64..2, 1u64..1000, any::<bool>(), 0u64..100_000), 1..40),
+        last_totals in [100_000u64..200_000, 100_000u64..200_000],
+    ) {
+        let mut correlator = correlator();
+        let mut totals = [0u64; 2];
+        let mut now = 0;
+        let mut records = Vec::new();
+        for (side, octets, arrives, pause) in reports {
+            let side = usize::try_from(side).unwrap();
+            totals[side] += octets;
+            now += pause % 2000;
+            let half = record(1, now, totals[side], octets);
+            let half = if side == 0 { source(half) } else { destination(half) };
+            // The first report of a side must arrive: what came before it is not this process's.
+            if arrives || totals[side] == octets {
+                records.push((now, half));
+            }
+        }
+        for side in 0..2 {
+            let half = ended(record(1, now, last_totals[side], last_totals[side] - totals[side]));
+            records.push((now, if side == 0 { source(half) } else { destination(half) }));
+        }
+        let told = tell(&mut correlator, records, now + 1_000_000);
+        let sums = told.iter().fold([0, 0], |[a, b], flow| {
+            [a + flow.from_source.forward.octets_delta, b + flow.from_destination.forward.octets_delta]
+        });
+        prop_assert_eq!(sums, last_totals);
+        prop_assert!(told.iter().all(|flow| flow.flow_id == told[0].flow_id));
+    }
+}

@@ -1,0 +1,67 @@
+//! Every batch to every sink.
+//!
+//! Each sink has a bounded queue of its own. A full queue costs that sink the newest batch, and
+//! the records in it are counted; nobody waits, so that one slow sink never delays another.
+
+use flow::Batch;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// One sink's queue.
+#[derive(Debug)]
+struct Outlet {
+    name: &'static str,
+    queue: Sender<Batch>,
+    dropped: u64,
+}
+
+/// Hands batches to sinks.
+#[derive(Debug, Default)]
+pub struct FanOut {
+    outlets: Vec<Outlet>,
+}
+
+impl FanOut {
+    pub fn add(&mut self, name: &'static str, queue: Sender<Batch>) {
+        self.outlets.push(Outlet { name, queue, dropped: 0 });
+    }
+
+    pub fn send(&mut self, batch: &Batch) {
+        for outlet in &mut self.outlets {
+            match outlet.queue.try_send(Batch::clone(batch)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
+                    outlet.dropped += u64::try_from(batch.len()).unwrap_or(u64::MAX);
+                }
+            }
+        }
+    }
+
+    /// How many records each sink has missed because its queue was full.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.outlets.iter().map(|outlet| (outlet.name, outlet.dropped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow::FlowRecord;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_costs_its_own_sink_alone() {
+        let (slow, mut slow_end) = mpsc::channel(1);
+        let (fast, mut fast_end) = mpsc::channel(10);
+        let mut fan_out = FanOut::default();
+        fan_out.add("slow", slow);
+        fan_out.add("fast", fast);
+        let batch: Batch = vec![FlowRecord::default(); 7].into();
+        fan_out.send(&batch);
+        fan_out.send(&batch);
+        assert_eq!(fan_out.dropped().collect::<Vec<_>>(), [("slow", 7), ("fast", 0)]);
+        assert!(slow_end.try_recv().is_ok() && slow_end.try_recv().is_err());
+        assert!(fast_end.try_recv().is_ok() && fast_end.try_recv().is_ok());
+    }
+}

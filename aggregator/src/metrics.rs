@@ -1,0 +1,172 @@
+//! What the aggregator counts. Label values are closed sets, spelled here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use sinks::DeliveryCounters;
+
+use crate::correlate::CorrelatorStats;
+
+/// Why a Transport Session ended. The only values its `reason` label takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The peer closed it between two messages.
+    Closed,
+    /// The peer went away in the middle of a message.
+    Truncated,
+    /// What the peer sent is not IPFIX.
+    Malformed,
+    /// The connection failed.
+    Broken,
+    /// The peer sent nothing for too long.
+    Idle,
+    /// Too many sessions were open already.
+    TooMany,
+    /// A defect of this program.
+    Panicked,
+    Shutdown,
+}
+
+impl SessionEnd {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::Broken => "broken",
+            Self::Idle => "idle",
+            Self::TooMany => "too_many",
+            Self::Panicked => "panicked",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabel {
+    sink: &'static str,
+}
+
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub sessions: Gauge,
+    sessions_ended: Family<ReasonLabel, Counter>,
+    pub messages: Counter,
+    pub records_received: Counter,
+    pub records_lost: Counter,
+    pub sets_without_template: Counter,
+    pub flows: Gauge,
+    correlator: CorrelatorCounters,
+    queue_full: Family<SinkLabel, Counter>,
+}
+
+#[derive(Debug, Default)]
+struct CorrelatorCounters {
+    emitted: Counter,
+    joined: Counter,
+    joined_late: Counter,
+    unpaired: Counter,
+    gaps: Counter,
+    gap_octets: Counter,
+    resumed: Counter,
+    refused: Counter,
+}
+
+impl Metrics {
+    pub fn session_ended(&self, end: SessionEnd) {
+        self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).inc();
+    }
+
+    /// Takes over what the correlator has counted since the start.
+    pub fn correlator(&self, stats: &CorrelatorStats, flows: usize) {
+        let counters = &self.correlator;
+        for (counter, value) in [
+            (&counters.emitted, stats.emitted),
+            (&counters.joined, stats.joined),
+            (&counters.joined_late, stats.joined_late),
+            (&counters.unpaired, stats.unpaired),
+            (&counters.gaps, stats.gaps),
+            (&counters.gap_octets, stats.gap_octets),
+            (&counters.resumed, stats.resumed),
+            (&counters.refused, stats.refused),
+        ] {
+            counter.inner().store(value, Ordering::Relaxed);
+        }
+        self.flows.set(i64::try_from(flows).unwrap_or(i64::MAX));
+    }
+
+    /// Takes over what the fan-out has counted since the start.
+    pub fn queue_full(&self, sink: &'static str, records: u64) {
+        self.queue_full.get_or_create(&SinkLabel { sink }).inner().store(records, Ordering::Relaxed);
+    }
+
+    /// Makes everything visible under its name.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("fyke_aggregator");
+        let c = &self.correlator;
+        registry.register("sessions", "Transport Sessions that are open", self.sessions.clone());
+        registry.register("sessions_ended", "Transport Sessions that ended, by reason", self.sessions_ended.clone());
+        for (name, help, counter) in [
+            ("messages", "IPFIX messages received", &self.messages),
+            ("records_received", "Data Records received", &self.records_received),
+            ("records_lost", "Data Records that sequence numbers show to be missing", &self.records_lost),
+            ("sets_without_template", "Data Sets whose template is not known", &self.sets_without_template),
+            ("records_emitted", "Records handed to the sinks", &c.emitted),
+            ("flows_joined", "Flows whose two halves were joined", &c.joined),
+            ("flows_joined_late", "Flows whose other half came after they were told alone", &c.joined_late),
+            ("flows_unpaired", "Flows told with one half only", &c.unpaired),
+            ("flow_gaps", "Records that continue a flow of which earlier records never came", &c.gaps),
+            ("flow_gap_octets", "Octets that those earlier records told", &c.gap_octets),
+            ("flows_resumed", "Flows continued after a restart from what is stored", &c.resumed),
+            ("records_refused", "Records refused because too many flows are being followed", &c.refused),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("flows", "Flows being followed", self.flows.clone());
+        registry.register("sink_queue_full_records", "Records a sink missed because its queue was full", self.queue_full.clone());
+    }
+}
+
+/// A sink's own counters, read when they are asked for.
+#[derive(Debug)]
+pub struct SinkCounters {
+    pub sink: &'static str,
+    pub counters: Arc<DeliveryCounters>,
+}
+
+impl prometheus_client::collector::Collector for SinkCounters {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeMetric;
+        use prometheus_client::metrics::counter::ConstCounter;
+        let counters = &self.counters;
+        for (what, help, value) in [
+            ("delivered", "Records the sink acknowledged", &counters.delivered),
+            ("refused", "Records the sink refused", &counters.refused),
+            ("abandoned", "Records given up at shutdown", &counters.abandoned),
+            ("retries", "Attempts repeated because the sink was away", &counters.retries),
+        ] {
+            let name = format!("fyke_sink_{}_{what}", self.sink);
+            let value = ConstCounter::new(read(value));
+            let metric = encoder.encode_descriptor(&name, help, None, value.metric_type())?;
+            value.encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(value: &AtomicU64) -> u64 {
+    value.load(Ordering::Relaxed)
+}

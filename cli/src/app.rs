@@ -1,0 +1,126 @@
+//! Which command was typed, and what its end means to the shell.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::demo::{self, peer::Role, run::Options};
+use crate::flows::{self, FlowsArgs};
+use crate::seen::seen;
+
+/// Every connection of the cluster, exactly counted.
+#[derive(Debug, Parser)]
+#[command(name = "fyke", version)]
+struct Fyke {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once per process")]
+enum Command {
+    /// Record real connections between two Nodes made on this machine, and check every counter
+    Demo(DemoArgs),
+    /// Record the connections of one Node and export them as IPFIX
+    Exporter(exporter::Args),
+    /// Collect IPFIX of every Node, join what two Nodes tell of a flow, and store it
+    Aggregator(aggregator::Args),
+    /// Show what is stored
+    Flows(FlowsArgs),
+    /// One end of the demo's traffic
+    #[command(hide = true)]
+    DemoTraffic {
+        #[command(subcommand)]
+        role: Role,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct DemoArgs {
+    /// Short connections to make
+    #[arg(long, value_name = "N", default_value = "200")]
+    connections: usize,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Leave everything running
+    #[arg(long, conflicts_with = "down")]
+    keep: bool,
+    /// Remove what an earlier demo left
+    #[arg(long)]
+    down: bool,
+    /// Names of what the demo makes begin with this
+    #[arg(long, value_name = "TEXT", default_value = "fyke")]
+    prefix: String,
+    /// Keep what the exporters sent and what the kernel said in this directory
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+}
+
+impl From<DemoArgs> for Options {
+    fn from(args: DemoArgs) -> Self {
+        Self {
+            connections: args.connections,
+            json: args.json,
+            keep: args.keep,
+            down: args.down,
+            prefix: args.prefix,
+            record: args.record,
+        }
+    }
+}
+
+/// Runs the command that was typed.
+pub fn main() -> ExitCode {
+    match Fyke::parse().command {
+        Command::Demo(args) => ended(demo(&args.into())),
+        Command::Exporter(args) => {
+            daemon::logs::init();
+            exporter::run_blocking(args.into(), say_ready)
+        }
+        Command::Aggregator(args) => {
+            daemon::logs::init();
+            aggregator::run_blocking(args.into(), say_ready)
+        }
+        Command::Flows(args) => {
+            let now_ms = daemon::now_ns() / 1_000_000;
+            let shown = flows::run(&args, now_ms, &mut io::stdout().lock());
+            ended(shown.map(|()| ExitCode::SUCCESS))
+        }
+        Command::DemoTraffic { role } => ended(demo::peer::run(&role).map(|()| ExitCode::SUCCESS)),
+    }
+}
+
+fn demo(options: &Options) -> anyhow::Result<ExitCode> {
+    let missing = demo::requirements::missing();
+    let mut out = io::stdout();
+    let fyke = std::env::current_exe()?;
+    let outcome = if missing.is_empty() {
+        demo::run::run(options, &fyke, &mut out, &seen)?
+    } else {
+        for what in missing {
+            eprintln!("fyke demo: missing {what}");
+        }
+        eprintln!("fyke demo: showing a recording instead");
+        demo::replay::run(options.json, &fyke, &mut out, &seen)?
+    };
+    Ok(match outcome {
+        demo::run::Outcome::Equal | demo::run::Outcome::Removed => ExitCode::SUCCESS,
+        demo::run::Outcome::Different => ExitCode::FAILURE,
+    })
+}
+
+/// Tells whoever started this process that it does its work now.
+#[expect(clippy::print_stdout, reason = "the line is the interface")]
+fn say_ready() {
+    println!("ready");
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("fyke: {error:#}");
+        ExitCode::FAILURE
+    })
+}

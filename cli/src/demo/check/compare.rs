@@ -1,0 +1,129 @@
+//! One flow of Fyke beside one connection of the kernel.
+
+use std::fmt;
+
+use crate::demo::Totals;
+use crate::demo::check::{ExpectedFlow, Names, SeenEnd, SeenFlow, SideTotals};
+use crate::demo::judge::{KernelFlow, KernelSide};
+
+/// One way in which Fyke and the kernel, or Fyke and the scenario, disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// Fyke has no flow for the connection.
+    Missing,
+    /// Fyke took one connection for several.
+    Split { flow_ids: Vec<u64> },
+    /// A word of the record is wrong.
+    Field { what: &'static str, fyke: String, expected: String },
+    /// A Node's report never came.
+    SideMissing { node: &'static str },
+    /// A number is wrong.
+    Count { what: &'static str, node: &'static str, fyke: u64, kernel: u64 },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("Fyke has no flow for this connection"),
+            Self::Split { flow_ids } => write!(f, "Fyke has {} flows: {flow_ids:?}", flow_ids.len()),
+            Self::Field { what, fyke, expected } => {
+                write!(f, "{what} is {fyke:?}, not {expected:?}")
+            }
+            Self::SideMissing { node } => write!(f, "the totals of {node} are missing"),
+            Self::Count { what, node, fyke, kernel } => {
+                write!(f, "{what} on {node}: {fyke}, but the kernel counted {kernel}")
+            }
+        }
+    }
+}
+
+/// Whether `seen` runs between the ends of `kernel`, in either direction. Swapped ends
+/// are a difference to report, not another connection.
+pub(super) fn is_between(kernel: &KernelFlow, seen: &SeenFlow) -> bool {
+    let [from, to] = [kernel.source.ip(), kernel.destination.ip()];
+    let ends = (seen.source.address, seen.destination.address);
+    seen.protocol == kernel.protocol && (ends == (from, to) || ends == (to, from))
+}
+
+/// Lists all that is wrong with `seen`.
+pub(super) fn differences(expected: &ExpectedFlow, seen: &SeenFlow) -> Vec<Difference> {
+    let kernel = &expected.kernel;
+    let mut list = Vec::new();
+    ends(kernel, seen, &mut list);
+    let flow_type = kernel.flow_type.number();
+    field(&mut list, "flow type", seen.flow_type, flow_type);
+    names(&mut list, "source", &seen.source, &expected.source);
+    names(&mut list, "destination", &seen.destination, &expected.destination);
+    field(&mut list, "Service", &*seen.service, &*expected.service);
+    field(&mut list, "Service port", seen.service_port, expected.service_port);
+    side(&mut list, seen.from_source.as_ref(), &kernel.source_side);
+    let is_told_already =
+        kernel.source_side == kernel.destination_side && seen.from_source == seen.from_destination;
+    if !is_told_already {
+        side(&mut list, seen.from_destination.as_ref(), &kernel.destination_side);
+    }
+    list
+}
+
+fn ends(kernel: &KernelFlow, seen: &SeenFlow, list: &mut Vec<Difference>) {
+    field(list, "source address", seen.source.address, kernel.source.ip());
+    field(list, "destination address", seen.destination.address, kernel.destination.ip());
+    field(list, "source port", seen.source.port, kernel.source.port());
+    let has_ports = !matches!(kernel.protocol, 1 | 58);
+    if has_ports {
+        field(list, "destination port", seen.destination.port, kernel.destination.port());
+    }
+}
+
+fn names(list: &mut Vec<Difference>, end: &'static str, seen: &SeenEnd, expected: &Names) {
+    let of = |what| match (end, what) {
+        ("source", "Pod") => "source Pod",
+        ("source", "namespace") => "source namespace",
+        ("source", _) => "source Node",
+        (_, "Pod") => "destination Pod",
+        (_, "namespace") => "destination namespace",
+        _ => "destination Node",
+    };
+    field(list, of("Pod"), &*seen.pod, expected.pod);
+    field(list, of("namespace"), &*seen.namespace, expected.namespace);
+    field(list, of("Node"), &*seen.node, expected.node);
+}
+
+fn field<T: PartialEq + ToString>(
+    list: &mut Vec<Difference>,
+    what: &'static str,
+    fyke: T,
+    expected: T,
+) {
+    if fyke != expected {
+        let (fyke, expected) = (fyke.to_string(), expected.to_string());
+        list.push(Difference::Field { what, fyke, expected });
+    }
+}
+
+fn side(list: &mut Vec<Difference>, seen: Option<&SideTotals>, kernel: &KernelSide) {
+    let node = kernel.node;
+    let Some(seen) = seen else {
+        return list.push(Difference::SideMissing { node });
+    };
+    // No element of a record names the Node that traffic from outside came in by.
+    if !seen.node.is_empty() {
+        field(list, "reporting Node", &*seen.node, node);
+    }
+    field(list, "conntrack id", seen.conntrack_id, u64::from(kernel.id));
+    let numbers = numbers(seen.totals).into_iter().zip(numbers(kernel.totals));
+    for ((what, fyke), (_, kernel)) in numbers {
+        if fyke != kernel {
+            list.push(Difference::Count { what, node, fyke, kernel });
+        }
+    }
+}
+
+fn numbers(totals: Totals) -> [(&'static str, u64); 4] {
+    [
+        ("packets", totals.packets),
+        ("octets", totals.octets),
+        ("reverse packets", totals.reverse_packets),
+        ("reverse octets", totals.reverse_octets),
+    ]
+}

@@ -1,0 +1,169 @@
+use clap::Parser;
+use flow::{Counters, FlowEndReason, FlowRecord};
+use store::Writer;
+use tempfile::{TempDir, tempdir};
+
+use super::*;
+
+/// 2026-11-21T08:59:59Z.
+const NOW: u64 = 1_795_251_599_000;
+
+#[derive(Debug, Parser)]
+struct Command {
+    #[command(flatten)]
+    flows: FlowsArgs,
+}
+
+/// Two records of a TCP flow between Pods, then a ping to the outside an hour later.
+fn store() -> TempDir {
+    let mut tcp = FlowRecord { flow_id: 1, start_ms: NOW - 60_000, ..FlowRecord::default() };
+    tcp.key.source = "10.10.0.7".parse().unwrap();
+    tcp.key.destination = "10.10.1.9".parse().unwrap();
+    (tcp.key.source_port, tcp.key.destination_port, tcp.key.protocol) = (40_000, 5432, 6);
+    (tcp.source.namespace, tcp.source.pod) = ("shop".into(), "web-0".into());
+    (tcp.destination.namespace, tcp.destination.pod) = ("db".into(), "postgres-0".into());
+    (tcp.service.name, tcp.service.port) = ("db/postgres:sql".into(), 5432);
+    tcp.flow_type = FlowType::InterNode;
+    let mut first = tcp.clone();
+    (first.end_ms, first.end_reason) = (NOW - 5000, FlowEndReason::ActiveTimeout);
+    first.forward = counters(10, 1000, 10, 1000);
+    let mut last = tcp;
+    (last.end_ms, last.end_reason) = (NOW, FlowEndReason::EndOfFlow);
+    last.forward = counters(15, 1700, 5, 700);
+    last.reverse = counters(9, 123_456, 9, 123_456);
+    last.tcp_state = "TIME_WAIT".into();
+
+    let mut ping = FlowRecord { flow_id: 2, start_ms: NOW, end_ms: NOW + 1, ..FlowRecord::default() };
+    ping.key.source = "fd00::7".parse().unwrap();
+    ping.key.destination = "2001:db8::1".parse().unwrap();
+    (ping.key.source_port, ping.key.protocol) = (77, flow::protocol::ICMPV6);
+    (ping.source.namespace, ping.source.pod) = ("shop".into(), "\u{1b}[2Jweb".into());
+    ping.flow_type = FlowType::ToExternal;
+
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    writer.append(&[first, last], NOW).unwrap();
+    writer.append(&[ping], NOW + 3_600_000).unwrap();
+    writer.flush().unwrap();
+    dir
+}
+
+fn counters(packets: u64, octets: u64, packets_delta: u64, octets_delta: u64) -> Counters {
+    Counters { packets_total: packets, octets_total: octets, packets_delta, octets_delta }
+}
+
+/// What the command line prints an hour and a minute after the first flow.
+fn output(dir: &TempDir, args: &[&str]) -> String {
+    let data = dir.path().to_str().unwrap();
+    let command = Command::parse_from([&["flows", "--data", data], args].concat());
+    let mut out = Vec::new();
+    run(&command.flows, NOW + 3_660_000, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_table_is_aligned() {
+    let expected = "\
+START (UTC)              SOURCE            DESTINATION         SERVICE          PROTOCOL  TYPE         OCTETS  PACKETS  REV OCTETS  REV PACKETS  STATE      END
+2026-11-21 08:59:59.000  shop/\u{fffd}[2Jweb     2001:db8::1         -                ICMPv6    to-external       0        0           0            0  -          -
+2026-11-21 08:58:59.000  shop/web-0:40000  db/postgres-0:5432  db/postgres:sql  TCP       inter-node     1700       15      123456            9  TIME_WAIT  ended
+";
+    assert_eq!(output(&store(), &[]), expected);
+}
+
+#[test]
+fn json_holds_every_attribute_and_how_the_flow_was_put_together() {
+    let text = output(&store(), &["-o", "json", "--pod", "shop/web-0"]);
+    let [line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    let expected = [
+        ("flowStartMilliseconds", (NOW - 60_000).into()),
+        ("octetTotalCount", 1700.into()),
+        ("octetDeltaCount", 1700.into()),
+        ("sourceIP", "10.10.0.7".into()),
+        ("proxySnatIP", serde_json::Value::Null),
+        ("records", 2.into()),
+        ("firstInserted", NOW.into()),
+    ];
+    for (key, expected) in expected {
+        assert_eq!(value[key], expected, "{key}");
+    }
+    assert_eq!(value.as_object().unwrap().len(), flow::Field::columns().count() + 3);
+}
+
+#[test]
+fn csv_has_a_header_of_column_names() {
+    let text = output(&store(), &["-o", "csv", "--type", "inter-node"]);
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    assert!(header.iter().eq(flow::Field::columns().map(|field| field.name)));
+    let rows: Vec<_> = reader.records().collect::<Result<_, _>>().unwrap();
+    assert_eq!(rows.len(), 1);
+    let value = |name| &rows[0][header.iter().position(|column| column == name).unwrap()];
+    assert_eq!([value("destinationPodName"), value("proxySnatIP")], ["postgres-0", ""]);
+}
+
+#[test]
+fn every_option_restricts_what_is_shown() {
+    let dir = store();
+    for (args, expected) in [
+        (&[][..], 2),
+        (&["--since", "1h1m"], 2),
+        (&["--since", "15m"], 1),
+        (&["--since", "30s"], 0),
+        (&["--pod", "web-0"], 1),
+        (&["--namespace", "shop"], 2),
+        (&["--service", "postgres"], 1),
+        (&["--ip", "10.10.1.9"], 1),
+        (&["--ip", "fd00::/8"], 1),
+        (&["--port", "5432"], 1),
+        (&["--type", "to-external"], 1),
+        (&["--type", "intra-node"], 0),
+        (&["--limit", "1"], 1),
+        (&["--limit", "0"], 2),
+    ] {
+        assert_eq!(output(&dir, args).lines().count() - 1, expected, "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    for args in
+        [["--ip", "10.10"], ["--type", "sideways"], ["--since", "yesterday"], ["--port", "70000"]]
+    {
+        Command::try_parse_from(["flows"].iter().chain(&args)).unwrap_err();
+    }
+}
+
+#[test]
+fn what_is_missing_is_remarked() {
+    let dir = store();
+    std::fs::write(dir.path().join("flows/2026-11-21/09/x.parquet"), "torn").unwrap();
+    let query = Query { limit: Some(1), ..Query::default() };
+    let answer = Reader::open(dir.path()).unwrap().flows(&query).unwrap();
+    let remarks = remarks(&answer);
+    assert_eq!(remarks[0], "the newest 1 of 2 flows; --limit 0 shows all");
+    assert!(remarks[1].starts_with("1 files could not be read"), "{remarks:?}");
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let dir = store();
+    for format in ["table", "json", "csv"] {
+        let data = dir.path().to_str().unwrap();
+        let command = Command::parse_from(["flows", "--data", data, "-o", format]);
+        run(&command.flows, NOW, &mut Closed).unwrap();
+    }
+}

@@ -1,0 +1,7 @@
+//! `fyke`: everything people type.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,126 @@
+//! Go's duration strings ("5s", "1m30s", "1.5h", "100ms"), as Antrea's files write them.
+//!
+//! The grammar is that of Go's `time.ParseDuration` without a sign: nothing in Fyke takes a
+//! negative time. No kept crate reads exactly this grammar.
+
+use std::time::Duration;
+
+/// Nanoseconds per unit, longest name first where one is the beginning of another.
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a duration: {why}; expected numbers with a unit (ns, us, ms, s, m, h), such as \"90s\" or \"1m30s\"")]
+pub struct DurationError {
+    text: String,
+    why: &'static str,
+}
+
+/// Reads a duration such as `1m30s`.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    let refuse = |why| DurationError { text: text.chars().take(40).collect(), why };
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if text.is_empty() {
+        return Err(refuse("it is empty"));
+    }
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (nanoseconds, behind) = component(rest).map_err(refuse)?;
+        total = total.checked_add(nanoseconds).ok_or_else(|| refuse("it is too long"))?;
+        rest = behind;
+    }
+    Ok(Duration::from_nanos(total))
+}
+
+/// Splits the first number and unit off `text`, in nanoseconds.
+fn component(text: &str) -> Result<(u64, &str), &'static str> {
+    let (whole, rest) = digits(text);
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => digits(rest),
+        None => ("", rest),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return Err("a number is missing");
+    }
+    let unit = UNITS.iter().find(|(name, _)| rest.starts_with(name));
+    let Some(&(name, scale)) = unit else {
+        return Err("a unit is missing or unknown");
+    };
+    let whole = if whole.is_empty() { Ok(0) } else { whole.parse::<u64>() };
+    let whole = whole.ok().and_then(|whole| whole.checked_mul(scale)).ok_or("it is too long")?;
+    let nanoseconds = whole.checked_add(part_of(fraction, scale)).ok_or("it is too long")?;
+    Ok((nanoseconds, rest.strip_prefix(name).unwrap_or_default()))
+}
+
+fn digits(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// `0.fraction` of `scale` nanoseconds, rounded down.
+fn part_of(fraction: &str, scale: u64) -> u64 {
+    let mut remaining = scale;
+    let mut sum = 0;
+    for digit in fraction.bytes() {
+        // Exact as long as the scale divides by ten; below a nanosecond nothing is left to add.
+        sum += remaining * u64::from(digit - b'0') / 10;
+        remaining /= 10;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, nanoseconds: u64) {
+        assert_eq!(parse(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
+    }
+
+    #[test]
+    fn gos_examples_are_read() {
+        check("0", 0);
+        check("5s", 5_000_000_000);
+        check("1m30s", 90_000_000_000);
+        check("100ms", 100_000_000);
+        check("1.5h", 5_400_000_000_000);
+        check(".5s", 500_000_000);
+        check("1.s", 1_000_000_000);
+        check("3us2ns", 3_002);
+        check("7µs", 7_000);
+    }
+
+    #[test]
+    fn what_go_refuses_is_refused() {
+        for text in ["", "5", "s", ".s", "5 s", "-5s", "5x", "1h 5m", "99999999999999999999s", "9e9h"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whole_units_add_up(h in 0u64..1000, m in 0u64..1000, s in 0u64..1000, ms in 0u64..1000) {
+            let expected = ((h * 60 + m) * 60 + s) * 1000 + ms;
+            prop_assert_eq!(parse(&format!("{h}h{m}m{s}s{ms}ms")), Ok(Duration::from_millis(expected)));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,40}") {
+            drop(parse(&text));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Metrics and health over HTTP, for Prometheus and the kubelet.
+//!
+//! Binds to loopback unless configured otherwise: the counters tell who talks to whom how much.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+/// Whether the process does its work yet.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("admin server cannot listen on {address}; choose another with --admin")]
+pub struct BindError {
+    address: SocketAddr,
+    #[source]
+    source: std::io::Error,
+}
+
+#[derive(Clone)]
+struct Served {
+    registry: Arc<Registry>,
+    readiness: Readiness,
+}
+
+/// A bound admin server, not yet serving.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    router: Router,
+}
+
+impl Admin {
+    /// Listens on `address`.
+    pub async fn bind(
+        address: SocketAddr,
+        registry: Registry,
+        readiness: Readiness,
+    ) -> Result<Self, BindError> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| BindError { address, source })?;
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(Served { registry: Arc::new(registry), readiness });
+        Ok(Self { listener, router })
+    }
+
+    /// Serves until the task is dropped.
+    pub async fn serve(self) {
+        if let Err(error) = axum::serve(self.listener, self.router).await {
+            tracing::error!(%error, "admin server stopped");
+        }
+    }
+}
+
+async fn metrics(State(served): State<Served>) -> impl IntoResponse {
+    let mut text = String::new();
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match encode(&mut text, &served.registry) {
+        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], text),
+        Err(error) => {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            (status, [(header::CONTENT_TYPE, "text/plain")], error.to_string())
+        }
+    }
+}
+
+async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
+    if served.readiness.get() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+    }
+}

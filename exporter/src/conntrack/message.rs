@@ -1,0 +1,151 @@
+//! Netlink's framing: several messages in one datagram, each with a header of 16 bytes.
+
+use super::{entry::Kind, parse::CTA_ZONE};
+
+const HEADER: usize = 16;
+/// Header, `struct nfgenmsg`, and one attribute of two bytes and its padding.
+const DUMP_REQUEST: u32 = 16 + 4 + 8;
+
+pub(super) const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_DONE: u16 = 3;
+
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP: u16 = 0x300;
+pub(super) const NLM_F_DUMP_INTR: u16 = 0x10;
+/// On an event: the connection is new.
+const NLM_F_CREATE: u16 = 0x400;
+
+const CTNETLINK: u16 = 1 << 8;
+const IPCTNL_MSG_CT_NEW: u16 = CTNETLINK;
+const IPCTNL_MSG_CT_GET: u16 = CTNETLINK | 1;
+const IPCTNL_MSG_CT_DELETE: u16 = CTNETLINK | 2;
+
+/// One message of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) sequence: u32,
+    pub(super) body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// What an event is about; `None` if it is no conntrack event.
+    pub(super) fn event(&self) -> Option<Kind> {
+        match self.kind {
+            IPCTNL_MSG_CT_NEW if self.flags & NLM_F_CREATE != 0 => Some(Kind::New),
+            IPCTNL_MSG_CT_NEW => Some(Kind::Update),
+            IPCTNL_MSG_CT_DELETE => Some(Kind::Destroy),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_dump_entry(&self) -> bool {
+        self.kind == IPCTNL_MSG_CT_NEW
+    }
+
+    /// The error number of `NLMSG_ERROR` and `NLMSG_DONE`, as a positive number; 0 is success.
+    ///
+    /// A dump that fails after its first chunk says so in `NLMSG_DONE`.
+    pub(super) fn error_number(&self) -> i32 {
+        self.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code).wrapping_neg())
+    }
+}
+
+/// Walks the messages of a datagram. A length that lies ends the walk with an `Err`.
+#[derive(Debug)]
+pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, ()>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let message = split(self.0);
+        let length = message.map_or(usize::MAX, |message| HEADER + message.body.len());
+        self.0 = length
+            .checked_next_multiple_of(4)
+            .and_then(|length| self.0.get(length..))
+            .unwrap_or_default();
+        Some(message.ok_or(()))
+    }
+}
+
+fn split(bytes: &[u8]) -> Option<Message<'_>> {
+    let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *bytes.first_chunk::<HEADER>()?;
+    let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
+    Some(Message {
+        kind: u16::from_ne_bytes([k0, k1]),
+        flags: u16::from_ne_bytes([f0, f1]),
+        sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
+        body: bytes.get(HEADER..length)?,
+    })
+}
+
+/// Asks for all connections of one zone, of both address families.
+///
+/// Kernels before 6.8 do not look at the zone and answer with the whole table, so the receiver
+/// has to look again.
+pub(super) fn dump_request(zone: u16, sequence: u32) -> [u8; DUMP_REQUEST as usize] {
+    let mut request = [0; DUMP_REQUEST as usize];
+    let [z0, z1] = zone.to_be_bytes();
+    let parts: [&[u8]; 9] = [
+        &DUMP_REQUEST.to_ne_bytes(),
+        &IPCTNL_MSG_CT_GET.to_ne_bytes(),
+        &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes(),
+        &sequence.to_ne_bytes(),
+        &[0; 4], // to the kernel
+        &[0; 4], // any family, version 0
+        &6_u16.to_ne_bytes(),
+        &CTA_ZONE.to_ne_bytes(),
+        &[z0, z1, 0, 0],
+    ];
+    for (to, from) in request.iter_mut().zip(parts.iter().copied().flatten()) {
+        *to = *from;
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(length: u32, kind: u16, body: &[u8]) -> Vec<u8> {
+        let header = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10]].concat();
+        [header, body.to_vec()].concat()
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: &[Option<(u16, usize)>]) {
+        let got: Vec<_> = Messages(bytes)
+            .map(|message| message.ok().map(|message| (message.kind, message.body.len())))
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn messages_follow_each_other_on_multiples_of_four() {
+        let bytes = [message(17, 7, &[1, 0, 0, 0]), message(16, 8, &[])].concat();
+        check(&bytes, &[Some((7, 1)), Some((8, 0))]);
+    }
+
+    #[test]
+    fn a_length_that_lies_ends_the_walk() {
+        for length in [0, 1, 15, 21, u32::MAX] {
+            check(&message(length, 7, &[0; 4]), &[None]);
+        }
+        check(&[0; 15], &[None]);
+    }
+
+    #[test]
+    fn a_dump_request_is_a_well_formed_message() {
+        let request = dump_request(65520, 9);
+        let message = Messages(&request).next().unwrap().unwrap();
+        assert_eq!((message.kind, message.flags, message.sequence), (0x101, 0x301, 9));
+        assert_eq!(message.body[8..10], [0xff, 0xf0]);
+        assert_eq!(Messages(&request).count(), 1);
+    }
+}

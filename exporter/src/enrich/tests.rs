@@ -1,0 +1,124 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::conntrack::{Icmp, Tuple};
+
+const CLUSTER: &str = "
+nodes:
+  - {name: a, addresses: [192.168.77.1], podCIDRs: [10.10.0.0/24]}
+  - {name: b, addresses: [192.168.77.2], podCIDRs: [10.10.1.0/24]}
+pods:
+  - {name: a1, namespace: shop, node: a, addresses: [10.10.0.2]}
+  - {name: a2, namespace: shop, node: a, addresses: [10.10.0.3]}
+  - {name: b1, namespace: shop, node: b, addresses: [10.10.1.2]}
+services:
+  - {name: db, namespace: shop, clusterIPs: [10.96.0.10], ports: [{name: sql, port: 80, nodePort: 30080}]}
+";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn at(text: &str) -> (IpAddr, u16) {
+    let address: std::net::SocketAddr = text.parse().unwrap();
+    (address.ip(), address.port())
+}
+
+/// What Node a reports of a TCP connection with these tuples (source, destination).
+fn seen(original: [&str; 2], reply: [&str; 2]) -> Option<FlowRecord> {
+    let tuple = |ends: [&str; 2]| Tuple::new(at(ends[0]), at(ends[1]), 6);
+    let (original, reply) = (tuple(original), tuple(reply));
+    enricher(Profile::Fyke).record(&due(&original, &reply))
+}
+
+fn enricher(profile: Profile) -> Enricher {
+    Enricher::new(Arc::new(Cluster::from_yaml(CLUSTER).unwrap()), "a", profile)
+}
+
+fn due<'a>(original: &'a Tuple, reply: &'a Tuple) -> Due<'a> {
+    Due {
+        original,
+        reply,
+        zone: 0,
+        id: 77,
+        mark: 0,
+        labels: None,
+        status: 0,
+        tcp_state: Some(tcp_state::TIME_WAIT),
+        start_ns: 1_000_000_000,
+        end_ns: 2_500_000_000,
+        totals: Counters { packets: 4, octets: 400, reverse_packets: 3, reverse_octets: 300 },
+        deltas: Counters { packets: 2, octets: 200, reverse_packets: 1, reverse_octets: 100 },
+        reason: EndReason::EndOfFlow,
+    }
+}
+
+fn flow_type(source: &str, destination: &str) -> Option<FlowType> {
+    seen([source, destination], [destination, source]).map(|record| record.flow_type)
+}
+
+#[test]
+fn antreas_decision_table_is_followed() {
+    use FlowType::{FromExternal, InterNode, IntraNode, ToExternal};
+    for (source, destination, expected) in [
+        ("10.10.0.2:1", "10.10.0.3:2", Some(IntraNode)),
+        ("10.10.0.2:1", "10.10.1.2:2", Some(InterNode)),
+        ("10.10.1.2:1", "10.10.0.2:2", Some(InterNode)),
+        ("10.10.0.2:1", "192.0.2.9:2", Some(ToExternal)),
+        ("192.0.2.9:1", "10.10.0.2:2", Some(FromExternal)),
+        ("10.10.1.1:1", "10.10.0.2:2", Some(InterNode)), // through another Node's gateway
+        ("10.10.1.1:1", "10.10.1.2:2", None),            // not to a Pod of this Node
+        ("10.10.0.2:1", "10.10.0.1:2", None),            // to a gateway
+        ("192.168.77.1:1", "192.168.77.2:2", None),      // no Pod
+        ("10.10.1.2:1", "192.0.2.9:2", None),            // a Pod of another Node
+        ("192.0.2.9:1", "10.10.1.2:2", None),            // routed on: the other Node tells it all
+        ("10.10.1.2:1", "10.10.1.3:2", None),            // only passing
+    ] {
+        assert_eq!(flow_type(source, destination), expected, "{source} > {destination}");
+    }
+}
+
+#[test]
+fn only_local_pods_are_named() {
+    let record = seen(["10.10.0.2:1", "10.10.1.2:2"], ["10.10.1.2:2", "10.10.0.2:1"]).unwrap();
+    assert_eq!((record.source.pod.as_str(), record.source.node.as_str()), ("a1", "a"));
+    assert_eq!(record.destination, Endpoint::default());
+    assert_eq!(record.tcp_state.as_str(), "TIME_WAIT");
+    assert_eq!((record.start_ms, record.end_ms), (1000, 2500));
+}
+
+#[test]
+fn a_service_is_what_the_client_asked_for() {
+    let record = seen(["10.10.0.2:1", "10.96.0.10:80"], ["10.10.1.2:8080", "10.10.0.2:1"]).unwrap();
+    assert_eq!(record.key.destination, ip("10.10.1.2"));
+    assert_eq!(record.key.destination_port, 8080);
+    assert_eq!(record.service.name.as_str(), "shop/db:sql");
+    assert_eq!((record.service.ip, record.service.port), (Some(ip("10.96.0.10")), 80));
+}
+
+#[test]
+fn an_unknown_virtual_address_is_told_without_a_name() {
+    let record = seen(["10.10.0.2:1", "10.96.0.99:80"], ["10.10.1.2:8080", "10.10.0.2:1"]).unwrap();
+    assert_eq!((record.service.ip, record.service.name.as_str()), (Some(ip("10.96.0.99")), ""));
+}
+
+#[test]
+fn a_client_from_outside_sent_on_to_another_node_keeps_both_addresses() {
+    let reply = ["10.10.1.2:8080", "10.10.0.1:50000"];
+    let record = seen(["192.0.2.9:1", "192.168.77.1:30080"], reply).unwrap();
+    assert_eq!(record.flow_type, FlowType::FromExternal);
+    assert_eq!((record.proxy_snat_ip, record.proxy_snat_port), (Some(ip("10.10.0.1")), 50_000));
+    assert_eq!(record.service.name.as_str(), "shop/db:sql");
+}
+
+#[test]
+fn the_echo_identifier_is_told_in_our_profile_only() {
+    let echo = Tuple::icmp(ip("10.10.0.2"), ip("10.10.1.2"), Icmp { kind: 8, code: 0, id: 4711 });
+    let reply = Tuple::icmp(ip("10.10.1.2"), ip("10.10.0.2"), Icmp { kind: 0, code: 0, id: 4711 });
+    let ports = [Profile::Fyke, Profile::Antrea].map(|profile| {
+        let record = enricher(profile).record(&due(&echo, &reply)).unwrap();
+        assert_eq!((record.key.icmp_type_code, record.proxy_snat_ip), (0x0800, None));
+        record.key.source_port
+    });
+    assert_eq!(ports, [4711, 0]);
+}

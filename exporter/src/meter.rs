@@ -1,0 +1,292 @@
+//! The Metering Process (RFC 7011, section 2): what conntrack tells becomes flow records in time.
+//!
+//! [`Meter`] remembers every connection and what has been reported of it. Its promise: for each
+//! connection, the deltas handed out add up to the kernel's final totals, and each piece of
+//! traffic is handed out once, whatever order dumps and events come in. It makes no difference to
+//! the meter how slowly its caller takes records: they wait in the store, at most one per
+//! connection, and grow instead of queueing up.
+//!
+//! Time is an argument: nanoseconds since 1970 that never go backwards.
+//!
+//! # Ghosts
+//!
+//! Dumps and events come by different sockets, and the kernel fills the next chunk of a dump while
+//! the current one is read. So a `DESTROY` event can overtake a dump entry of the same connection.
+//! While a dump of its zone is under way a closed connection therefore keeps its place as a
+//! tombstone, and a dump entry never re-opens it. Outside of a dump there are no ghosts: the
+//! kernel sends the event before it unlinks the connection, with the `DYING` status set already.
+//!
+//! # The vanished
+//!
+//! When events were lost, a `DESTROY` may be among them. A complete dump that did not show a
+//! connection proves its end. The connection is closed with what was last known, and remembered
+//! until after the next dump in case its `DESTROY` comes late.
+mod connection; // one connection, in four cache lines
+mod due; // what is handed out
+mod list; // intrusive lists
+mod settings; // timeouts and limits, and what became of them
+mod store; // slots, found by key
+mod wheel; // slots, found by time
+
+#[cfg(test)]
+mod model; // any interleaving adds up
+#[cfg(test)]
+mod tests;
+
+use crate::conntrack::{Entry, Kind, status};
+use connection::{Connection, State, Timer};
+pub use due::{Due, EndReason};
+use list::{BUCKETS, CLOSED, EXPIRING, Lists, TOMBSTONES};
+pub use settings::{Limits, Stats, Timeouts};
+use store::{Key, Store};
+use wheel::Wheel;
+
+/// Remembers connections until everything about them is reported.
+#[derive(Debug)]
+pub struct Meter {
+    store: Store,
+    lists: Lists,
+    wheel: Wheel,
+    timeouts: Timeouts,
+    /// Zones with a dump under way, and the number of that dump.
+    dumps: Vec<(u16, u32)>,
+    /// Counts dumps; a connection keeps the number at which it was last heard of.
+    dump_number: u32,
+    stats: Stats,
+}
+
+impl Meter {
+    pub fn new(timeouts: Timeouts, limits: Limits) -> Self {
+        Self {
+            store: Store::new(limits.connections),
+            lists: Lists::new(),
+            wheel: Wheel::default(),
+            timeouts,
+            dumps: Vec::with_capacity(8),
+            dump_number: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats { stored: self.store.len() as u64, ..self.stats }
+    }
+
+    /// New timeouts hold for each connection from the next time it is due.
+    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
+    }
+
+    /// Takes in what the kernel says about a connection.
+    pub fn observe(&mut self, entry: &Entry, now: u64) {
+        let key = Key::of(entry);
+        let hash = self.store.hash(&key);
+        let found = self.store.find(hash, &key, entry);
+        match (found, entry.kind) {
+            (Some(slot), Kind::Destroy) => self.destroyed(slot, entry, now),
+            (Some(slot), _) => self.seen(slot, entry, now),
+            // The event of its end has been taken or is on its way.
+            (None, Kind::Dump) if entry.status & status::DYING != 0 => {}
+            (None, kind) => {
+                let connection = Connection::new(key, entry, self.dump_number, now);
+                let Some(slot) = self.store.insert(hash, connection, &mut self.lists) else {
+                    self.stats.refused += 1;
+                    return;
+                };
+                self.stats.inserted += 1;
+                self.stats.live += 1;
+                self.activate(slot, now);
+                if kind == Kind::Destroy {
+                    self.destroyed(slot, entry, now);
+                }
+            }
+        }
+    }
+
+    /// A dump of `zone` begins. One that was under way there is forgotten.
+    pub fn dump_started(&mut self, zone: u16) {
+        self.dumps.retain(|&(dumped, _)| dumped != zone);
+        self.dump_number = self.dump_number.wrapping_add(1);
+        self.dumps.push((zone, self.dump_number));
+    }
+
+    /// The dump of `zone` has ended; `complete` if it showed every connection there is.
+    ///
+    /// All events that the source had when the dump ended must have been observed before, lest
+    /// a connection be taken for vanished whose `DESTROY` event is still unread.
+    pub fn dump_finished(&mut self, zone: u16, complete: bool) {
+        let Some(at) = self.dumps.iter().position(|&(dumped, _)| dumped == zone) else { return };
+        let (_, number) = self.dumps.swap_remove(at);
+        self.release_tombstones(zone);
+        if !complete {
+            return;
+        }
+        for slot in self.store.slots() {
+            let connection = self.store.get(slot);
+            let unseen = connection.seen.wrapping_sub(number).cast_signed() < 0;
+            if unseen && connection.key.zone == zone && connection.state == State::Live {
+                self.stats.vanished += 1;
+                self.close(slot, State::Vanished);
+            }
+        }
+    }
+
+    /// Hands out at most `max` connections that are due, and returns how many.
+    ///
+    /// What is handed out counts as exported when `report` returns. Of a large `max` at least
+    /// half is left to living connections and half to closed ones, if there are as many.
+    pub fn due(&mut self, now: u64, max: usize, mut report: impl FnMut(&Due<'_>)) -> usize {
+        let living = self.due_living(now, max / 2, &mut report);
+        let closed = self.due_closed(max - living, &mut report);
+        living + closed + self.due_living(now, max - living - closed, &mut report)
+    }
+
+    /// Hands out everything that has not been reported, due or not, at most `max` connections.
+    ///
+    /// For the end of the process: call it until it returns 0. Living connections get
+    /// [`EndReason::Forced`].
+    pub fn flush(&mut self, max: usize, mut report: impl FnMut(&Due<'_>)) -> usize {
+        let mut handed_out = self.due_closed(max, &mut report);
+        for list in std::iter::once(EXPIRING).chain(BUCKETS) {
+            while handed_out < max
+                && let Some(slot) = self.lists.pop_front(list)
+            {
+                let connection = self.store.get_mut(slot);
+                connection.timer = Timer::Stopped;
+                handed_out += usize::from(connection.report(EndReason::Forced, &mut report));
+            }
+        }
+        handed_out
+    }
+
+    fn due_living(&mut self, now: u64, max: usize, report: &mut impl FnMut(&Due<'_>)) -> usize {
+        let mut handed_out = 0;
+        while handed_out < max
+            && let Some(slot) = self.wheel.pop(&mut self.lists, now)
+        {
+            let connection = self.store.get_mut(slot);
+            let deadline = connection.deadline(self.timeouts.idle);
+            if deadline > now {
+                self.wheel.push(&mut self.lists, slot, deadline, now);
+                continue;
+            }
+            let reason = connection.live_reason(self.timeouts.idle);
+            if !connection.report(reason, report) {
+                connection.timer = Timer::Stopped;
+                continue;
+            }
+            handed_out += 1;
+            connection.renew(self.timeouts.active, now);
+            let deadline = connection.active_deadline;
+            self.wheel.push(&mut self.lists, slot, deadline, now);
+        }
+        handed_out
+    }
+
+    fn due_closed(&mut self, max: usize, report: &mut impl FnMut(&Due<'_>)) -> usize {
+        let mut handed_out = 0;
+        while handed_out < max
+            && let Some(slot) = self.lists.pop_front(CLOSED)
+        {
+            self.store.get_mut(slot).report(EndReason::EndOfFlow, report);
+            self.stats.closed_waiting -= 1;
+            self.settle(slot);
+            handed_out += 1;
+        }
+        handed_out
+    }
+
+    /// A known connection was seen in a dump, or an event says that it changed.
+    fn seen(&mut self, slot: u32, entry: &Entry, now: u64) {
+        match self.store.get(slot).state {
+            State::Live => {}
+            // A ghost.
+            State::Destroyed => return,
+            State::Vanished => self.revive(slot, now),
+        }
+        self.update(slot, entry, now);
+    }
+
+    fn destroyed(&mut self, slot: u32, entry: &Entry, now: u64) {
+        match self.store.get(slot).state {
+            State::Live => {}
+            State::Destroyed => return,
+            State::Vanished => self.revive(slot, now),
+        }
+        self.update(slot, entry, now);
+        self.store.get_mut(slot).end_ns = entry.stop_ns.unwrap_or(now);
+        self.close(slot, State::Destroyed);
+    }
+
+    fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
+        let connection = self.store.get_mut(slot);
+        connection.seen = self.dump_number;
+        let news = connection.update(entry, now);
+        self.stats.counter_resets += u64::from(news.reset);
+        if news.counters && connection.timer == Timer::Stopped {
+            self.activate(slot, now);
+        }
+    }
+
+    /// Starts the timers of a connection that has news after it had none.
+    fn activate(&mut self, slot: u32, now: u64) {
+        let connection = self.store.get_mut(slot);
+        connection.active_deadline = now.saturating_add(self.timeouts.active);
+        connection.timer = Timer::Running;
+        let deadline = connection.deadline(self.timeouts.idle);
+        self.wheel.push(&mut self.lists, slot, deadline, now);
+    }
+
+    /// Undoes the closing of a connection that only seemed to have vanished.
+    fn revive(&mut self, slot: u32, now: u64) {
+        let connection = self.store.get_mut(slot);
+        connection.state = State::Live;
+        // It waits to be handed out if it has news, and is a tombstone otherwise.
+        self.stats.closed_waiting -= u64::from(connection.has_news());
+        self.stats.live += 1;
+        self.stats.reappeared += 1;
+        self.lists.unlink(slot);
+        self.activate(slot, now);
+    }
+
+    fn close(&mut self, slot: u32, state: State) {
+        let connection = self.store.get_mut(slot);
+        connection.state = state;
+        self.lists.unlink(slot);
+        self.stats.live -= 1;
+        if connection.has_news() {
+            self.lists.push_back(CLOSED, slot);
+            self.stats.closed_waiting += 1;
+            return;
+        }
+        if connection.is_counted {
+            self.stats.closed_without_news += 1;
+        } else {
+            self.stats.closed_without_counters += 1;
+        }
+        self.settle(slot);
+    }
+
+    /// Forgets a closed connection, unless something about it may still come.
+    fn settle(&mut self, slot: u32) {
+        let connection = self.store.get(slot);
+        let zone = connection.key.zone;
+        let ghosts = self.dumps.iter().any(|&(dumped, _)| dumped == zone);
+        if ghosts || connection.state == State::Vanished {
+            self.lists.push_back(TOMBSTONES, slot);
+        } else {
+            self.store.release(slot, &mut self.lists);
+        }
+    }
+
+    fn release_tombstones(&mut self, zone: u16) {
+        let mut next = self.lists.front(TOMBSTONES);
+        while let Some(slot) = next {
+            next = self.lists.after(slot);
+            if self.store.get(slot).key.zone == zone {
+                self.lists.unlink(slot);
+                self.store.release(slot, &mut self.lists);
+            }
+        }
+    }
+}

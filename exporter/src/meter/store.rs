@@ -1,0 +1,177 @@
+//! Slots for connections, and the table that finds them by key.
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher},
+    ops::Range,
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::{
+    connection::{Connection, State},
+    list::{FREE, Lists},
+};
+use crate::conntrack::{Entry, Kind, Tuple};
+
+/// Slots are allocated in pieces of this many, so that growing neither copies nor leaves slack.
+const CHUNK: usize = 1024;
+
+/// What tells connections apart, as far as the kernel says so in every message.
+///
+/// The id alone does not: it has 32 bits, so a million connections hold about a hundred pairs of
+/// the same. With the tuple it still can come back: the kernel derives it from both the tuple and
+/// the address of its own record, and hands the memory of a closed connection to the next. The
+/// start time then tells the two apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) original: Tuple,
+    pub(super) zone: u16,
+    pub(super) id: u32,
+}
+
+impl Key {
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self { original: entry.original, zone: entry.zone, id: entry.id }
+    }
+}
+
+impl Hash for Key {
+    /// Whole words: slices would be hashed with their lengths, a byte at a time.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        for word in self.original.words() {
+            hasher.write_u64(word);
+        }
+        hasher.write_u64(u64::from(self.id) << 16 | u64::from(self.zone));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    chunks: Vec<Vec<Connection>>,
+    /// Slots in use, by key.
+    table: HashTable<u32>,
+    /// Seeded, since senders of packets choose most of the key.
+    hasher: RandomState,
+    limit: usize,
+}
+
+impl Store {
+    pub(super) fn new(limit: usize) -> Self {
+        // The heads of lists and the slots share the numbers of one `u32`.
+        let limit = limit.min(u32::MAX as usize - super::list::BUCKETS.end as usize);
+        Self { chunks: Vec::new(), table: HashTable::new(), hasher: RandomState::default(), limit }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// All slots there are, in use or not. Unused ones hold a closed connection.
+    pub(super) fn slots(&self) -> Range<u32> {
+        0..u32::try_from(self.capacity_used()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    pub(super) fn get(&self, slot: u32) -> &Connection {
+        let slot = slot as usize;
+        &self.chunks[slot / CHUNK][slot % CHUNK]
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> &mut Connection {
+        let slot = slot as usize;
+        &mut self.chunks[slot / CHUNK][slot % CHUNK]
+    }
+
+    /// Returns the slot of the connection that `entry` is about.
+    pub(super) fn find(&self, hash: u64, key: &Key, entry: &Entry) -> Option<u32> {
+        let first = *self.table.find(hash, |&slot| self.get(slot).key == *key)?;
+        let connection = self.get(first);
+        let is_certain = connection.start_known && entry.start_ns == Some(connection.start_ns);
+        if is_certain {
+            return Some(first);
+        }
+        self.find_among_equals(hash, key, entry)
+    }
+
+    /// As `find`, where several connections in turn may have had the same key.
+    #[cold]
+    fn find_among_equals(&self, hash: u64, key: &Key, entry: &Entry) -> Option<u32> {
+        let equals = self.table.iter_hash(hash).filter(|&&slot| self.get(slot).key == *key);
+        equals
+            .filter_map(|&slot| Some((likeness(self.get(slot), entry)?, slot)))
+            .max_by_key(|&(likeness, _)| likeness)
+            .map(|(_, slot)| slot)
+    }
+
+    /// Stores a connection whose key hashes to `hash`; `None` if there is no room.
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        connection: Connection,
+        lists: &mut Lists,
+    ) -> Option<u32> {
+        if self.table.len() >= self.limit {
+            return None;
+        }
+        let slot = match lists.pop_front(FREE) {
+            Some(slot) => {
+                *self.get_mut(slot) = connection;
+                slot
+            }
+            None => self.push(connection, lists),
+        };
+        let Self { chunks, table, hasher, .. } = self;
+        table.insert_unique(hash, slot, |&slot| {
+            let slot = slot as usize;
+            hasher.hash_one(chunks[slot / CHUNK][slot % CHUNK].key)
+        });
+        Some(slot)
+    }
+
+    /// Forgets the closed connection at `slot`, which is in no list.
+    pub(super) fn release(&mut self, slot: u32, lists: &mut Lists) {
+        let hash = self.hash(&self.get(slot).key);
+        if let Ok(entry) = self.table.find_entry(hash, |&stored| stored == slot) {
+            entry.remove();
+            lists.push_back(FREE, slot);
+        }
+    }
+
+    fn push(&mut self, connection: Connection, lists: &mut Lists) -> u32 {
+        let slot = self.slots().end;
+        if (slot as usize).is_multiple_of(CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+            lists.reserve(CHUNK);
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.push(connection);
+        }
+        lists.grow();
+        slot
+    }
+
+    fn capacity_used(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    }
+}
+
+/// How well an entry fits a connection of the same key; `None` if it is about another one.
+///
+/// `NEW` can only be about a living one: a closed one has had its event. Where start times are
+/// unknown (`NEW` carries none) a living connection is the more likely one.
+fn likeness(connection: &Connection, entry: &Entry) -> Option<u8> {
+    let alive = connection.state == State::Live;
+    let same_start = match entry.start_ns {
+        Some(start) if connection.start_known && start != connection.start_ns => return None,
+        Some(_) => connection.start_known,
+        None => false,
+    };
+    match entry.kind {
+        Kind::New | Kind::Update => alive.then_some(0),
+        Kind::Dump | Kind::Destroy => Some(u8::from(same_start) * 2 + u8::from(alive)),
+    }
+}

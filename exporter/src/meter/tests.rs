@@ -1,0 +1,384 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+use crate::conntrack::{Counters, Icmp, Tuple, tcp_state};
+use EndReason::{ActiveTimeout, EndOfFlow, Forced, IdleTimeout};
+
+const SECOND: u64 = 1_000_000_000;
+const ZONE: u16 = 65520;
+
+/// What the tests look at of a record: id, delta and total of packets, reason.
+type Record = (u32, u64, u64, EndReason);
+
+/// A meter with an active timeout of 5 s and an idle timeout of 15 s, and a clock.
+struct Bench {
+    meter: Meter,
+    now: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(5, 15, 100)
+    }
+
+    fn with(active: u64, idle: u64, connections: usize) -> Self {
+        let seconds = std::time::Duration::from_secs;
+        let timeouts = Timeouts::new(seconds(active), seconds(idle));
+        Self { meter: Meter::new(timeouts, Limits { connections }), now: 1000 * SECOND }
+    }
+
+    fn observe(&mut self, entries: &[Entry]) -> &mut Self {
+        for entry in entries {
+            self.meter.observe(entry, self.now);
+        }
+        self
+    }
+
+    /// A complete dump that shows `entries`.
+    fn dump(&mut self, entries: &[Entry]) -> &mut Self {
+        self.meter.dump_started(ZONE);
+        self.observe(entries);
+        self.meter.dump_finished(ZONE, true);
+        self
+    }
+
+    fn wait(&mut self, seconds: u64) -> &mut Self {
+        self.now += seconds * SECOND;
+        self
+    }
+
+    #[track_caller]
+    fn expect(&mut self, expected: &[Record]) -> &mut Self {
+        let mut got = Vec::new();
+        self.meter.due(self.now, 100, |due| got.push(record(due)));
+        got.sort_unstable_by_key(|&(id, ..)| id);
+        assert_eq!(got, expected);
+        self
+    }
+
+    #[track_caller]
+    fn expect_stored(&mut self, stored: u64) -> &mut Self {
+        assert_eq!(self.meter.stats().stored, stored);
+        self
+    }
+}
+
+fn record(due: &Due<'_>) -> Record {
+    (due.id, due.deltas.packets, due.totals.packets, due.reason)
+}
+
+fn udp() -> (Tuple, Tuple) {
+    let (client, server) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    (Tuple::new((client, 4000), (server, 53), 17), Tuple::new((server, 53), (client, 4000), 17))
+}
+
+fn entry(kind: Kind, id: u32) -> Entry {
+    let (original, reply) = udp();
+    Entry { zone: ZONE, id, ..Entry::new(kind, original, reply) }
+}
+
+fn new(id: u32) -> Entry {
+    entry(Kind::New, id)
+}
+
+/// A dump entry after `packets` in each direction.
+fn dumped(id: u32, packets: u64) -> Entry {
+    let octets = packets * 100;
+    let counters = Counters { packets, octets, reverse_packets: packets, reverse_octets: octets };
+    let start_ns = Some(u64::from(id) * SECOND);
+    Entry { counters: Some(counters), start_ns, ..entry(Kind::Dump, id) }
+}
+
+fn destroyed(id: u32, packets: u64) -> Entry {
+    let stop_ns = Some(2000 * SECOND);
+    Entry { kind: Kind::Destroy, stop_ns, status: status::DYING, ..dumped(id, packets) }
+}
+
+fn tcp(state: u8, entry: Entry) -> Entry {
+    Entry { tcp_state: Some(state), ..entry }
+}
+
+#[test]
+fn a_living_connection_is_reported_every_active_timeout_if_there_is_news() {
+    Bench::new()
+        .observe(&[new(1)])
+        .dump(&[dumped(1, 3)])
+        .wait(4)
+        .expect(&[])
+        .wait(1)
+        .expect(&[(1, 3, 3, ActiveTimeout)])
+        .dump(&[dumped(1, 7)])
+        .wait(5)
+        .expect(&[(1, 4, 7, ActiveTimeout)])
+        .dump(&[dumped(1, 7)])
+        .wait(50)
+        .expect(&[])
+        .dump(&[dumped(1, 8)])
+        .wait(4)
+        .expect(&[])
+        .wait(1)
+        .expect(&[(1, 1, 8, ActiveTimeout)]);
+}
+
+#[test]
+fn a_connection_gone_quiet_is_reported_once_as_idle() {
+    Bench::with(60, 15, 100)
+        .dump(&[dumped(1, 3)])
+        .wait(10)
+        .dump(&[dumped(1, 4)])
+        .wait(14)
+        .dump(&[dumped(1, 4)])
+        .expect(&[])
+        .wait(1)
+        .expect(&[(1, 4, 4, IdleTimeout)])
+        .wait(100)
+        .dump(&[dumped(1, 4)])
+        .expect(&[]);
+}
+
+#[test]
+fn active_reports_do_not_drift() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1)]).wait(6).expect(&[(1, 1, 1, ActiveTimeout)]);
+    bench.dump(&[dumped(1, 2)]).wait(4).expect(&[(1, 1, 2, ActiveTimeout)]);
+}
+
+#[test]
+fn a_closed_connection_is_reported_at_once_and_forgotten() {
+    Bench::new()
+        .observe(&[new(1), destroyed(1, 2)])
+        .expect(&[(1, 2, 2, EndOfFlow)])
+        .wait(100)
+        .expect(&[])
+        .expect_stored(0);
+}
+
+#[test]
+fn a_destroy_event_alone_is_a_whole_connection() {
+    let mut bench = Bench::new();
+    bench.observe(&[destroyed(1, 2)]);
+    let mut times = None;
+    bench.meter.due(bench.now, 1, |due| times = Some((due.start_ns, due.end_ns)));
+    assert_eq!(times, Some((SECOND, 2000 * SECOND)));
+    bench.expect_stored(0);
+}
+
+#[test]
+fn a_connection_whose_traffic_is_all_reported_ends_silently() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 2)]).wait(5).expect(&[(1, 2, 2, ActiveTimeout)]);
+    bench.observe(&[destroyed(1, 2)]).expect(&[]).expect_stored(0);
+    assert_eq!(bench.meter.stats().closed_without_news, 1);
+}
+
+#[test]
+fn a_connection_never_counted_is_never_reported() {
+    let mut bench = Bench::new();
+    let uncounted = |kind| entry(kind, 1);
+    bench.observe(&[new(1)]).dump(&[uncounted(Kind::Dump)]).wait(60).expect(&[]);
+    bench.observe(&[uncounted(Kind::Destroy)]).expect(&[]).expect_stored(0);
+    assert_eq!(bench.meter.stats().closed_without_counters, 1);
+}
+
+#[test]
+fn tcp_that_lingers_has_ended() {
+    Bench::new()
+        .dump(&[tcp(tcp_state::TIME_WAIT, dumped(1, 9))])
+        .wait(5)
+        .expect(&[(1, 9, 9, EndOfFlow)])
+        .observe(&[tcp(tcp_state::TIME_WAIT, destroyed(1, 10))])
+        .expect(&[(1, 1, 10, EndOfFlow)])
+        .expect_stored(0);
+}
+
+#[test]
+fn a_tuple_used_again_is_another_connection() {
+    Bench::new()
+        .observe(&[new(1), destroyed(1, 2), new(2)])
+        .dump(&[dumped(2, 5)])
+        .expect(&[(1, 2, 2, EndOfFlow)])
+        .wait(5)
+        .expect(&[(2, 5, 5, ActiveTimeout)]);
+}
+
+#[test]
+fn an_id_used_again_with_its_tuple_is_another_connection() {
+    let again = |entry: Entry| Entry { start_ns: Some(77 * SECOND), ..entry };
+    let mut bench = Bench::new();
+    bench.meter.dump_started(ZONE);
+    bench.observe(&[new(1), destroyed(1, 2), new(1), dumped(1, 1), again(dumped(1, 4))]);
+    bench.meter.dump_finished(ZONE, true);
+    bench.expect(&[(1, 2, 2, EndOfFlow)]);
+    bench.observe(&[again(destroyed(1, 6))]).expect(&[(1, 6, 6, EndOfFlow)]).expect_stored(0);
+    assert_eq!(bench.meter.stats().counter_resets, 0);
+}
+
+#[test]
+fn parallel_pings_are_different_connections() {
+    let ping = |id: u16| {
+        let icmp = |kind| Icmp { kind, code: 0, id };
+        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let (original, reply) = (Tuple::icmp(a, b, icmp(8)), Tuple::icmp(b, a, icmp(0)));
+        Entry { original, reply, ..destroyed(1, u64::from(id)) }
+    };
+    Bench::new().observe(&[ping(3), ping(4)]).expect(&[(1, 3, 3, EndOfFlow), (1, 4, 4, EndOfFlow)]);
+}
+
+#[test]
+fn zones_and_families_are_kept_apart() {
+    let other_zone = Entry { zone: 0, ..destroyed(1, 2) };
+    let mapped = |octets: [u8; 4], port| (Ipv4Addr::from(octets).to_ipv6_mapped().into(), port);
+    let tuple = Tuple::new(mapped([10, 0, 0, 1], 4000), mapped([10, 0, 0, 2], 53), 17);
+    let ipv6 = Entry { original: tuple, reply: tuple, ..destroyed(1, 3) };
+    Bench::new().observe(&[destroyed(1, 1), other_zone, ipv6]).expect(&[
+        (1, 1, 1, EndOfFlow),
+        (1, 2, 2, EndOfFlow),
+        (1, 3, 3, EndOfFlow),
+    ]);
+}
+
+#[test]
+fn a_ghost_does_not_come_back_to_life() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1)]);
+    bench.meter.dump_started(ZONE);
+    bench.observe(&[destroyed(1, 2), destroyed(2, 1)]);
+    bench.expect(&[(1, 2, 2, EndOfFlow), (2, 1, 1, EndOfFlow)]).expect_stored(2);
+    // Filled before the events were sent, read after them.
+    bench.observe(&[dumped(1, 1), dumped(2, 1)]);
+    bench.meter.dump_finished(ZONE, true);
+    bench.wait(60).expect(&[]).expect_stored(0);
+}
+
+#[test]
+fn a_dump_does_not_insert_the_dying() {
+    let dying = Entry { status: status::DYING, ..dumped(1, 1) };
+    Bench::new().dump(&[dying]).wait(5).expect(&[]).expect_stored(0);
+}
+
+#[test]
+fn what_a_complete_dump_does_not_show_has_vanished() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1), dumped(2, 1)]).dump(&[dumped(2, 1)]);
+    bench.expect(&[(1, 1, 1, EndOfFlow)]);
+    assert_eq!(bench.meter.stats().vanished, 1);
+    // Its place is kept for a DESTROY event that comes late, until the next dump has ended.
+    bench.expect_stored(2).dump(&[dumped(2, 1)]).expect_stored(1);
+}
+
+#[test]
+fn an_interrupted_dump_proves_nothing() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1)]);
+    bench.meter.dump_started(ZONE);
+    bench.meter.dump_finished(ZONE, false);
+    bench.expect(&[]);
+    assert_eq!(bench.meter.stats().vanished, 0);
+}
+
+#[test]
+fn a_dump_of_one_zone_proves_nothing_about_another() {
+    let mut bench = Bench::new();
+    bench.observe(&[Entry { zone: 0, ..dumped(1, 1) }]).dump(&[]).expect(&[]);
+    assert_eq!(bench.meter.stats().vanished, 0);
+}
+
+#[test]
+fn a_connection_begun_during_a_dump_has_not_vanished() {
+    let mut bench = Bench::new();
+    bench.meter.dump_started(ZONE);
+    bench.observe(&[new(1)]);
+    bench.meter.dump_finished(ZONE, true);
+    assert_eq!(bench.meter.stats().vanished, 0);
+}
+
+#[test]
+fn a_late_destroy_event_adds_what_was_missing() {
+    Bench::new()
+        .dump(&[dumped(1, 1)])
+        .dump(&[])
+        .expect(&[(1, 1, 1, EndOfFlow)])
+        .observe(&[destroyed(1, 3)])
+        .expect(&[(1, 2, 3, EndOfFlow)])
+        .expect_stored(0);
+}
+
+#[test]
+fn the_vanished_may_reappear() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1), dumped(2, 1)]).dump(&[]);
+    bench.dump(&[dumped(1, 1), dumped(2, 2)]);
+    bench.wait(5).expect(&[(1, 1, 1, ActiveTimeout), (2, 2, 2, ActiveTimeout)]);
+    let stats = bench.meter.stats();
+    assert_eq!((stats.vanished, stats.reappeared, stats.live, stats.closed_waiting), (2, 2, 2, 0));
+}
+
+#[test]
+fn counters_zeroed_by_others_lose_nothing_that_was_seen() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 10)]).wait(5).expect(&[(1, 10, 10, ActiveTimeout)]);
+    bench.dump(&[dumped(1, 15)]).dump(&[dumped(1, 4)]).wait(5);
+    bench.expect(&[(1, 9, 19, ActiveTimeout)]);
+    bench.observe(&[destroyed(1, 6)]).expect(&[(1, 2, 21, EndOfFlow)]);
+    assert_eq!(bench.meter.stats().counter_resets, 1);
+}
+
+#[test]
+fn a_destroy_event_without_labels_keeps_those_known() {
+    let mut bench = Bench::new();
+    let labels = Some([7; 16]);
+    bench.observe(&[Entry { labels, mark: 3, ..new(1) }, destroyed(1, 1)]);
+    bench.meter.due(bench.now, 1, |due| assert_eq!(due.labels, labels));
+}
+
+#[test]
+fn a_full_store_refuses_until_there_is_room() {
+    let mut bench = Bench::with(5, 15, 2);
+    bench.observe(&[new(1), new(2), new(3), destroyed(1, 1), destroyed(3, 9)]);
+    assert_eq!(bench.meter.stats().refused, 2);
+    bench.expect(&[(1, 1, 1, EndOfFlow)]);
+    bench.observe(&[destroyed(4, 1), destroyed(2, 1)]);
+    bench.expect(&[(2, 1, 1, EndOfFlow), (4, 1, 1, EndOfFlow)]).expect_stored(0);
+}
+
+#[test]
+fn records_wait_and_grow_while_nobody_takes_them() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1)]).wait(20).dump(&[dumped(1, 2)]).wait(20).dump(&[dumped(1, 3)]);
+    bench.expect(&[(1, 3, 3, ActiveTimeout)]);
+}
+
+#[test]
+fn neither_the_living_nor_the_closed_starve() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1), dumped(2, 1), dumped(3, 1)]);
+    bench.observe(&[destroyed(11, 1), destroyed(12, 1), destroyed(13, 1)]).wait(5);
+    let mut closed = [0; 2];
+    for count in &mut closed {
+        let handed_out = bench.meter.due(bench.now, 3, |due| {
+            *count += usize::from(due.reason == EndOfFlow);
+        });
+        assert_eq!(handed_out, 3);
+    }
+    assert_eq!(closed, [2, 1]);
+}
+
+#[test]
+fn a_flush_hands_out_all_that_is_left() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1), dumped(2, 2), dumped(3, 3)]).observe(&[destroyed(2, 4)]);
+    let mut got = Vec::new();
+    while bench.meter.flush(1, |due| got.push(record(due))) > 0 {}
+    got.sort_unstable_by_key(|&(id, ..)| id);
+    assert_eq!(got, [(1, 1, 1, Forced), (2, 4, 4, EndOfFlow), (3, 3, 3, Forced)]);
+}
+
+#[test]
+fn far_deadlines_share_buckets_with_near_ones() {
+    let mut bench = Bench::with(3600, 7200, 100);
+    bench.dump(&[dumped(1, 1)]);
+    for _ in 0..35 {
+        bench.wait(100).expect(&[]);
+    }
+    bench.wait(99).expect(&[]).wait(1).expect(&[(1, 1, 1, ActiveTimeout)]);
+}

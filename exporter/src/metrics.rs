@@ -1,0 +1,157 @@
+//! What the exporter counts.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::conntrack::SourceTally;
+use crate::meter::Stats;
+
+#[derive(Debug, Default)]
+pub struct Metrics {
+    source: SourceCounters,
+    meter: MeterCounters,
+    pub records_not_exportable: Counter,
+    pub records_sent: Counter,
+    pub records_refused: Counter,
+    pub records_abandoned: Counter,
+    pub sessions: Counter,
+    pub sessions_lost: Counter,
+    pub connect_failures: Counter,
+    pub connected: Gauge,
+}
+
+#[derive(Debug, Default)]
+struct SourceCounters {
+    events: Counter,
+    dump_entries: Counter,
+    dumps: Counter,
+    dumps_interrupted: Counter,
+    overruns: Counter,
+    foreign_zone: Counter,
+    malformed: Counter,
+    incomplete: Counter,
+}
+
+#[derive(Debug, Default)]
+struct MeterCounters {
+    live: Gauge,
+    closed_waiting: Gauge,
+    inserted: Counter,
+    refused: Counter,
+    vanished: Counter,
+    counter_resets: Counter,
+    closed_without_counters: Counter,
+}
+
+impl Metrics {
+    /// Takes over what source and meter have counted since the start.
+    pub fn observed(&self, tally: &SourceTally, stats: &Stats) {
+        let (source, meter) = (&self.source, &self.meter);
+        for (counter, value) in [
+            (&source.events, tally.events),
+            (&source.dump_entries, tally.dump_entries),
+            (&source.dumps, tally.dumps),
+            (&source.dumps_interrupted, tally.dumps_interrupted),
+            (&source.overruns, tally.overruns),
+            (&source.foreign_zone, tally.foreign_zone),
+            (&source.malformed, tally.malformed),
+            (&source.incomplete, tally.incomplete),
+            (&meter.inserted, stats.inserted),
+            (&meter.refused, stats.refused),
+            (&meter.vanished, stats.vanished),
+            (&meter.counter_resets, stats.counter_resets),
+            (&meter.closed_without_counters, stats.closed_without_counters),
+        ] {
+            counter.inner().store(value, Ordering::Relaxed);
+        }
+        for (gauge, value) in
+            [(&meter.live, stats.live), (&meter.closed_waiting, stats.closed_waiting)]
+        {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Makes everything visible under its name.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("fyke_exporter");
+        let (source, meter) = (&self.source, &self.meter);
+        for (name, help, counter) in [
+            ("conntrack_events", "Conntrack events received", &source.events),
+            ("conntrack_dump_entries", "Entries read in dumps", &source.dump_entries),
+            ("conntrack_dumps", "Dumps begun", &source.dumps),
+            (
+                "conntrack_dumps_interrupted",
+                "Dumps that the kernel called incomplete",
+                &source.dumps_interrupted,
+            ),
+            (
+                "conntrack_overruns",
+                "Times the kernel dropped events because we were too slow",
+                &source.overruns,
+            ),
+            ("conntrack_foreign_zone", "Entries of zones nobody asked for", &source.foreign_zone),
+            (
+                "conntrack_malformed",
+                "Messages of the kernel that cannot be read",
+                &source.malformed,
+            ),
+            (
+                "conntrack_incomplete",
+                "Messages of the kernel that lack what every entry has",
+                &source.incomplete,
+            ),
+            ("connections", "Connections taken into the store", &meter.inserted),
+            ("connections_refused", "Entries that found the store full", &meter.refused),
+            (
+                "connections_vanished",
+                "Connections that ended without a DESTROY event",
+                &meter.vanished,
+            ),
+            (
+                "counter_resets",
+                "Times somebody else zeroed the kernel's counters",
+                &meter.counter_resets,
+            ),
+            (
+                "connections_uncounted",
+                "Connections that ended without ever having been counted",
+                &meter.closed_without_counters,
+            ),
+            (
+                "records_not_exportable",
+                "Connections due that are not a Pod's, or are told by another Node",
+                &self.records_not_exportable,
+            ),
+            ("records_sent", "Data Records written to the collector", &self.records_sent),
+            ("records_refused", "Records that do not fit a message", &self.records_refused),
+            (
+                "records_abandoned",
+                "Records given up at shutdown because the collector was away",
+                &self.records_abandoned,
+            ),
+            ("sessions", "Transport Sessions opened", &self.sessions),
+            (
+                "sessions_lost",
+                "Transport Sessions that broke; records under way may be lost with each",
+                &self.sessions_lost,
+            ),
+            ("connect_failures", "Attempts to connect that failed", &self.connect_failures),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("connections_live", "Connections alive now", meter.live.clone());
+        registry.register(
+            "connections_waiting",
+            "Closed connections that wait for export",
+            meter.closed_waiting.clone(),
+        );
+        registry.register(
+            "connected",
+            "1 while a Transport Session is open",
+            self.connected.clone(),
+        );
+    }
+}

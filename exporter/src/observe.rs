@@ -1,0 +1,255 @@
+//! The loop that keeps up with the kernel: events as they come, dumps in between, records out
+//! while the far end has room.
+//!
+//! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
+//! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flow::{Batch, FlowRecord};
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+
+use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
+use crate::enrich::Enricher;
+use crate::meter::{Due, Meter};
+use crate::metrics::Metrics;
+
+/// Records per batch at most.
+const BATCH: usize = 256;
+/// Batches handed over per turn, so that events do not wait for long.
+const BATCHES_PER_TURN: usize = 16;
+/// How long one wait for events may last.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a last dump and the last records may take at shutdown.
+const LAST_DUMP: Duration = Duration::from_secs(1);
+const LAST_RECORDS: Duration = Duration::from_millis(1500);
+
+/// A source, a meter, and what makes records of connections.
+#[derive(Debug)]
+pub struct Observer<S> {
+    pub source: S,
+    pub meter: Meter,
+    pub enricher: Enricher,
+    pub zones: Vec<u16>,
+    pub poll_interval: Duration,
+    pub metrics: Arc<Metrics>,
+    dumps: Dumps,
+    records: Vec<FlowRecord>,
+}
+
+/// Which dump is under way and which come next.
+#[derive(Debug, Default)]
+struct Dumps {
+    under_way: Option<u16>,
+    waiting: Vec<u16>,
+    next_ns: u64,
+    rounds: u64,
+}
+
+impl<S: ConnectionSource> Observer<S> {
+    pub fn new(
+        source: S,
+        meter: Meter,
+        enricher: Enricher,
+        zones: Vec<u16>,
+        poll_interval: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (dumps, records) = (Dumps::default(), Vec::with_capacity(BATCH));
+        Self { source, meter, enricher, zones, poll_interval, metrics, dumps, records }
+    }
+
+    /// How often every zone has been dumped.
+    pub fn rounds(&self) -> u64 {
+        self.dumps.rounds
+    }
+
+    /// Takes what the kernel has to say at `now` (nanoseconds since 1970).
+    pub fn observe(&mut self, now: u64) -> Result<(), SourceError> {
+        let overrun = self.take_events(now)?;
+        if overrun || now >= self.dumps.next_ns {
+            self.dumps.waiting.clone_from(&self.zones);
+            self.dumps.next_ns = now + nanoseconds(self.poll_interval);
+        }
+        self.dump(now)
+    }
+
+    /// Returns whether events were lost.
+    fn take_events(&mut self, now: u64) -> Result<bool, SourceError> {
+        let meter = &mut self.meter;
+        let events = self.source.events(&mut |entry| take(meter, entry, now))?;
+        Ok(events.overrun)
+    }
+
+    /// Goes on with the dump under way, or begins the next.
+    fn dump(&mut self, now: u64) -> Result<(), SourceError> {
+        let zone = match (self.dumps.under_way, self.dumps.waiting.pop()) {
+            (Some(zone), waiting) => {
+                self.dumps.waiting.extend(waiting);
+                zone
+            }
+            (None, Some(zone)) => {
+                self.meter.dump_started(zone);
+                self.source.start_dump(zone)?;
+                self.dumps.under_way = Some(zone);
+                zone
+            }
+            (None, None) => return Ok(()),
+        };
+        let meter = &mut self.meter;
+        match self.source.next_chunk(&mut |entry| take(meter, entry, now))? {
+            DumpProgress::More => Ok(()),
+            DumpProgress::Done => self.finish_dump(zone, true, now),
+            DumpProgress::Interrupted => {
+                self.dumps.waiting.push(zone);
+                self.finish_dump(zone, false, now)
+            }
+        }
+    }
+
+    fn finish_dump(&mut self, zone: u16, complete: bool, now: u64) -> Result<(), SourceError> {
+        // Ends that happened during the dump must be known before anything counts as vanished.
+        let drained = loop {
+            let meter = &mut self.meter;
+            let events = self.source.events(&mut |entry| take(meter, entry, now))?;
+            if events.overrun {
+                self.dumps.waiting.clone_from(&self.zones);
+                break false;
+            }
+            if events.drained {
+                break true;
+            }
+        };
+        self.meter.dump_finished(zone, complete && drained);
+        self.dumps.under_way = None;
+        self.dumps.rounds += u64::from(self.dumps.waiting.is_empty());
+        Ok(())
+    }
+
+    /// Makes records of what is due. Returns whether there may be more.
+    pub fn due(&mut self, now: u64, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
+        let Self { meter, enricher, records, metrics, .. } = self;
+        let taken = meter.due(now, BATCH, |due| make(enricher, due, records, metrics));
+        if !records.is_empty() {
+            hand_out(std::mem::replace(records, Vec::with_capacity(BATCH)));
+        }
+        taken == BATCH
+    }
+
+    /// As [`Observer::due`], for everything that has not been told.
+    pub fn flush(&mut self, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
+        let Self { meter, enricher, records, metrics, .. } = self;
+        let taken = meter.flush(BATCH, |due| make(enricher, due, records, metrics));
+        if !records.is_empty() {
+            hand_out(std::mem::take(records));
+        }
+        taken > 0
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.dumps.under_way.is_none() && self.dumps.waiting.is_empty()
+    }
+
+    /// Runs until `stop`, then hands out what is left.
+    pub fn run(
+        mut self,
+        queue: &Sender<Batch>,
+        stop: &AtomicBool,
+        clock: impl Fn() -> u64,
+        on_round: impl Fn(u64),
+    ) -> Result<(), SourceError> {
+        while !stop.load(Ordering::Acquire) {
+            if self.is_quiet() {
+                self.source.wait(PATIENCE)?;
+            }
+            self.observe(clock())?;
+            on_round(self.rounds());
+            for _ in 0..BATCHES_PER_TURN {
+                let Ok(permit) = queue.try_reserve() else { break };
+                let mut permit = Some(permit);
+                let more = self.due(clock(), |records| {
+                    if let Some(permit) = permit.take() {
+                        permit.send(records.into());
+                    }
+                });
+                if !more {
+                    break;
+                }
+            }
+            self.metrics.observed(&self.source.tally(), &self.meter.stats());
+        }
+        self.finish(queue, &clock)
+    }
+
+    /// One last look at living connections, then everything out.
+    fn finish(
+        &mut self,
+        queue: &Sender<Batch>,
+        clock: &impl Fn() -> u64,
+    ) -> Result<(), SourceError> {
+        let deadline = clock() + nanoseconds(LAST_DUMP);
+        self.dumps.next_ns = 0;
+        self.observe(clock())?;
+        while !self.is_quiet() && clock() < deadline {
+            self.observe(clock())?;
+        }
+        let deadline = clock() + nanoseconds(LAST_RECORDS);
+        let mut abandoned = 0;
+        while self.flush(|records| abandoned += send_before(queue, records, deadline, clock)) {}
+        if abandoned > 0 {
+            self.metrics.records_abandoned.inc_by(abandoned);
+            tracing::error!(records = abandoned, "collector is away: records are lost at shutdown");
+        }
+        self.metrics.observed(&self.source.tally(), &self.meter.stats());
+        Ok(())
+    }
+}
+
+fn take(meter: &mut Meter, entry: &Entry, now: u64) {
+    #[cfg(feature = "faults")]
+    if crate::faults::hides(entry) {
+        return;
+    }
+    meter.observe(entry, now);
+}
+
+fn make(enricher: &Enricher, due: &Due<'_>, records: &mut Vec<FlowRecord>, metrics: &Metrics) {
+    let record = enricher.record(due);
+    #[cfg(feature = "faults")]
+    let record = crate::faults::spoil(record);
+    match record {
+        Some(record) => records.push(record),
+        None => {
+            metrics.records_not_exportable.inc();
+        }
+    }
+}
+
+/// Waits for room until `deadline`. Returns how many records found none.
+fn send_before(
+    queue: &Sender<Batch>,
+    records: Vec<FlowRecord>,
+    deadline: u64,
+    clock: &impl Fn() -> u64,
+) -> u64 {
+    let mut batch: Batch = records.into();
+    loop {
+        match queue.try_send(batch) {
+            Ok(()) => return 0,
+            Err(TrySendError::Full(back)) if clock() < deadline => {
+                batch = back;
+                // The far end is another thread; there is nothing to wait on but time.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TrySendError::Full(back) | TrySendError::Closed(back)) => {
+                return u64::try_from(back.len()).unwrap_or(u64::MAX);
+            }
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

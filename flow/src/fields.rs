@@ -1,0 +1,163 @@
+//! Every attribute of a flow, described once.
+//!
+//! The order of the rows is a promise: the first 43 are Antrea's template, the rows behind them
+//! what the `fyke` profile adds, the last ones what only the aggregator knows. A new attribute
+//! goes at the end of its part.
+mod aggregated; // what correlation adds
+mod antrea; // the template of Antrea's Flow Exporter
+mod fyke; // what keeps two connections apart
+
+use std::net::IpAddr;
+
+use ipfix::registry::InformationElement;
+
+use crate::{FlowRecord, Name};
+
+/// One attribute of a flow.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Antrea's element name, or its column name where an attribute has one element per family.
+    pub name: &'static str,
+    pub elements: Elements,
+    pub access: Access,
+}
+
+/// The Information Elements that carry an attribute.
+#[derive(Debug, Clone, Copy)]
+pub enum Elements {
+    One(InformationElement),
+    PerFamily {
+        v4: InformationElement,
+        v6: InformationElement,
+    },
+    /// Not on the wire: nobody has registered an element for it.
+    None,
+}
+
+/// How to read and write an attribute, by its type.
+#[derive(Debug, Clone, Copy)]
+pub enum Access {
+    U8 { get: fn(&FlowRecord) -> u8, set: fn(&mut FlowRecord, u8) },
+    U16 { get: fn(&FlowRecord) -> u16, set: fn(&mut FlowRecord, u16) },
+    U64 { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
+    /// Seconds since 1970. Every such attribute has a twin in milliseconds.
+    Seconds { get: fn(&FlowRecord) -> u32, set: fn(&mut FlowRecord, u32) },
+    /// Milliseconds since 1970.
+    Milliseconds { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
+    /// An unset address is all zeros on the wire.
+    Ip { get: fn(&FlowRecord) -> Option<IpAddr>, set: fn(&mut FlowRecord, Option<IpAddr>) },
+    Name { get: fn(&FlowRecord) -> &Name, set: fn(&mut FlowRecord, Name) },
+}
+
+/// Which attributes an exporter sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// The 43 elements of Antrea's Flow Exporter, in its order.
+    #[default]
+    Antrea,
+    /// Those, and what tells two connections with the same 5-tuple apart.
+    Fyke,
+}
+
+impl Profile {
+    /// The attributes of this profile, in the order of its templates.
+    pub fn fields(self) -> impl Iterator<Item = &'static Field> {
+        let added: &[Field] = match self {
+            Self::Antrea => &[],
+            Self::Fyke => &fyke::ROWS,
+        };
+        antrea::ROWS.iter().chain(added)
+    }
+}
+
+/// The whole table, in three parts.
+pub static FIELDS: [&[Field]; 3] = [&antrea::ROWS, &fyke::ROWS, &aggregated::ROWS];
+
+impl Field {
+    /// Every row of the table, in order.
+    pub fn all() -> impl Iterator<Item = &'static Field> {
+        FIELDS.iter().copied().flatten()
+    }
+
+    /// The rows that are kept as columns: all but times in seconds, which have a twin in
+    /// milliseconds.
+    pub fn columns() -> impl Iterator<Item = &'static Field> {
+        Self::all().filter(|field| !matches!(field.access, Access::Seconds { .. }))
+    }
+}
+
+const fn one(name: &'static str, element: InformationElement, access: Access) -> Field {
+    Field { name, elements: Elements::One(element), access }
+}
+
+const fn per_family(
+    name: &'static str,
+    v4: InformationElement,
+    v6: InformationElement,
+    access: Access,
+) -> Field {
+    Field { name, elements: Elements::PerFamily { v4, v6 }, access }
+}
+
+/// Builds an [`Access`] to a plain member of [`FlowRecord`].
+///
+/// A macro, because a function cannot be given a path to a member.
+macro_rules! member {
+    ($kind:ident, $($path:ident).+) => {
+        Access::$kind { get: |r| r.$($path).+, set: |r, v| r.$($path).+ = v }
+    };
+}
+
+/// As [`member!`], for the members that are lent instead of copied.
+macro_rules! name {
+    ($($path:ident).+) => {
+        Access::Name { get: |r| &r.$($path).+, set: |r, v| r.$($path).+ = v }
+    };
+}
+
+use {member, name};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut seen = HashSet::new();
+        for field in Field::all() {
+            assert!(seen.insert(field.name), "{} is described twice", field.name);
+        }
+    }
+
+    #[test]
+    fn an_element_belongs_to_one_attribute() {
+        let mut seen = HashSet::new();
+        for field in Field::all() {
+            let elements = match field.elements {
+                Elements::One(element) => vec![element],
+                Elements::PerFamily { v4, v6 } => vec![v4, v6],
+                Elements::None => vec![],
+            };
+            for element in elements {
+                assert!(seen.insert((element.pen, element.id)), "{} shares its element", field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_the_registered_one_where_one_element_carries_the_attribute() {
+        for field in Field::all() {
+            if let Elements::One(element) = field.elements {
+                let registered = ipfix::registry::by_name(field.name).map(|e| (e.pen, e.id));
+                assert_eq!(registered, Some((element.pen, element.id)), "{}", field.name);
+            }
+        }
+    }
+
+    #[test]
+    fn antreas_template_has_43_elements() {
+        assert_eq!(Profile::Antrea.fields().count(), 43);
+    }
+}

@@ -1,0 +1,46 @@
+//! What only the aggregator knows: each Node's own counters, and how the halves met.
+
+use ipfix::registry::antrea;
+
+use super::antrea::{seconds, set_seconds};
+use super::{Access, Elements, Field, member, one};
+use crate::Correlation;
+
+#[rustfmt::skip] // one attribute, one line
+pub(super) static ROWS: [Field; 31] = [
+    unregistered("flowCorrelation", Access::U8 { get: |r| r.correlation as u8, set: |r, v| r.correlation = Correlation::from_u8(v) }),
+    one("throughput", antrea::THROUGHPUT, member!(U64, throughput)),
+    one("reverseThroughput", antrea::REVERSE_THROUGHPUT, member!(U64, reverse_throughput)),
+    unregistered("flowIdFromSourceNode", member!(U64, from_source.flow_id)),
+    unregistered("observationDomainIdFromSourceNode", Access::U64 { get: |r| r.from_source.domain.into(), set: |r, v| r.from_source.domain = u32::try_from(v).unwrap_or(0) }),
+    one("flowEndSecondsFromSourceNode", antrea::FLOW_END_SECONDS_FROM_SOURCE_NODE, Access::Seconds { get: |r| seconds(r.from_source.end_ms), set: |r, v| set_seconds(&mut r.from_source.end_ms, v) }),
+    unregistered("flowEndMillisecondsFromSourceNode", member!(Milliseconds, from_source.end_ms)),
+    one("packetTotalCountFromSourceNode", antrea::PACKET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.packets_total)),
+    one("octetTotalCountFromSourceNode", antrea::OCTET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.octets_total)),
+    one("packetDeltaCountFromSourceNode", antrea::PACKET_DELTA_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.packets_delta)),
+    one("octetDeltaCountFromSourceNode", antrea::OCTET_DELTA_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.octets_delta)),
+    one("reversePacketTotalCountFromSourceNode", antrea::REVERSE_PACKET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.reverse.packets_total)),
+    one("reverseOctetTotalCountFromSourceNode", antrea::REVERSE_OCTET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.reverse.octets_total)),
+    one("reversePacketDeltaCountFromSourceNode", antrea::REVERSE_PACKET_DELTA_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.reverse.packets_delta)),
+    one("reverseOctetDeltaCountFromSourceNode", antrea::REVERSE_OCTET_DELTA_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.reverse.octets_delta)),
+    one("throughputFromSourceNode", antrea::THROUGHPUT_FROM_SOURCE_NODE, member!(U64, from_source.throughput)),
+    one("reverseThroughputFromSourceNode", antrea::REVERSE_THROUGHPUT_FROM_SOURCE_NODE, member!(U64, from_source.reverse_throughput)),
+    unregistered("flowIdFromDestinationNode", member!(U64, from_destination.flow_id)),
+    unregistered("observationDomainIdFromDestinationNode", Access::U64 { get: |r| r.from_destination.domain.into(), set: |r, v| r.from_destination.domain = u32::try_from(v).unwrap_or(0) }),
+    one("flowEndSecondsFromDestinationNode", antrea::FLOW_END_SECONDS_FROM_DESTINATION_NODE, Access::Seconds { get: |r| seconds(r.from_destination.end_ms), set: |r, v| set_seconds(&mut r.from_destination.end_ms, v) }),
+    unregistered("flowEndMillisecondsFromDestinationNode", member!(Milliseconds, from_destination.end_ms)),
+    one("packetTotalCountFromDestinationNode", antrea::PACKET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.packets_total)),
+    one("octetTotalCountFromDestinationNode", antrea::OCTET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.octets_total)),
+    one("packetDeltaCountFromDestinationNode", antrea::PACKET_DELTA_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.packets_delta)),
+    one("octetDeltaCountFromDestinationNode", antrea::OCTET_DELTA_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.octets_delta)),
+    one("reversePacketTotalCountFromDestinationNode", antrea::REVERSE_PACKET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.reverse.packets_total)),
+    one("reverseOctetTotalCountFromDestinationNode", antrea::REVERSE_OCTET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.reverse.octets_total)),
+    one("reversePacketDeltaCountFromDestinationNode", antrea::REVERSE_PACKET_DELTA_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.reverse.packets_delta)),
+    one("reverseOctetDeltaCountFromDestinationNode", antrea::REVERSE_OCTET_DELTA_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.reverse.octets_delta)),
+    one("throughputFromDestinationNode", antrea::THROUGHPUT_FROM_DESTINATION_NODE, member!(U64, from_destination.throughput)),
+    one("reverseThroughputFromDestinationNode", antrea::REVERSE_THROUGHPUT_FROM_DESTINATION_NODE, member!(U64, from_destination.reverse_throughput)),
+];
+
+const fn unregistered(name: &'static str, access: Access) -> Field {
+    Field { name, elements: Elements::None, access }
+}

@@ -1,0 +1,74 @@
+//! The template of Antrea's Flow Exporter (v2.7), element by element.
+
+use std::net::IpAddr;
+
+use ipfix::registry::{antrea, iana};
+
+use super::{Access, Field, member, name, one, per_family};
+use crate::{FlowEndReason, FlowType};
+
+#[rustfmt::skip] // one attribute, one line
+pub(super) static ROWS: [Field; 43] = [
+    one("flowStartSeconds", iana::FLOW_START_SECONDS, Access::Seconds { get: |r| seconds(r.start_ms), set: |r, v| set_seconds(&mut r.start_ms, v) }),
+    one("flowEndSeconds", iana::FLOW_END_SECONDS, Access::Seconds { get: |r| seconds(r.end_ms), set: |r, v| set_seconds(&mut r.end_ms, v) }),
+    one("flowEndReason", iana::FLOW_END_REASON, Access::U8 { get: |r| r.end_reason as u8, set: |r, v| r.end_reason = FlowEndReason::from_u8(v) }),
+    one("sourceTransportPort", iana::SOURCE_TRANSPORT_PORT, member!(U16, key.source_port)),
+    one("destinationTransportPort", iana::DESTINATION_TRANSPORT_PORT, member!(U16, key.destination_port)),
+    one("protocolIdentifier", iana::PROTOCOL_IDENTIFIER, member!(U8, key.protocol)),
+    one("packetTotalCount", iana::PACKET_TOTAL_COUNT, member!(U64, forward.packets_total)),
+    one("octetTotalCount", iana::OCTET_TOTAL_COUNT, member!(U64, forward.octets_total)),
+    one("packetDeltaCount", iana::PACKET_DELTA_COUNT, member!(U64, forward.packets_delta)),
+    one("octetDeltaCount", iana::OCTET_DELTA_COUNT, member!(U64, forward.octets_delta)),
+    per_family("sourceIP", iana::SOURCE_IPV4_ADDRESS, iana::SOURCE_IPV6_ADDRESS, Access::Ip { get: |r| Some(r.key.source), set: |r, v| set_address(&mut r.key.source, v) }),
+    per_family("destinationIP", iana::DESTINATION_IPV4_ADDRESS, iana::DESTINATION_IPV6_ADDRESS, Access::Ip { get: |r| Some(r.key.destination), set: |r, v| set_address(&mut r.key.destination, v) }),
+    one("reversePacketTotalCount", iana::PACKET_TOTAL_COUNT.reverse(), member!(U64, reverse.packets_total)),
+    one("reverseOctetTotalCount", iana::OCTET_TOTAL_COUNT.reverse(), member!(U64, reverse.octets_total)),
+    one("reversePacketDeltaCount", iana::PACKET_DELTA_COUNT.reverse(), member!(U64, reverse.packets_delta)),
+    one("reverseOctetDeltaCount", iana::OCTET_DELTA_COUNT.reverse(), member!(U64, reverse.octets_delta)),
+    one("sourcePodName", antrea::SOURCE_POD_NAME, name!(source.pod)),
+    one("sourcePodNamespace", antrea::SOURCE_POD_NAMESPACE, name!(source.namespace)),
+    one("sourceNodeName", antrea::SOURCE_NODE_NAME, name!(source.node)),
+    one("destinationPodName", antrea::DESTINATION_POD_NAME, name!(destination.pod)),
+    one("destinationPodNamespace", antrea::DESTINATION_POD_NAMESPACE, name!(destination.namespace)),
+    one("destinationNodeName", antrea::DESTINATION_NODE_NAME, name!(destination.node)),
+    one("destinationServicePort", antrea::DESTINATION_SERVICE_PORT, member!(U16, service.port)),
+    one("destinationServicePortName", antrea::DESTINATION_SERVICE_PORT_NAME, name!(service.name)),
+    one("ingressNetworkPolicyName", antrea::INGRESS_NETWORK_POLICY_NAME, name!(ingress.name)),
+    one("ingressNetworkPolicyNamespace", antrea::INGRESS_NETWORK_POLICY_NAMESPACE, name!(ingress.namespace)),
+    one("ingressNetworkPolicyType", antrea::INGRESS_NETWORK_POLICY_TYPE, member!(U8, ingress.policy_type)),
+    one("ingressNetworkPolicyRuleName", antrea::INGRESS_NETWORK_POLICY_RULE_NAME, name!(ingress.rule)),
+    one("ingressNetworkPolicyRuleAction", antrea::INGRESS_NETWORK_POLICY_RULE_ACTION, member!(U8, ingress.action)),
+    one("egressNetworkPolicyName", antrea::EGRESS_NETWORK_POLICY_NAME, name!(egress.name)),
+    one("egressNetworkPolicyNamespace", antrea::EGRESS_NETWORK_POLICY_NAMESPACE, name!(egress.namespace)),
+    one("egressNetworkPolicyType", antrea::EGRESS_NETWORK_POLICY_TYPE, member!(U8, egress.policy_type)),
+    one("egressNetworkPolicyRuleName", antrea::EGRESS_NETWORK_POLICY_RULE_NAME, name!(egress.rule)),
+    one("egressNetworkPolicyRuleAction", antrea::EGRESS_NETWORK_POLICY_RULE_ACTION, member!(U8, egress.action)),
+    one("tcpState", antrea::TCP_STATE, name!(tcp_state)),
+    one("flowType", antrea::FLOW_TYPE, Access::U8 { get: |r| r.flow_type as u8, set: |r, v| r.flow_type = FlowType::from_u8(v) }),
+    one("egressName", antrea::EGRESS_NAME, name!(egress_name)),
+    one("egressIP", antrea::EGRESS_IP, name!(egress_ip)),
+    one("egressNodeName", antrea::EGRESS_NODE_NAME, name!(egress_node_name)),
+    one("proxySnatPort", antrea::PROXY_SNAT_PORT, member!(U16, proxy_snat_port)),
+    per_family("destinationClusterIP", antrea::DESTINATION_CLUSTER_IPV4, antrea::DESTINATION_CLUSTER_IPV6, Access::Ip { get: |r| r.service.ip, set: |r, v| r.service.ip = r.service.ip.or(v) }),
+    per_family("proxySnatIP", antrea::PROXY_SNAT_IPV4, antrea::PROXY_SNAT_IPV6, member!(Ip, proxy_snat_ip)),
+    per_family("destinationServiceIP", antrea::DESTINATION_SERVICE_IPV4, antrea::DESTINATION_SERVICE_IPV6, Access::Ip { get: |r| r.service.ip, set: |r, v| r.service.ip = v.or(r.service.ip) }),
+];
+
+/// Whole seconds; the wire's 32 bits end in 2106.
+pub(super) fn seconds(milliseconds: u64) -> u32 {
+    u32::try_from(milliseconds / 1000).unwrap_or(u32::MAX)
+}
+
+/// Takes a time in seconds, unless a finer one for the same second is already known.
+pub(super) fn set_seconds(milliseconds: &mut u64, value: u32) {
+    if seconds(*milliseconds) != value {
+        *milliseconds = u64::from(value) * 1000;
+    }
+}
+
+/// A flow always has addresses: an unset one leaves what was there.
+fn set_address(address: &mut IpAddr, value: Option<IpAddr>) {
+    if let Some(value) = value {
+        *address = value;
+    }
+}

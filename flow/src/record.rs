@@ -1,0 +1,240 @@
+//! A flow, as one Node reports it or as the aggregator has put it together.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::Name;
+
+/// IANA protocol numbers that Fyke treats in a way of their own.
+pub mod protocol {
+    pub const ICMP: u8 = 1;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const ICMPV6: u8 = 58;
+    pub const SCTP: u8 = 132;
+
+    /// The protocol's name as Kubernetes and `conntrack` write it, if it has one.
+    pub fn name(number: u8) -> Option<&'static str> {
+        Some(match number {
+            ICMP => "ICMP",
+            TCP => "TCP",
+            UDP => "UDP",
+            ICMPV6 => "ICMPv6",
+            SCTP => "SCTP",
+            _ => return None,
+        })
+    }
+}
+
+/// Why a record was sent: `flowEndReason` (RFC 5102, element 136).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum FlowEndReason {
+    #[default]
+    Unspecified = 0,
+    IdleTimeout = 1,
+    ActiveTimeout = 2,
+    EndOfFlow = 3,
+    ForcedEnd = 4,
+    LackOfResources = 5,
+}
+
+impl FlowEndReason {
+    /// Values the registry does not assign become `Unspecified`.
+    pub fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::IdleTimeout,
+            2 => Self::ActiveTimeout,
+            3 => Self::EndOfFlow,
+            4 => Self::ForcedEnd,
+            5 => Self::LackOfResources,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
+/// Where a flow runs: Antrea's `flowType` (PEN 56506, element 137).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum FlowType {
+    #[default]
+    Unspecified = 0,
+    IntraNode = 1,
+    InterNode = 2,
+    ToExternal = 3,
+    FromExternal = 4,
+}
+
+impl FlowType {
+    /// Values Antrea does not define become `Unspecified`.
+    pub fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::IntraNode,
+            2 => Self::InterNode,
+            3 => Self::ToExternal,
+            4 => Self::FromExternal,
+            _ => Self::Unspecified,
+        }
+    }
+
+    /// The name people type and read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::IntraNode => "intra-node",
+            Self::InterNode => "inter-node",
+            Self::ToExternal => "to-external",
+            Self::FromExternal => "from-external",
+        }
+    }
+}
+
+/// Which of the Nodes that see a flow have been heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Correlation {
+    /// One Node sees all of this flow.
+    #[default]
+    NotNeeded = 0,
+    /// Both Nodes' halves are joined in this record.
+    Complete = 1,
+    /// The destination Node's half never came.
+    SourceOnly = 2,
+    /// The source Node's half never came.
+    DestinationOnly = 3,
+}
+
+impl Correlation {
+    pub fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::Complete,
+            2 => Self::SourceOnly,
+            3 => Self::DestinationOnly,
+            _ => Self::NotNeeded,
+        }
+    }
+}
+
+/// What tells flows apart on the wire. Addresses and ports are those after destination NAT.
+///
+/// ICMP has no ports; as in the kernel's own tuple, the Echo identifier stands in
+/// `source_port`, so that parallel pings between two hosts are different flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub protocol: u8,
+    /// ICMP type in the high byte, code in the low one; 0 for other protocols.
+    pub icmp_type_code: u16,
+}
+
+impl Default for FlowKey {
+    fn default() -> Self {
+        let unset = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            source: unset,
+            destination: unset,
+            source_port: 0,
+            destination_port: 0,
+            protocol: 0,
+            icmp_type_code: 0,
+        }
+    }
+}
+
+/// Packets and octets (IP header included) in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Since the connection began.
+    pub packets_total: u64,
+    pub octets_total: u64,
+    /// Since the previous record.
+    pub packets_delta: u64,
+    pub octets_delta: u64,
+}
+
+/// One end of a flow. Names are empty where they are not known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Endpoint {
+    pub pod: Name,
+    pub namespace: Name,
+    pub node: Name,
+}
+
+/// The Service address the client used, before destination NAT.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Service {
+    pub ip: Option<IpAddr>,
+    pub port: u16,
+    /// `namespace/name:portName`.
+    pub name: Name,
+}
+
+/// The NetworkPolicy rule that decided about one direction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyRule {
+    pub name: Name,
+    pub namespace: Name,
+    /// Antrea's `ingressNetworkPolicyType`: 0 none, 1 K8s, 2 Antrea, 3 Antrea cluster, 4 K8s cluster.
+    pub policy_type: u8,
+    pub rule: Name,
+    /// Antrea's `ingressNetworkPolicyRuleAction`: 0 none, 1 allow, 2 drop, 3 reject.
+    pub action: u8,
+}
+
+impl PolicyRule {
+    pub const DROP: u8 = 2;
+    pub const REJECT: u8 = 3;
+}
+
+/// What one Node counted of a flow; only the aggregator fills it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Side {
+    /// The reporting Node, by its Observation Domain.
+    pub domain: u32,
+    /// The reporting Node's own id of the connection (the conntrack id); 0 if it sent none.
+    pub flow_id: u64,
+    /// Milliseconds since 1970; 0 if the Node has not reported.
+    pub end_ms: u64,
+    pub forward: Counters,
+    pub reverse: Counters,
+    /// Bits per second over the time this record's deltas cover.
+    pub throughput: u64,
+    pub reverse_throughput: u64,
+}
+
+/// A Flow Record (RFC 7011, section 2) with Antrea's attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FlowRecord {
+    /// From an exporter: the conntrack id. From the aggregator: one id for all records of a flow.
+    pub flow_id: u64,
+    pub key: FlowKey,
+    /// Milliseconds since 1970.
+    pub start_ms: u64,
+    /// Milliseconds since 1970.
+    pub end_ms: u64,
+    pub end_reason: FlowEndReason,
+    pub forward: Counters,
+    pub reverse: Counters,
+    pub source: Endpoint,
+    pub destination: Endpoint,
+    pub service: Service,
+    pub ingress: PolicyRule,
+    pub egress: PolicyRule,
+    /// The kernel's name of the TCP state, such as `TIME_WAIT`; empty for other protocols.
+    pub tcp_state: Name,
+    pub flow_type: FlowType,
+    pub egress_name: Name,
+    pub egress_ip: Name,
+    pub egress_node_name: Name,
+    /// The address and port that source NAT put in the place of the client's.
+    pub proxy_snat_ip: Option<IpAddr>,
+    pub proxy_snat_port: u16,
+    pub correlation: Correlation,
+    pub from_source: Side,
+    pub from_destination: Side,
+    /// Bits per second, from the Node that reported last.
+    pub throughput: u64,
+    pub reverse_throughput: u64,
+}

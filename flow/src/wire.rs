@@ -1,0 +1,165 @@
+//! Flow Records as IPFIX Data Records, in both directions, by the field table.
+//!
+//! Templates differ by address family only in the elements that carry addresses. A [`Plan`] is
+//! compiled once per template: what the table says about each of its elements. Elements that the
+//! table does not know are passed over, and missing ones leave their attribute unset, so that
+//! exporters of every version can be read.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipfix::encode::RecordWriter;
+use ipfix::registry::InformationElement;
+use ipfix::template::{Template, TemplateId};
+use ipfix::value;
+
+use crate::{Access, Elements, Field, FlowRecord, Interner, Profile};
+
+/// The address family of a flow, which decides its template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    /// Antrea's choice: the family of the source address.
+    pub fn of(record: &FlowRecord) -> Self {
+        if record.key.source.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+fn element(field: &Field, family: Family) -> Option<InformationElement> {
+    match (field.elements, family) {
+        (Elements::One(element), _) => Some(element),
+        (Elements::PerFamily { v4, .. }, Family::V4) => Some(v4),
+        (Elements::PerFamily { v6, .. }, Family::V6) => Some(v6),
+        (Elements::None, _) => None,
+    }
+}
+
+/// The template of `profile` for one address family.
+pub fn template(id: TemplateId, profile: Profile, family: Family) -> Template {
+    Template::new(id, profile.fields().filter_map(|field| element(field, family)))
+}
+
+/// Writes `record` as a Data Record of [`template`].
+pub fn encode(
+    record: &FlowRecord,
+    profile: Profile,
+    family: Family,
+    writer: &mut RecordWriter<'_>,
+) {
+    for field in profile.fields() {
+        match field.access {
+            Access::U8 { get, .. } => writer.u8(get(record)),
+            Access::U16 { get, .. } => writer.u16(get(record)),
+            Access::Seconds { get, .. } => writer.u32(get(record)),
+            Access::U64 { get, .. } | Access::Milliseconds { get, .. } => writer.u64(get(record)),
+            Access::Name { get, .. } => writer.string(get(record)),
+            Access::Ip { get, .. } => write_address(writer, family, get(record)),
+        }
+    }
+}
+
+/// An address of the other family cannot be told in this template and is left unset.
+fn write_address(writer: &mut RecordWriter<'_>, family: Family, address: Option<IpAddr>) {
+    match (family, address) {
+        (Family::V4, Some(IpAddr::V4(address))) => writer.ipv4(address),
+        (Family::V4, _) => writer.ipv4(Ipv4Addr::UNSPECIFIED),
+        (Family::V6, Some(IpAddr::V6(address))) => writer.ipv6(address),
+        (Family::V6, _) => writer.ipv6(Ipv6Addr::UNSPECIFIED),
+    }
+}
+
+/// How to read the Data Records of one template into [`FlowRecord`]s.
+#[derive(Debug)]
+pub struct Plan {
+    /// One step per field of the template; `None` passes over it.
+    steps: Vec<Option<Access>>,
+}
+
+impl Plan {
+    pub fn compile(template: &Template) -> Self {
+        let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
+        Self { steps: steps.collect() }
+    }
+
+    /// How many of the template's fields this side does not know.
+    pub fn unknown_fields(&self) -> usize {
+        self.steps.iter().filter(|step| step.is_none()).count()
+    }
+
+    /// Reads one record. A value that cannot be of its element's type leaves the attribute unset.
+    pub fn decode<'a>(
+        &self,
+        values: impl Iterator<Item = &'a [u8]>,
+        names: &mut Interner,
+    ) -> FlowRecord {
+        let mut record = FlowRecord::default();
+        for (step, bytes) in self.steps.iter().zip(values) {
+            if let Some(access) = step {
+                read(&mut record, access, bytes, names);
+            }
+        }
+        record
+    }
+}
+
+fn access(pen: u32, id: u16) -> Option<Access> {
+    let carries = |element: InformationElement| element.pen == pen && element.id == id;
+    Field::all()
+        .find(|field| match field.elements {
+            Elements::One(element) => carries(element),
+            Elements::PerFamily { v4, v6 } => carries(v4) || carries(v6),
+            Elements::None => false,
+        })
+        .map(|field| field.access)
+}
+
+fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Interner) {
+    match access {
+        Access::U8 { set, .. } => {
+            if let Some(value) = narrow(bytes) {
+                set(record, value);
+            }
+        }
+        Access::U16 { set, .. } => {
+            if let Some(value) = narrow(bytes) {
+                set(record, value);
+            }
+        }
+        Access::Seconds { set, .. } => {
+            if let Some(value) = narrow(bytes) {
+                set(record, value);
+            }
+        }
+        Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+            if let Some(value) = value::unsigned(bytes) {
+                set(record, value);
+            }
+        }
+        Access::Ip { set, .. } => {
+            set(record, address(bytes).filter(|address| !address.is_unspecified()));
+        }
+        Access::Name { set, .. } => {
+            if let Some(text) = value::string(bytes) {
+                set(record, names.intern(text));
+            }
+        }
+    }
+}
+
+fn narrow<T: TryFrom<u64>>(bytes: &[u8]) -> Option<T> {
+    T::try_from(value::unsigned(bytes)?).ok()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => value::ipv4(bytes).map(IpAddr::V4),
+        _ => value::ipv6(bytes).map(IpAddr::V6),
+    }
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,103 @@
+use ipfix::decode::{Limits, Session};
+use ipfix::encode::{Encoder, Packing};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{FlowEndReason, FlowKey, FlowType, Name};
+
+/// Encodes `record`, decodes it again.
+fn round_trip(record: &FlowRecord, profile: Profile) -> FlowRecord {
+    let family = Family::of(record);
+    let id = TemplateId::new(256).unwrap();
+    let mut encoder = Encoder::new(7, u16::MAX, Packing::OneRecord);
+    let mut messages = Vec::new();
+    encoder.template(0, &template(id, profile, family), &mut messages).unwrap();
+    encoder.record(0, id, &mut messages, |writer| encode(record, profile, family, writer)).unwrap();
+    encoder.finish(&mut messages);
+
+    let mut session = Session::new(Limits::default());
+    let mut names = Interner::new(100);
+    let mut decoded = Vec::new();
+    let mut file = ipfix::file::Messages::new(messages.as_slice());
+    while let Some(message) = file.next_message().unwrap() {
+        session
+            .decode(message, Plan::compile, |plan, _, data| {
+                decoded.push(plan.decode(data.values(), &mut names));
+            })
+            .unwrap();
+    }
+    assert_eq!(decoded.len(), 1);
+    decoded.remove(0)
+}
+
+fn counters() -> impl Strategy<Value = crate::Counters> {
+    any::<[u64; 4]>().prop_map(|[a, b, c, d]| crate::Counters {
+        packets_total: a,
+        octets_total: b,
+        packets_delta: c,
+        octets_delta: d,
+    })
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[a-z0-9/:-]{0,300}".prop_map(|text| Name::from(text.as_str()))
+}
+
+prop_compose! {
+    fn records()(
+        v6 in any::<bool>(),
+        addresses in any::<[u128; 2]>(),
+        ports in any::<[u16; 3]>(),
+        protocol in any::<u8>(),
+        times in any::<[u32; 2]>(),
+        counters in [counters(), counters()],
+        names in prop::collection::vec(name(), 4),
+        id in any::<u64>(),
+    ) -> FlowRecord {
+        let address = |bits: u128| if v6 {
+            IpAddr::V6(Ipv6Addr::from_bits(bits | 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::from_bits((bits >> 96) as u32 | 1))
+        };
+        FlowRecord {
+            flow_id: id,
+            key: FlowKey {
+                source: address(addresses[0]),
+                destination: address(addresses[1]),
+                source_port: ports[0],
+                destination_port: ports[1],
+                protocol,
+                icmp_type_code: ports[2],
+            },
+            start_ms: u64::from(times[0]) * 1000 + 123,
+            end_ms: u64::from(times[1]) * 1000 + 456,
+            end_reason: FlowEndReason::ActiveTimeout,
+            forward: counters[0],
+            reverse: counters[1],
+            source: crate::Endpoint { pod: names[0].clone(), namespace: names[1].clone(), ..Default::default() },
+            service: crate::Service { ip: Some(address(addresses[1])), port: ports[0], name: names[2].clone() },
+            tcp_state: names[3].clone(),
+            flow_type: FlowType::InterNode,
+            proxy_snat_ip: Some(address(addresses[0])),
+            proxy_snat_port: ports[2],
+            ..FlowRecord::default()
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_fyke_profile_loses_nothing(record in records()) {
+        prop_assert_eq!(round_trip(&record, Profile::Fyke), record);
+    }
+
+    #[test]
+    fn antreas_profile_loses_only_what_it_has_no_element_for(record in records()) {
+        let mut expected = record.clone();
+        expected.flow_id = 0;
+        expected.key.icmp_type_code = 0;
+        expected.start_ms -= expected.start_ms % 1000;
+        expected.end_ms -= expected.end_ms % 1000;
+        prop_assert_eq!(round_trip(&record, Profile::Antrea), expected);
+    }
+}

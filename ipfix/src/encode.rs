@@ -1,0 +1,124 @@
+//! Records become messages.
+//!
+//! An [`Encoder`] is the sending half of one Transport Session for one Observation Domain. It owns
+//! what RFC 7011, section 3.1, ties together: the messages and the number of Data Records in
+//! them. Bytes go into a buffer of the caller's, who alone knows the socket.
+//!
+//! A record is written where it will be sent from, without measuring it first, and is taken
+//! back or moved to the next message when it turns out too long. That is one pass over the
+//! record and, once the buffers have grown, no allocation.
+
+mod open;
+mod writer;
+
+use crate::{
+    message::{HEADER_LENGTH, SET_HEADER_LENGTH},
+    template::{Template, TemplateId},
+};
+
+use open::OpenMessage;
+pub use writer::RecordWriter;
+
+/// How many records share a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// One Set with one record per message. Antrea's collector reads no more than that: it
+    /// refuses a second Set.
+    OneRecord,
+    /// As many records as fit.
+    Full,
+}
+
+/// Why something was not encoded. The encoder goes on as if it had never been asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    #[error("template {id} needs a message of more than {limit} bytes")]
+    TemplateTooLong { id: u16, limit: u16 },
+    #[error("record of template {id} needs a message of more than {limit} bytes")]
+    RecordTooLong { id: u16, limit: u16 },
+    #[error("record of template {id} is empty")]
+    EmptyRecord { id: u16 },
+}
+
+/// The sending half of one Transport Session, for one Observation Domain.
+#[derive(Debug)]
+pub struct Encoder {
+    max_message: u16,
+    packing: Packing,
+    /// Data Records accepted so far, those in the open message included.
+    sequence_number: u32,
+    open: OpenMessage,
+}
+
+impl Encoder {
+    /// Starts a session whose messages have at most `max_message` bytes.
+    pub fn new(domain: u32, max_message: u16, packing: Packing) -> Self {
+        let open = OpenMessage::new(domain, max_message);
+        Self { max_message, packing, sequence_number: 0, open }
+    }
+
+    /// Appends a message with this one Template Record to `out`, after the one still open.
+    pub fn template(
+        &mut self,
+        export_time: u32,
+        template: &Template,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let room = usize::from(self.max_message.saturating_sub(HEADER_LENGTH + SET_HEADER_LENGTH));
+        let too_long =
+            EncodeError::TemplateTooLong { id: template.id.get(), limit: self.max_message };
+        let fields = u16::try_from(template.fields.len()).map_err(|_| too_long)?;
+        if template.encoded_length() > room {
+            return Err(too_long);
+        }
+        self.open.close(out);
+        self.open.template(export_time, self.sequence_number, template, fields);
+        self.open.close(out);
+        Ok(())
+    }
+
+    /// Adds one Data Record of `template`, whose fields `write` writes in the template's order.
+    ///
+    /// Messages that are complete are appended to `out`; with [`Packing::OneRecord`] that is this
+    /// very record. A record that fits no message is refused and leaves no trace.
+    pub fn record(
+        &mut self,
+        export_time: u32,
+        template: TemplateId,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut RecordWriter<'_>),
+    ) -> Result<(), EncodeError> {
+        let start = self.open.begin_record(self.sequence_number, template);
+        let room = self.max_message.saturating_sub(HEADER_LENGTH + SET_HEADER_LENGTH);
+        let mut writer = RecordWriter::new(self.open.bytes_mut(), usize::from(room));
+        write(&mut writer);
+        if let Err(refused) = writer.finish() {
+            self.open.take_back(&start);
+            return Err(refused.explain(template, self.max_message));
+        }
+
+        if self.open.length() > usize::from(self.max_message) {
+            self.open.move_on(&start, self.sequence_number, template, out);
+        }
+        self.open.set_export_time(export_time);
+        self.sequence_number = self.sequence_number.wrapping_add(1);
+        if self.packing == Packing::OneRecord {
+            self.open.close(out);
+        }
+        Ok(())
+    }
+
+    /// Closes the open message, if there is one, into `out`.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.open.close(out);
+    }
+
+    /// Returns how many Data Records this encoder has accepted, modulo 2^32: the sequence number
+    /// of the message after the open one (RFC 7011, section 3.1).
+    pub const fn sequence_number(&self) -> u32 {
+        self.sequence_number
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! Information Elements: what a field of a record is called and how its value is typed.
+//!
+//! An element is identified by the Private Enterprise Number of whoever defined it and by an id
+//! that organisation chose (RFC 7011, section 3.2). The elements known here are constants, so the
+//! tables of other crates name them and cannot misspell them; elements unknown here still
+//! decode, by the length their Template gives.
+
+mod generated;
+
+use std::fmt;
+
+pub use generated::{antrea, iana};
+
+/// The Private Enterprise Number that stands for the elements assigned by IANA. It is never
+/// written: their field specifiers have no enterprise bit.
+pub const IANA_PEN: u32 = 0;
+
+/// The Private Enterprise Number under which an IANA id means the reverse direction of a
+/// Biflow (RFC 5103, section 6.1).
+pub const REVERSE_PEN: u32 = 29305;
+
+/// The Private Enterprise Number of Antrea.
+pub const ANTREA_PEN: u32 = 56506;
+
+/// The length in a field specifier that says each record carries the length of its own value
+/// (RFC 7011, section 7).
+pub const VARIABLE: u16 = u16::MAX;
+
+/// An entry of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InformationElement {
+    /// Who defined the element; 0 for IANA.
+    pub pen: u32,
+    /// 1 to 32767: the top bit of the wire's 16 is the enterprise bit.
+    pub id: u16,
+    pub name: &'static str,
+    /// The name of the element for the opposite direction; empty if it has none.
+    reverse_name: &'static str,
+    pub data_type: DataType,
+    /// How long a value is in a record; [`VARIABLE`] if each record says so.
+    pub length: u16,
+    pub semantics: Semantics,
+    pub units: Option<&'static str>,
+    /// The smallest and largest meaningful value, where the registry limits them.
+    pub range: Option<(u64, u64)>,
+}
+
+impl InformationElement {
+    /// Returns the same element for the reverse direction of a Biflow (RFC 5103, section 6.1).
+    ///
+    /// # Panics
+    ///
+    /// If the element is not IANA's: other enterprises give the reverse direction ids of their
+    /// own, so there is nothing to return. In a constant, this is a compile error.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        assert!(self.pen == IANA_PEN, "only IANA elements have a reverse element under PEN 29305");
+        Self { pen: REVERSE_PEN, name: self.reverse_name, reverse_name: self.name, ..self }
+    }
+}
+
+/// The beginning of every row of the IANA registry; what a row adds is chained to it.
+const fn of_iana(
+    id: u16,
+    name: &'static str,
+    reverse_name: &'static str,
+    data_type: DataType,
+) -> InformationElement {
+    InformationElement { pen: IANA_PEN, reverse_name, ..of_antrea(id, name, data_type) }
+}
+
+/// The beginning of every row of Antrea's registry.
+const fn of_antrea(id: u16, name: &'static str, data_type: DataType) -> InformationElement {
+    InformationElement {
+        pen: ANTREA_PEN,
+        id,
+        name,
+        reverse_name: "",
+        data_type,
+        length: data_type.natural_length(),
+        semantics: Semantics::Default,
+        units: None,
+        range: None,
+    }
+}
+
+/// What a row may add.
+impl InformationElement {
+    const fn length(self, length: u16) -> Self {
+        Self { length, ..self }
+    }
+
+    const fn semantics(self, semantics: Semantics) -> Self {
+        Self { semantics, ..self }
+    }
+
+    const fn units(self, units: &'static str) -> Self {
+        Self { units: Some(units), ..self }
+    }
+
+    const fn range(self, from: u64, to: u64) -> Self {
+        Self { range: Some((from, to)), ..self }
+    }
+}
+
+/// Returns the element that `pen` and `id` identify, if it is known.
+pub fn element(pen: u32, id: u16) -> Option<InformationElement> {
+    let (elements, reversed) = match pen {
+        IANA_PEN => (iana::ELEMENTS, false),
+        REVERSE_PEN => (iana::ELEMENTS, true),
+        ANTREA_PEN => (antrea::ELEMENTS, false),
+        _ => return None,
+    };
+    let index = elements.binary_search_by_key(&id, |element| element.id).ok()?;
+    let element = elements.get(index).copied()?;
+    Some(if reversed { element.reverse() } else { element })
+}
+
+/// Returns the element called `name`, reverse elements included.
+///
+/// Compares with every name there is: meant for configuration, not for records.
+pub fn by_name(name: &str) -> Option<InformationElement> {
+    let known = iana::ELEMENTS.iter().chain(antrea::ELEMENTS);
+    if let Some(element) = known.copied().find(|element| element.name == name) {
+        return Some(element);
+    }
+    let forward = iana::ELEMENTS.iter().find(|element| element.reverse_name == name)?;
+    Some(forward.reverse())
+}
+
+/// An abstract data type (RFC 7012, section 3.1, and RFC 6313, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataType {
+    OctetArray,
+    Unsigned8,
+    Unsigned16,
+    Unsigned32,
+    Unsigned64,
+    Unsigned256,
+    Signed8,
+    Signed16,
+    Signed32,
+    Signed64,
+    Float32,
+    Float64,
+    Boolean,
+    MacAddress,
+    String,
+    DateTimeSeconds,
+    DateTimeMilliseconds,
+    DateTimeMicroseconds,
+    DateTimeNanoseconds,
+    Ipv4Address,
+    Ipv6Address,
+    BasicList,
+    SubTemplateList,
+    SubTemplateMultiList,
+}
+
+impl DataType {
+    /// Returns how many bytes a value takes when its length is not reduced (RFC 7011, section
+    /// 6.1); [`VARIABLE`] for types without a length of their own.
+    pub const fn natural_length(self) -> u16 {
+        match self {
+            Self::Unsigned8 | Self::Signed8 | Self::Boolean => 1,
+            Self::Unsigned16 | Self::Signed16 => 2,
+            Self::Unsigned32
+            | Self::Signed32
+            | Self::Float32
+            | Self::DateTimeSeconds
+            | Self::Ipv4Address => 4,
+            Self::MacAddress => 6,
+            Self::Unsigned64
+            | Self::Signed64
+            | Self::Float64
+            | Self::DateTimeMilliseconds
+            | Self::DateTimeMicroseconds
+            | Self::DateTimeNanoseconds => 8,
+            Self::Ipv6Address => 16,
+            Self::Unsigned256 => 32,
+            Self::OctetArray
+            | Self::String
+            | Self::BasicList
+            | Self::SubTemplateList
+            | Self::SubTemplateMultiList => VARIABLE,
+        }
+    }
+}
+
+/// How values of an element behave (RFC 7012, section 3.2, and RFC 6313, section 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Semantics {
+    Default,
+    Quantity,
+    TotalCounter,
+    DeltaCounter,
+    Identifier,
+    Flags,
+    List,
+    SnmpCounter,
+    SnmpGauge,
+}
+
+/// Shows the element the way people write it: `octetDeltaCount(1)`, `sourcePodName(56506/101)`.
+impl fmt::Display for InformationElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pen {
+            IANA_PEN => write!(f, "{}({})", self.name, self.id),
+            pen => write!(f, "{}({pen}/{})", self.name, self.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REVERSE_OCTETS: InformationElement = iana::OCTET_DELTA_COUNT.reverse();
+
+    #[test]
+    fn elements_are_found_by_number_and_by_name() {
+        for element in iana::ELEMENTS.iter().chain(antrea::ELEMENTS).copied() {
+            assert_eq!(super::element(element.pen, element.id), Some(element));
+            assert_eq!(by_name(element.name), Some(element));
+        }
+    }
+
+    #[test]
+    fn reverse_elements_are_found_by_number_and_by_name() {
+        for element in iana::ELEMENTS.iter().map(|element| element.reverse()) {
+            assert_eq!(super::element(REVERSE_PEN, element.id), Some(element));
+            assert_eq!(by_name(element.name), Some(element));
+        }
+        assert_eq!(REVERSE_OCTETS.name, "reverseOctetDeltaCount");
+        assert_eq!((REVERSE_OCTETS.pen, REVERSE_OCTETS.id), (29305, 1));
+    }
+
+    #[test]
+    fn names_of_antrea_that_begin_with_reverse_are_its_own() {
+        let element = by_name("reverseOctetDeltaCountFromSourceNode").unwrap();
+        assert_eq!((element.pen, element.id), (ANTREA_PEN, 127));
+    }
+
+    #[test]
+    fn unknown_elements_are_not_found() {
+        assert_eq!(element(IANA_PEN, 0), None);
+        assert_eq!(element(IANA_PEN, 97), None, "only assigned for NetFlow version 9");
+        assert_eq!(element(4242, 1), None);
+        assert_eq!(by_name("reverse"), None);
+        assert_eq!(by_name(""), None);
+    }
+
+    #[test]
+    fn an_identifier_of_antrea_is_an_octet_array_of_sixteen_bytes() {
+        assert_eq!(antrea::SOURCE_POD_UUID.data_type, DataType::OctetArray);
+        assert_eq!(antrea::SOURCE_POD_UUID.length, 16);
+    }
+
+    #[test]
+    fn no_element_uses_the_enterprise_bit() {
+        let known = iana::ELEMENTS.iter().chain(antrea::ELEMENTS);
+        assert!(known.map(|element| element.id).all(|id| (1..0x8000).contains(&id)));
+    }
+
+    #[test]
+    fn elements_are_shown_with_their_numbers() {
+        assert_eq!(iana::OCTET_DELTA_COUNT.to_string(), "octetDeltaCount(1)");
+        assert_eq!(antrea::SOURCE_POD_NAME.to_string(), "sourcePodName(56506/101)");
+    }
+}

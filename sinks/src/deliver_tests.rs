@@ -1,0 +1,148 @@
+use std::io;
+use std::sync::Mutex;
+
+use flow::FlowRecord;
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// A far end whose next answers are written down beforehand; when they are used up, it takes all.
+#[derive(Debug, Default)]
+struct FarEnd {
+    writes: Vec<Result<(), Fault>>,
+    flushes: Vec<Result<(), Fault>>,
+    /// What became durable, as flow ids.
+    durable: Arc<Mutex<Vec<u64>>>,
+    held: Vec<u64>,
+    /// More than this is not held.
+    room: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Away,
+    Refuses,
+}
+
+impl Fault {
+    fn error(self) -> SinkError {
+        let source = || Box::new(io::Error::other("made up"));
+        match self {
+            Self::Away => SinkError::Unavailable(source()),
+            Self::Refuses => SinkError::Refused { records: 0, source: source() },
+        }
+    }
+}
+
+fn next(answers: &mut Vec<Result<(), Fault>>) -> Result<(), SinkError> {
+    if answers.is_empty() { Ok(()) } else { answers.remove(0).map_err(Fault::error) }
+}
+
+impl Sink for FarEnd {
+    async fn write(&mut self, batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        next(&mut self.writes)?;
+        if self.room.is_some_and(|room| self.held.len() + batch.len() > room) {
+            return Err(Fault::Away.error());
+        }
+        self.held.extend(batch.iter().map(|record| record.flow_id));
+        Ok(())
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        true
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        let answer = next(&mut self.flushes);
+        let held = match &answer {
+            Err(SinkError::Unavailable(_)) => return answer,
+            _ => std::mem::take(&mut self.held),
+        };
+        if answer.is_ok() {
+            self.durable.lock().unwrap().extend(held);
+        }
+        answer
+    }
+}
+
+/// Delivers five batches of one record each and compares what became of them.
+async fn check(sink: FarEnd, durable: &[u64], refused: u64, abandoned: u64, retries: u64) {
+    let counters = Arc::new(DeliveryCounters::default());
+    let seen = Arc::clone(&sink.durable);
+    let (sender, queue) = mpsc::channel(8);
+    for flow_id in 1..=5 {
+        sender.send(Arc::from([FlowRecord { flow_id, ..FlowRecord::default() }])).await.unwrap();
+    }
+    drop(sender);
+    deliver("test", sink, queue, DeliverOptions::default(), Arc::clone(&counters), || 0).await;
+    assert_eq!(*seen.lock().unwrap(), durable);
+    let DeliveryCounters { delivered, held, refused: r, abandoned: a, retries: t } = &*counters;
+    let got = [delivered, held, r, a, t].map(|counter| counter.load(Ordering::Relaxed));
+    assert_eq!(got, [durable.len() as u64, 0, refused, abandoned, retries]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_arrives_in_order() {
+    check(FarEnd::default(), &[1, 2, 3, 4, 5], 0, 0, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_retries_and_no_records() {
+    let writes = vec![Ok(()), Err(Fault::Away), Err(Fault::Away), Err(Fault::Away)];
+    check(FarEnd { writes, ..FarEnd::default() }, &[1, 2, 3, 4, 5], 0, 0, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_flush_is_repeated() {
+    let flushes = vec![Err(Fault::Away), Err(Fault::Away)];
+    check(FarEnd { flushes, ..FarEnd::default() }, &[1, 2, 3, 4, 5], 0, 0, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_without_room_is_flushed_before_it_is_given_more() {
+    let sink = FarEnd { flushes: vec![Err(Fault::Away)], room: Some(1), ..FarEnd::default() };
+    // The first flush fails, the second batch finds no room, the second flush succeeds.
+    check(sink, &[1, 2, 3, 4, 5], 0, 0, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_dropped_and_counted() {
+    let writes = vec![Ok(()), Err(Fault::Refuses)];
+    check(FarEnd { writes, ..FarEnd::default() }, &[1, 3, 4, 5], 1, 0, 0).await;
+    let flushes = vec![Err(Fault::Refuses)];
+    check(FarEnd { flushes, ..FarEnd::default() }, &[2, 3, 4, 5], 1, 0, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_end_that_stays_away_does_not_keep_the_process_from_ending() {
+    let started = Instant::now();
+    let counters = Arc::new(DeliveryCounters::default());
+    let (sender, queue) = mpsc::channel(8);
+    for _ in 0..5 {
+        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+    }
+    drop(sender);
+    let sink = FarEnd { writes: vec![Err(Fault::Away); 1000], ..FarEnd::default() };
+    let options = DeliverOptions::default();
+    deliver("test", sink, queue, options, Arc::clone(&counters), || 0).await;
+    assert_eq!(counters.abandoned.load(Ordering::Relaxed), 5);
+    assert!(started.elapsed() < options.close_within + options.tick);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_closes_during_an_outage_is_noticed() {
+    let counters = Arc::new(DeliveryCounters::default());
+    let (sender, queue) = mpsc::channel(8);
+    let sink = FarEnd { writes: vec![Err(Fault::Away); 1000], ..FarEnd::default() };
+    let options = DeliverOptions::default();
+    let delivery = deliver("test", sink, queue, options, Arc::clone(&counters), || 0);
+    let close = async {
+        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        drop(sender);
+        Instant::now()
+    };
+    let ((), closed) = tokio::join!(delivery, close);
+    assert!(closed.elapsed() <= options.close_within + options.tick, "{:?}", closed.elapsed());
+    assert_eq!(counters.abandoned.load(Ordering::Relaxed), 1);
+}

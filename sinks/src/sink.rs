@@ -1,0 +1,64 @@
+//! What a far end must be able to do.
+
+use std::error::Error;
+use std::fmt;
+
+use flow::Batch;
+
+/// A place that records are delivered to.
+///
+/// Taking a batch and making it durable are two steps, because for some far ends the second one
+/// is worth doing only for many batches at once.
+pub trait Sink: Send {
+    /// Takes all records of the batch, as of `now_ms` (milliseconds since 1970), or none of them.
+    fn write(
+        &mut self,
+        batch: &Batch,
+        now_ms: u64,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Whether what was taken should be made durable now.
+    fn due(&self, now_ms: u64) -> bool;
+
+    /// Makes everything that was taken durable. After [`SinkError::Unavailable`] the sink still
+    /// holds it; after [`SinkError::Refused`] it has let go of it.
+    fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+/// Why a sink did not do what it was asked to, split by what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Worth trying again: the far end is away, busy, slow or full.
+    #[error("the sink is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// Not worth trying again: the same records would be refused again.
+    #[error("the sink refused {records} records")]
+    Refused {
+        records: usize,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl SinkError {
+    pub(crate) fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable(Box::new(source))
+    }
+}
+
+/// Shows an error with everything that caused it, on one line.
+///
+/// `daemon` has the same for the processes; this crate does not depend on processes.
+pub(crate) struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

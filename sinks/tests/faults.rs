@@ -1,0 +1,216 @@
+//! Far ends that fail: what was lost is counted, what was not is there exactly once.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flow::{Batch, FlowRecord};
+use sinks::{DeliverOptions, DeliveryCounters, LogSink, Sink, StoreSink, deliver};
+use store::{Query, Reader, Writer, WriterOptions};
+use tempfile::{TempDir, tempdir};
+use tokio::sync::mpsc::{self, Sender};
+use tokio::task::JoinHandle;
+
+/// Quick enough for a test.
+const OPTIONS: DeliverOptions = DeliverOptions {
+    first_retry: Duration::from_millis(5),
+    last_retry: Duration::from_millis(20),
+    tick: Duration::from_millis(5),
+    close_within: Duration::from_millis(200),
+};
+
+/// A running delivery, with its queue and a clock that stands still until it is moved.
+struct Delivery {
+    queue: Sender<Batch>,
+    counters: Arc<DeliveryCounters>,
+    clock: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Delivery {
+    fn start(sink: impl Sink + 'static) -> Self {
+        let (queue, receiver) = mpsc::channel(64);
+        let counters = Arc::new(DeliveryCounters::default());
+        let clock = Arc::new(AtomicU64::new(1_795_251_599_000));
+        let (counted, now) = (Arc::clone(&counters), Arc::clone(&clock));
+        let task = tokio::spawn(async move {
+            let clock = || now.load(Ordering::Relaxed);
+            deliver("test", sink, receiver, OPTIONS, counted, clock).await;
+        });
+        Self { queue, counters, clock, task }
+    }
+
+    /// Queues two records, in a batch.
+    async fn send(&self, first: u64) {
+        let record = |flow_id| FlowRecord { flow_id, ..FlowRecord::default() };
+        self.queue.send(Arc::from([record(first), record(first + 1)])).await.unwrap();
+    }
+
+    fn count(&self, of: impl Fn(&DeliveryCounters) -> &AtomicU64) -> u64 {
+        of(&self.counters).load(Ordering::Relaxed)
+    }
+
+    async fn until(&self, holds: impl Fn(&DeliveryCounters) -> bool) {
+        let wait = async {
+            while !holds(&self.counters) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        waited.unwrap_or_else(|_| panic!("never happened; now {:?}", self.counters));
+    }
+
+    async fn until_delivered(&self, records: u64) {
+        self.until(|counters| counters.delivered.load(Ordering::Relaxed) == records).await;
+    }
+
+    async fn until_retried(&self) {
+        let before = self.count(|counters| &counters.retries);
+        self.until(|counters| counters.retries.load(Ordering::Relaxed) > before).await;
+    }
+
+    /// Closes the queue; returns what was delivered, refused, abandoned and is still held.
+    async fn close(self) -> [u64; 4] {
+        drop(self.queue);
+        self.task.await.unwrap();
+        let DeliveryCounters { delivered, refused, abandoned, held, .. } = &*self.counters;
+        [delivered, refused, abandoned, held].map(|counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+/// The flow ids in a log, line by line.
+fn logged(path: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(path).unwrap();
+    let id = |line| {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        object["flowId"].as_u64().unwrap()
+    };
+    text.lines().map(id).collect()
+}
+
+fn log_in_a_directory() -> (TempDir, PathBuf, Delivery) {
+    let parent = tempdir().unwrap();
+    let path = parent.path().join("logs/flows.log");
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let delivery = Delivery::start(LogSink::open(&path).unwrap());
+    (parent, path, delivery)
+}
+
+#[tokio::test]
+async fn a_log_has_one_line_per_record_for_its_owner_only() {
+    let (_parent, path, delivery) = log_in_a_directory();
+    delivery.send(1).await;
+    delivery.send(3).await;
+    assert_eq!(delivery.close().await, [4, 0, 0, 0]);
+    assert_eq!(logged(&path), [1, 2, 3, 4]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_log_whose_directory_was_removed_waits_for_it() {
+    let (_parent, path, delivery) = log_in_a_directory();
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    delivery.send(1).await;
+    delivery.send(3).await;
+    delivery.until_retried().await;
+    assert_eq!(delivery.count(|counters| &counters.delivered), 0);
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    delivery.until_delivered(4).await;
+    assert_eq!(logged(&path), [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_log_that_was_renamed_goes_on_under_its_name() {
+    let (_parent, path, delivery) = log_in_a_directory();
+    delivery.send(1).await;
+    delivery.until_delivered(2).await;
+    let rotated = path.with_extension("1");
+    fs::rename(&path, &rotated).unwrap();
+    delivery.send(3).await;
+    delivery.until_delivered(4).await;
+    assert_eq!((logged(&rotated), logged(&path)), (vec![1, 2], vec![3, 4]));
+}
+
+#[tokio::test]
+async fn a_full_disk_under_a_log_is_retried_and_then_counted() {
+    let delivery = Delivery::start(LogSink::open(Path::new("/dev/full")).unwrap());
+    delivery.send(1).await;
+    delivery.until_retried().await;
+    delivery.until_retried().await;
+    assert_eq!(delivery.close().await, [0, 0, 2, 0]);
+}
+
+fn store_sink(dir: &Path, max_rows: usize) -> StoreSink {
+    let options = WriterOptions { max_rows, ..WriterOptions::default() };
+    StoreSink::new(Writer::with_options(dir, options).unwrap())
+}
+
+fn stored(dir: &Path) -> Vec<u64> {
+    let rows = Reader::open(dir).unwrap().records(&Query::default()).unwrap().flatten();
+    rows.map(|row| row.record.flow_id).collect()
+}
+
+#[tokio::test]
+async fn a_store_is_flushed_when_its_rows_are_a_second_old() {
+    let dir = tempdir().unwrap();
+    let delivery = Delivery::start(store_sink(dir.path(), 1000));
+    delivery.send(1).await;
+    delivery.until(|counters| counters.held.load(Ordering::Relaxed) == 2).await;
+    delivery.clock.fetch_add(999, Ordering::Relaxed);
+    tokio::time::sleep(OPTIONS.tick * 4).await;
+    assert_eq!((delivery.count(|counters| &counters.delivered), stored(dir.path())), (0, vec![]));
+    delivery.clock.fetch_add(1, Ordering::Relaxed);
+    delivery.until_delivered(2).await;
+    assert_eq!(stored(dir.path()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_store_is_flushed_when_the_queue_closes() {
+    let dir = tempdir().unwrap();
+    let delivery = Delivery::start(store_sink(dir.path(), 1000));
+    delivery.send(1).await;
+    assert_eq!(delivery.close().await, [2, 0, 0, 0]);
+    assert_eq!(stored(dir.path()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_store_whose_directory_is_away_loses_nothing_while_there_is_room() {
+    let parent = tempdir().unwrap();
+    let (dir, away) = (parent.path().join("data"), parent.path().join("away"));
+    // Room for two batches; the others wait in the queue.
+    let delivery = Delivery::start(store_sink(&dir, 4));
+    fs::rename(&dir, &away).unwrap();
+    for first in [1, 3, 5, 7, 9] {
+        delivery.send(first).await;
+        delivery.clock.fetch_add(1000, Ordering::Relaxed);
+    }
+    delivery.until_retried().await;
+    delivery.until_retried().await;
+    assert_eq!(delivery.count(|counters| &counters.delivered), 0);
+    fs::rename(&away, &dir).unwrap();
+    delivery.until_delivered(8).await;
+    assert_eq!(delivery.close().await, [10, 0, 0, 0]);
+    assert_eq!(stored(&dir), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_costs_what_it_was_given() {
+    let parent = tempdir().unwrap();
+    let (dir, away) = (parent.path().join("data"), parent.path().join("away"));
+    let delivery = Delivery::start(store_sink(&dir, 1000));
+    fs::rename(&dir, &away).unwrap();
+    delivery.send(1).await;
+    assert_eq!(delivery.close().await, [0, 0, 2, 0]);
+}
+
+#[tokio::test]
+async fn a_batch_that_no_store_has_room_for_is_refused() {
+    let dir = tempdir().unwrap();
+    let delivery = Delivery::start(store_sink(dir.path(), 1));
+    delivery.send(1).await;
+    assert_eq!(delivery.close().await, [0, 2, 0, 0]);
+}

@@ -1,0 +1,140 @@
+//! Records become flows: all records of one flow id are one flow.
+//!
+//! Attributes are those of the newest record, totals the largest seen, and deltas the sum over
+//! all records, on every side, so that they stay exact whatever order the records were stored in.
+
+use flow::{Counters, FlowRecord, Side};
+use hashbrown::HashMap;
+
+use crate::{Row, Scan};
+
+/// What the records of one flow add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// The newest attributes; the largest totals; the sums of all deltas.
+    pub record: FlowRecord,
+    /// From how many records this was put together.
+    pub records: u64,
+    pub first_inserted_ms: u64,
+    pub last_inserted_ms: u64,
+}
+
+impl Flow {
+    pub(crate) fn new(row: Row) -> Self {
+        Self {
+            record: row.record,
+            records: 1,
+            first_inserted_ms: row.inserted_ms,
+            last_inserted_ms: row.inserted_ms,
+        }
+    }
+
+    pub(crate) fn add(&mut self, row: Row) {
+        let age = |record: &FlowRecord, inserted_ms| (record.end_ms, inserted_ms);
+        let is_newer =
+            age(&row.record, row.inserted_ms) >= age(&self.record, self.last_inserted_ms);
+        let mut newest = row.record;
+        if !is_newer {
+            std::mem::swap(&mut newest, &mut self.record);
+        }
+        // From here on `self.record` is the older of the two.
+        add_counters(&mut newest.forward, &self.record.forward);
+        add_counters(&mut newest.reverse, &self.record.reverse);
+        add_side(&mut newest.from_source, &self.record.from_source);
+        add_side(&mut newest.from_destination, &self.record.from_destination);
+        self.record = newest;
+        self.records += 1;
+        self.first_inserted_ms = self.first_inserted_ms.min(row.inserted_ms);
+        self.last_inserted_ms = self.last_inserted_ms.max(row.inserted_ms);
+    }
+}
+
+fn add_counters(newer: &mut Counters, older: &Counters) {
+    newer.packets_total = newer.packets_total.max(older.packets_total);
+    newer.octets_total = newer.octets_total.max(older.octets_total);
+    newer.packets_delta = newer.packets_delta.saturating_add(older.packets_delta);
+    newer.octets_delta = newer.octets_delta.saturating_add(older.octets_delta);
+}
+
+fn add_side(newer: &mut Side, older: &Side) {
+    if newer.flow_id == 0 {
+        newer.flow_id = older.flow_id;
+    }
+    newer.end_ms = newer.end_ms.max(older.end_ms);
+    add_counters(&mut newer.forward, &older.forward);
+    add_counters(&mut newer.reverse, &older.reverse);
+}
+
+/// An answer: flows, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flows {
+    pub flows: Vec<Flow>,
+    /// How many flows there would be without the query's limit.
+    pub matched: usize,
+    pub scan: Scan,
+}
+
+/// What each Node's counters have added up to in one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SideTotals {
+    /// Sums of deltas: packets, octets, reverse packets, reverse octets.
+    pub source: [u64; 4],
+    pub destination: [u64; 4],
+}
+
+impl SideTotals {
+    pub(crate) fn add(&mut self, record: &FlowRecord) {
+        add_deltas(&mut self.source, &record.from_source);
+        add_deltas(&mut self.destination, &record.from_destination);
+    }
+}
+
+fn add_deltas(sums: &mut [u64; 4], side: &Side) {
+    let Side { forward, reverse, .. } = side;
+    let deltas =
+        [forward.packets_delta, forward.octets_delta, reverse.packets_delta, reverse.octets_delta];
+    for (sum, delta) in sums.iter_mut().zip(deltas) {
+        *sum = sum.saturating_add(delta);
+    }
+}
+
+/// What has been stored of each flow, by flow id.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    pub sides: HashMap<u64, SideTotals>,
+    pub scan: Scan,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(inserted_ms: u64, end_ms: u64, delta: u64, total: u64) -> Row {
+        let counters = Counters { octets_delta: delta, octets_total: total, ..Counters::default() };
+        let side = Side { end_ms, forward: counters, ..Side::default() };
+        let record = FlowRecord {
+            end_ms,
+            forward: counters,
+            from_source: side,
+            throughput: end_ms,
+            ..FlowRecord::default()
+        };
+        Row { inserted_ms, record }
+    }
+
+    #[test]
+    fn the_order_of_the_records_does_not_matter() {
+        let rows = [row(1, 10, 5, 5), row(2, 20, 7, 12), row(3, 15, 1, 8)];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut flow = Flow::new(rows[order[0]].clone());
+            flow.add(rows[order[1]].clone());
+            flow.add(rows[order[2]].clone());
+            let got = (flow.record.end_ms, flow.record.throughput, flow.record.forward);
+            let sums = Counters { octets_delta: 13, octets_total: 12, ..Counters::default() };
+            assert_eq!(got, (20, 20, sums), "{order:?}");
+            assert_eq!(flow.record.from_source.forward, sums, "{order:?}");
+            let inserted = (flow.records, flow.first_inserted_ms, flow.last_inserted_ms);
+            assert_eq!(inserted, (3, 1, 3), "{order:?}");
+        }
+    }
+}

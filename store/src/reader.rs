@@ -1,0 +1,179 @@
+//! Questions get answers.
+
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow::FlowRecord;
+use hashbrown::{HashMap, HashSet};
+
+use crate::decode::columns_changed_by;
+use crate::layout::{self, Listing, Window};
+use crate::merge::{Flow, Flows, SideTotals, Totals};
+use crate::scan::{Filter, Request, Scanner};
+use crate::{Query, Row, Scan, StoreError};
+
+/// So many distinct flows are held for one answer, unless the reader is told otherwise.
+pub const MAX_FLOWS: usize = 5_000_000;
+
+/// Reads a store, from any process, beside its writer.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    dir: PathBuf,
+    max_flows: usize,
+}
+
+impl Reader {
+    /// Opens the store in `dir`, which must exist.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        if !layout::flows(dir).is_dir() {
+            return Err(StoreError::Missing { dir: dir.to_owned() });
+        }
+        Ok(Self { dir: dir.to_owned(), max_flows: MAX_FLOWS })
+    }
+
+    /// Answers that need more distinct flows than `limit` become [`StoreError::TooManyFlows`].
+    #[must_use]
+    pub fn with_flow_limit(mut self, limit: usize) -> Self {
+        self.max_flows = limit;
+        self
+    }
+
+    /// The records that match, oldest first, a batch at a time.
+    pub fn records(&self, query: &Query) -> Result<Records, StoreError> {
+        let listing = Listing::read(&self.dir, query.window())?;
+        let request =
+            Request { window: query.window(), columns: None, filter: filter_of(query) };
+        let left = query.limit.unwrap_or(usize::MAX);
+        Ok(Records { scanner: Scanner::new(listing, request), left })
+    }
+
+    /// The flows that match, put together from their records, newest first.
+    ///
+    /// A flow matches if any of its records in the time asked for does, and is then put together
+    /// from all of them: what a record lacks, such as a Pod not yet known, does not make its
+    /// deltas missing. Therefore the files are read twice, first the ids and then the flows that
+    /// will be returned.
+    pub fn flows(&self, query: &Query) -> Result<Flows, StoreError> {
+        let listing = Listing::read(&self.dir, query.window())?;
+        let mut newest = self.newest_ends(listing.clone(), query)?;
+        let matched = newest.len();
+        if let Some(limit) = query.limit {
+            newest.sort_unstable_by_key(|&(id, end_ms)| Reverse((end_ms, id)));
+            newest.truncate(limit);
+        }
+        let ids: HashSet<u64> = newest.into_iter().map(|(id, _)| id).collect();
+        let request = Request {
+            window: query.window(),
+            columns: None,
+            filter: Some(Filter {
+                columns: columns_changed_by(|record| record.flow_id = 1),
+                keep: Arc::new(move |record| ids.contains(&record.flow_id)),
+            }),
+        };
+        let (mut flows, scan) = merge(Scanner::new(listing, request));
+        flows.sort_unstable_by_key(|flow| Reverse((flow.record.end_ms, flow.record.flow_id)));
+        Ok(Flows { flows, matched, scan })
+    }
+
+    /// What has been stored of each flow since a time, for both Nodes that report it.
+    pub fn totals(&self, since_ms: Option<u64>) -> Result<Totals, StoreError> {
+        let window = Window { since_ms, until_ms: None };
+        let columns = Some(columns_changed_by(touch_deltas));
+        let request = Request { window, columns, filter: None };
+        let mut scanner = Scanner::new(Listing::read(&self.dir, window)?, request);
+        let mut sides: HashMap<u64, SideTotals> = HashMap::new();
+        for Row { record, .. } in scanner.by_ref().flatten() {
+            sides.entry(record.flow_id).or_default().add(&record);
+            self.check_limit(sides.len())?;
+        }
+        Ok(Totals { sides, scan: scanner.into_report() })
+    }
+
+    /// The ids of the flows that match, and when each ended, by its records that match.
+    fn newest_ends(
+        &self,
+        listing: Listing,
+        query: &Query,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let columns = Some(columns_changed_by(|record| {
+            record.flow_id = 1;
+            record.end_ms = 1;
+        }));
+        let request = Request { window: query.window(), columns, filter: filter_of(query) };
+        let mut ends: HashMap<u64, u64> = HashMap::new();
+        for Row { record, .. } in Scanner::new(listing, request).flatten() {
+            let end_ms = ends.entry(record.flow_id).or_default();
+            *end_ms = record.end_ms.max(*end_ms);
+            self.check_limit(ends.len())?;
+        }
+        Ok(ends.into_iter().collect())
+    }
+
+    fn check_limit(&self, flows: usize) -> Result<(), StoreError> {
+        if flows > self.max_flows {
+            return Err(StoreError::TooManyFlows { limit: self.max_flows });
+        }
+        Ok(())
+    }
+}
+
+/// The records that match a query.
+#[derive(Debug)]
+pub struct Records {
+    scanner: Scanner,
+    /// How many more rows the query's limit allows.
+    left: usize,
+}
+
+impl Records {
+    /// What was read so far.
+    pub fn report(&self) -> &Scan {
+        self.scanner.report()
+    }
+}
+
+impl Iterator for Records {
+    type Item = Vec<Row>;
+
+    fn next(&mut self) -> Option<Vec<Row>> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut rows = self.scanner.next()?;
+        rows.truncate(self.left);
+        self.left -= rows.len();
+        Some(rows)
+    }
+}
+
+fn merge(mut scanner: Scanner) -> (Vec<Flow>, Scan) {
+    let mut flows: HashMap<u64, Flow> = HashMap::new();
+    for row in scanner.by_ref().flatten() {
+        match flows.get_mut(&row.record.flow_id) {
+            Some(flow) => flow.add(row),
+            None => drop(flows.insert(row.record.flow_id, Flow::new(row))),
+        }
+    }
+    (flows.into_values().collect(), scanner.into_report())
+}
+
+fn filter_of(query: &Query) -> Option<Filter> {
+    if !query.is_filtered() {
+        return None;
+    }
+    let columns = columns_changed_by(|record| query.touch(record));
+    let query = query.clone();
+    Some(Filter { columns, keep: Arc::new(move |record| query.matches(record)) })
+}
+
+/// Changes what [`SideTotals`] is made of.
+fn touch_deltas(record: &mut FlowRecord) {
+    record.flow_id = 1;
+    for side in [&mut record.from_source, &mut record.from_destination] {
+        for counters in [&mut side.forward, &mut side.reverse] {
+            counters.packets_delta = 1;
+            counters.octets_delta = 1;
+        }
+    }
+}

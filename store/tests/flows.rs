@@ -1,0 +1,128 @@
+//! Records put together to flows, and their sums.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use flow::{Counters, FlowRecord, Side};
+use proptest::prelude::*;
+use store::{Query, Reader, SideTotals, StoreError, Writer};
+use support::{record, records};
+use tempfile::{TempDir, tempdir};
+
+const NOW: u64 = 1_795_251_599_000;
+
+/// A store in which each of `batches` is a file of its own.
+fn store_with(batches: &[Vec<FlowRecord>]) -> (TempDir, Reader) {
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    for (batch, at) in batches.iter().zip(NOW..) {
+        writer.append(batch, at).unwrap();
+        writer.flush().unwrap();
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    (dir, reader)
+}
+
+fn deltas(counters: Counters) -> [u64; 2] {
+    [counters.packets_delta, counters.octets_delta]
+}
+
+/// The deltas of a record or flow: its own, then those of each Node.
+fn all_deltas(record: &FlowRecord) -> [[u64; 2]; 6] {
+    let Side { forward, reverse, .. } = record.from_source;
+    let Side { forward: to, reverse: back, .. } = record.from_destination;
+    [record.forward, record.reverse, forward, reverse, to, back].map(deltas)
+}
+
+fn sums(records: &[FlowRecord]) -> HashMap<u64, [[u64; 2]; 6]> {
+    let mut sums: HashMap<u64, [[u64; 2]; 6]> = HashMap::new();
+    for record in records {
+        let sum = sums.entry(record.flow_id).or_default();
+        for (sum, delta) in sum.iter_mut().zip(all_deltas(record)) {
+            *sum = [sum[0] + delta[0], sum[1] + delta[1]];
+        }
+    }
+    sums
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn sums_are_exact_however_the_records_are_spread(
+        batches in prop::collection::vec(prop::collection::vec(0..10_000_u64, 0..60), 1..6),
+    ) {
+        let batches: Vec<Vec<_>> =
+            batches.into_iter().map(|batch| batch.into_iter().map(record).collect()).collect();
+        let expected = sums(&batches.concat());
+        let (_dir, reader) = store_with(&batches);
+
+        let flows = reader.flows(&Query::default()).unwrap().flows;
+        let got: HashMap<_, _> = flows
+            .iter()
+            .map(|flow| (flow.record.flow_id, all_deltas(&flow.record)))
+            .collect();
+        prop_assert_eq!(&got, &expected);
+
+        let totals = reader.totals(None).unwrap().sides;
+        let expected: HashMap<_, _> = expected
+            .into_iter()
+            .map(|(id, [_, _, a, b, c, d])| {
+                let side = |[forward, reverse]: [[u64; 2]; 2]| {
+                    [forward[0], forward[1], reverse[0], reverse[1]]
+                };
+                (id, SideTotals { source: side([a, b]), destination: side([c, d]) })
+            })
+            .collect();
+        prop_assert_eq!(totals.into_iter().collect::<HashMap<_, _>>(), expected);
+    }
+}
+
+#[test]
+fn flows_come_newest_first_with_what_they_were_made_of() {
+    let (_dir, reader) = store_with(&[records(0..7), records(7..10)]);
+    let answer = reader.flows(&Query { limit: Some(4), ..Query::default() }).unwrap();
+    let got: Vec<_> = answer
+        .flows
+        .iter()
+        .map(|flow| (flow.record.flow_id, flow.record.end_ms, flow.records))
+        .collect();
+    assert_eq!(got, [(3, 1009, 2), (2, 1008, 2), (1, 1007, 2), (7, 1006, 1)]);
+    assert_eq!(answer.matched, 7);
+    let first = &answer.flows[0];
+    assert_eq!((first.first_inserted_ms, first.last_inserted_ms), (NOW, NOW + 1));
+    assert_eq!(first.record.source, record(9).source);
+}
+
+#[test]
+fn a_pod_that_became_known_late_does_not_lose_the_flow_its_beginning() {
+    let early = FlowRecord { flow_id: 9, end_ms: 1, ..record(0) };
+    let mut late = FlowRecord { flow_id: 9, end_ms: 2, ..record(1) };
+    late.source.pod = "web-0".into();
+    let expected = sums(&[early.clone(), late.clone()])[&9];
+    let (_dir, reader) = store_with(&[vec![early, record(2)], vec![late]]);
+    let answer = reader.flows(&Query { pod: "web-0".parse().ok(), ..Query::default() }).unwrap();
+    assert_eq!((answer.matched, answer.flows.len(), answer.flows[0].records), (1, 1, 2));
+    assert_eq!(all_deltas(&answer.flows[0].record), expected);
+}
+
+#[test]
+fn totals_since_a_time_leave_out_what_was_stored_before() {
+    let (_dir, reader) = store_with(&[records(0..1), records(0..1), records(0..1)]);
+    let packets = |since| reader.totals(since).unwrap().sides[&1].source[0];
+    let once = record(0).from_source.forward.packets_delta;
+    assert_eq!([None, Some(NOW + 1), Some(NOW + 2)].map(packets), [3, 2, 1].map(|n| n * once));
+}
+
+#[test]
+fn more_flows_than_the_limit_are_an_error_with_advice() {
+    let (_dir, reader) = store_with(&[records(0..7)]);
+    let reader = reader.with_flow_limit(6);
+    let error = reader.flows(&Query::default()).unwrap_err();
+    assert!(matches!(error, StoreError::TooManyFlows { limit: 6 }), "{error}");
+    assert!(error.to_string().contains("ask for a shorter time"), "{error}");
+    assert!(matches!(reader.totals(None), Err(StoreError::TooManyFlows { .. })));
+    assert_eq!(reader.with_flow_limit(7).flows(&Query::default()).unwrap().flows.len(), 7);
+}

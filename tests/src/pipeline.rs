@@ -1,0 +1,143 @@
+//! Exporters, the wire, the aggregator and the store, stepped through time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator::collect::Decoder;
+use aggregator::correlate::{Correlator, Timeouts};
+use anyhow::{Context, Result};
+use exporter::conntrack::{Kind, Player, Recorded, Step};
+use exporter::enrich::Enricher;
+use exporter::export::{Messages, observation_domain};
+use exporter::meter::{Limits, Meter};
+use exporter::observe::Observer;
+use flow::{FlowRecord, Profile};
+use k8s::Cluster;
+
+use crate::connections::Connection;
+
+const STEP_MS: u64 = 250;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One Node: what its kernel plays, and the exporter that listens.
+struct Node {
+    name: String,
+    player: Player,
+    observer: Observer<Recorded>,
+    messages: Messages,
+    templates_sent: bool,
+}
+
+/// The whole of Fyke, with kernels that play a script.
+pub struct Pipeline {
+    cluster: Arc<Cluster>,
+    nodes: Vec<Node>,
+    decoder: Vec<Decoder>,
+    correlator: Correlator,
+}
+
+impl Pipeline {
+    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile) -> Result<Self> {
+        let cluster = Arc::new(cluster);
+        let node = |name: &String| {
+            let (player, source) = Recorded::new();
+            let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
+            let meter = Meter::new(timeouts, Limits { connections: 100_000 });
+            let enricher = Enricher::new(Arc::clone(&cluster), name, profile);
+            let metrics = Arc::default();
+            let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics);
+            let messages = Messages::new(observation_domain(name), profile, 0)?;
+            Ok(Node { name: name.clone(), player, observer, messages, templates_sent: false })
+        };
+        let nodes = nodes.iter().map(node).collect::<Result<Vec<_>>>()?;
+        let decoder = nodes.iter().map(|_| Decoder::new()).collect();
+        let timeouts =
+            Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
+        let correlator = Correlator::new(timeouts, 100_000);
+        Ok(Self { cluster, nodes, decoder, correlator })
+    }
+
+    /// Plays `connections` from `from_ms` on until everything is told, and keeps the records in
+    /// a store at `data`.
+    pub fn run(&mut self, connections: &[Connection], data: &Path, from_ms: u64) -> Result<()> {
+        let last = connections.iter().map(|c| c.end_ms).max().unwrap_or(from_ms);
+        let mut writer = store::Writer::open(data)?;
+        let mut told = Vec::new();
+        let mut now = from_ms;
+        while now < last + 120_000 {
+            let next = now + STEP_MS;
+            for index in 0..self.nodes.len() {
+                self.play(index, connections, now..next)?;
+                let records = self.export(index, next)?;
+                for (domain, record) in records {
+                    self.correlator.receive(record, domain, next);
+                }
+            }
+            self.correlator.expire(next, &mut told);
+            writer.append(&told, next)?;
+            told.clear();
+            now = next;
+        }
+        writer.flush()?;
+        Ok(())
+    }
+
+    /// What the Node's kernel tells between two moments.
+    fn play(&self, index: usize, all: &[Connection], within: std::ops::Range<u64>) -> Result<()> {
+        let node = self.nodes.get(index).context("a node")?;
+        let entry = |connection: &Connection, kind, now| {
+            connection.entry(&self.cluster, &node.name, kind, now)
+        };
+        let at = within.end;
+        let alive = all.iter().filter(|c| c.is_alive(at));
+        let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).collect();
+        node.player.play(Step::Table(table));
+        for connection in all {
+            let begins = within.contains(&connection.start_ms);
+            let ends = within.contains(&connection.end_ms) && !connection.end_unheard;
+            for (happens, kind) in [(begins, Kind::New), (ends, Kind::Destroy)] {
+                if let Some(entry) = entry(connection, kind, at).filter(|_| happens) {
+                    node.player.play(Step::Event(entry));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn of the Node's exporter, over the wire.
+    fn export(&mut self, index: usize, now_ms: u64) -> Result<Vec<(u32, FlowRecord)>> {
+        let node = self.nodes.get_mut(index).context("a node")?;
+        let decoder = self.decoder.get_mut(index).context("a decoder")?;
+        let now = now_ms * 1_000_000;
+        // A dump takes several turns.
+        for _ in 0..4 {
+            node.observer.observe(now)?;
+        }
+        let mut due = Vec::new();
+        while node.observer.due(now, |records| due.extend(records)) {}
+        let mut received = Vec::new();
+        if !node.templates_sent {
+            decode(decoder, &node.messages, &mut received)?;
+            node.templates_sent = true;
+        }
+        let refused = node.messages.encode(&mut due, u32::try_from(now_ms / 1000)?);
+        anyhow::ensure!(refused == 0, "{refused} records fit no message");
+        decode(decoder, &node.messages, &mut received)?;
+        Ok(received)
+    }
+}
+
+fn decode(
+    decoder: &mut Decoder,
+    messages: &Messages,
+    received: &mut Vec<(u32, FlowRecord)>,
+) -> Result<()> {
+    let mut file = ipfix::file::Messages::new(messages.bytes());
+    while let Some(message) = file.next_message()? {
+        let (summary, records) = decoder.decode(message)?;
+        anyhow::ensure!(summary.lost_records == 0, "sequence numbers skip");
+        received.extend(records.into_iter().map(|record| (summary.header.domain, record)));
+    }
+    Ok(())
+}

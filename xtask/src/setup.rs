@@ -1,0 +1,69 @@
+//! What tests need beside Rust: Debian packages and a Python environment with foreign readers.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::run::run;
+
+/// Programs tests call, and the Debian package of each.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("conntrack", "conntrack"),
+    ("ping", "iputils-ping"),
+    ("unshare", "util-linux"),
+    ("python3", "python3"),
+    ("cc", "gcc"),
+];
+
+/// Foreign readers of our formats, from PyPI.
+const PYTHON: [&str; 2] = ["pyarrow", "ipfix"];
+
+pub(crate) fn install(root: &Path) -> Result<()> {
+    packages()?;
+    python(root)
+}
+
+fn packages() -> Result<()> {
+    let missing = || {
+        let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
+        absent.map(|(_, package)| *package).collect::<Vec<_>>()
+    };
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let apt = ["-o", "DPkg::Lock::Timeout=300", "-y", "-qq"];
+    run(Command::new("apt-get").args(apt).arg("update"))?;
+    let install = ["install", "--no-install-recommends"];
+    run(Command::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(apt)
+        .args(install)
+        .args(wanted))?;
+    match missing().as_slice() {
+        [] => Ok(()),
+        still => bail!("still missing after installing: {}", still.join(" ")),
+    }
+}
+
+/// `ip` and others are outside an ordinary user's PATH on Debian.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let sbin = ["/usr/sbin", "/sbin"].map(Into::into);
+    std::env::split_paths(&path).chain(sbin).any(|folder| folder.join(program).is_file())
+}
+
+fn python(root: &Path) -> Result<()> {
+    let venv = root.join("target/test-venv");
+    let python = venv.join("bin/python");
+    let probe = PYTHON.map(|package| format!("import {package}")).join("; ");
+    let works = Command::new(&python).args(["-c", &probe]).stderr(Stdio::null()).status();
+    if works.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON))
+}

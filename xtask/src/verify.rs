@@ -1,0 +1,48 @@
+//! Everything that must pass, in the order in which it fails fastest.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::generate;
+use crate::run::run;
+
+pub(crate) fn test(root: &Path) -> Result<()> {
+    cargo(root, &["fmt", "--all", "--check"])?;
+    generate::check(root)?;
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run(in_root(root, &["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    cargo(root, &["check", "--package", "ipfix", "--no-default-features"])?;
+    binaries(root)?;
+    cargo(root, &["test", "--workspace"])
+}
+
+/// The binaries that end-to-end tests start: one as it ships, one that can be made to err.
+fn binaries(root: &Path) -> Result<()> {
+    let built = root.join("target/debug/fyke");
+    cargo(root, &["build", "--package", "cli", "--features", "faults"])?;
+    let copy = root.join("target/debug/fyke-faults");
+    std::fs::copy(&built, copy).context("the binary with faults cannot be copied")?;
+    cargo(root, &["build", "--package", "cli"])
+}
+
+pub(crate) fn soak(root: &Path) -> Result<()> {
+    run(&mut in_root(root, &["deny", "--version"]))
+        .context("cargo-deny is missing; cargo install --locked cargo-deny")?;
+    cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
+    cargo(root, &["build", "--release", "--workspace"])?;
+    cargo(root, &["bench", "--package", "benches", "--bench", "meter", "--", "--check"])?;
+    let demo = root.join("target/release/fyke");
+    run(Command::new(demo).args(["demo", "--connections", "10000"]))
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
+    run(&mut in_root(root, arguments))
+}
+
+fn in_root(root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root).args(arguments);
+    command
+}
