@@ -8,14 +8,23 @@
 //!
 //! lab ─▶ traffic ─▶ judge ─▶ check
 
+// In the order of the work; rustfmt would sort them without the empty lines.
 pub mod requirements; // what the machine must offer
+
 pub mod lab; // namespaces, routes, Services
+
 pub mod traffic; // which connections are made
+
 pub mod peer; // the programs that make them, inside the namespaces
+
 pub mod judge; // what the kernel counted
+
 pub mod check; // Fyke's numbers beside the kernel's
+
 pub mod run; // ties them together
+
 pub mod replay; // a recording instead of the kernel
+
 mod program; // other programs, and what they say when they fail
 mod totals; // packets and octets of one connection
 

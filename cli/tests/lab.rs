@@ -7,6 +7,8 @@
 //! Takes root and the programs of `cli::demo::requirements`; without them it fails and
 //! says what is missing.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
@@ -53,7 +55,7 @@ fn drive(prefix: &str, connections: usize) -> Vec<cli::demo::check::ExpectedFlow
     lap("traffic is through");
     Judge::wait_for_the_end(&lab, Duration::from_secs(15), || Ok(())).unwrap();
     lap("connections are forgotten");
-    let connections = judge.finish().unwrap();
+    let connections = judge.finish(None).unwrap();
     let expected = plan.expect(judge::flows(&connections).unwrap()).unwrap();
     assert_eq!(expected.len(), plan.flows());
     drop(lab);
@@ -117,7 +119,9 @@ fn what_a_killed_demo_left_is_removed_and_nothing_else() {
 fn every_path_of_the_lab_answers() {
     assert_able();
     let lab = Lab::up(&prefix('d')).unwrap();
-    for to in ["10.10.0.3", "10.10.1.2", "192.168.77.100", "fd00:10::3", "fd00:10:1::2", "fd00:77::100"] {
+    for to in
+        ["10.10.0.3", "10.10.1.2", "192.168.77.100", "fd00:10::3", "fd00:10:1::2", "fd00:77::100"]
+    {
         let status = ping(&mut lab.command(Host::PodA1, "ping"), to);
         assert!(status, "{to} does not answer");
     }

@@ -26,6 +26,7 @@ mod due; // what is handed out
 mod list; // intrusive lists
 mod settings; // timeouts and limits, and what became of them
 mod store; // slots, found by key
+mod trail; // slots, in the order of dumps
 mod wheel; // slots, found by time
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use due::{Due, EndReason};
 use list::{BUCKETS, CLOSED, EXPIRING, Lists, TOMBSTONES};
 pub use settings::{Limits, Stats, Timeouts};
 use store::{Key, Store};
+use trail::Trail;
 use wheel::Wheel;
 
 /// Remembers connections until everything about them is reported.
@@ -48,11 +50,20 @@ pub struct Meter {
     lists: Lists,
     wheel: Wheel,
     timeouts: Timeouts,
-    /// Zones with a dump under way, and the number of that dump.
-    dumps: Vec<(u16, u32)>,
+    /// Zones that have been dumped, one entry each.
+    zones: Vec<Zone>,
     /// Counts dumps; a connection keeps the number at which it was last heard of.
     dump_number: u32,
     stats: Stats,
+}
+
+/// A zone that is dumped from time to time.
+#[derive(Debug)]
+struct Zone {
+    number: u16,
+    /// The dump under way, by its place among all dumps.
+    dump: Option<u32>,
+    trail: Trail,
 }
 
 impl Meter {
@@ -62,7 +73,7 @@ impl Meter {
             lists: Lists::new(),
             wheel: Wheel::default(),
             timeouts,
-            dumps: Vec::with_capacity(8),
+            zones: Vec::new(),
             dump_number: 0,
             stats: Stats::default(),
         }
@@ -80,34 +91,32 @@ impl Meter {
     /// Takes in what the kernel says about a connection.
     pub fn observe(&mut self, entry: &Entry, now: u64) {
         let key = Key::of(entry);
-        let hash = self.store.hash(&key);
-        let found = self.store.find(hash, &key, entry);
-        match (found, entry.kind) {
-            (Some(slot), Kind::Destroy) => self.destroyed(slot, entry, now),
-            (Some(slot), _) => self.seen(slot, entry, now),
-            // The event of its end has been taken or is on its way.
-            (None, Kind::Dump) if entry.status & status::DYING != 0 => {}
-            (None, kind) => {
-                let connection = Connection::new(key, entry, self.dump_number, now);
-                let Some(slot) = self.store.insert(hash, connection, &mut self.lists) else {
-                    self.stats.refused += 1;
-                    return;
-                };
-                self.stats.inserted += 1;
-                self.stats.live += 1;
-                self.activate(slot, now);
-                if kind == Kind::Destroy {
-                    self.destroyed(slot, entry, now);
-                }
-            }
+        let zone = match entry.kind {
+            Kind::Dump => self.zones.iter_mut().find(|it| it.number == entry.zone),
+            Kind::New | Kind::Update | Kind::Destroy => None,
+        };
+        let Some(zone) = zone.filter(|zone| zone.dump.is_some()) else {
+            self.look_up(key, entry, now);
+            return;
+        };
+        if let Some(slot) = zone.trail.follow(&self.store, &key, entry) {
+            self.update(slot, entry, now);
+        } else if let Some(slot) = self.look_up(key, entry, now)
+            && let Some(zone) = self.zones.iter_mut().find(|it| it.number == entry.zone)
+        {
+            zone.trail.rejoin(&self.store, slot);
         }
     }
 
     /// A dump of `zone` begins. One that was under way there is forgotten.
     pub fn dump_started(&mut self, zone: u16) {
-        self.dumps.retain(|&(dumped, _)| dumped != zone);
         self.dump_number = self.dump_number.wrapping_add(1);
-        self.dumps.push((zone, self.dump_number));
+        let at = self.zones.iter().position(|it| it.number == zone).unwrap_or_else(|| {
+            self.zones.push(Zone { number: zone, dump: None, trail: Trail::default() });
+            self.zones.len() - 1
+        });
+        self.zones[at].dump = Some(self.dump_number);
+        self.zones[at].trail.restart();
     }
 
     /// The dump of `zone` has ended; `complete` if it showed every connection there is.
@@ -115,8 +124,8 @@ impl Meter {
     /// All events that the source had when the dump ended must have been observed before, lest
     /// a connection be taken for vanished whose `DESTROY` event is still unread.
     pub fn dump_finished(&mut self, zone: u16, complete: bool) {
-        let Some(at) = self.dumps.iter().position(|&(dumped, _)| dumped == zone) else { return };
-        let (_, number) = self.dumps.swap_remove(at);
+        let known = self.zones.iter_mut().find(|it| it.number == zone);
+        let Some(number) = known.and_then(|known| known.dump.take()) else { return };
         self.release_tombstones(zone);
         if !complete {
             return;
@@ -196,6 +205,34 @@ impl Meter {
         handed_out
     }
 
+    /// Finds the connection by its key, or begins one. Returns where it is.
+    fn look_up(&mut self, key: Key, entry: &Entry, now: u64) -> Option<u32> {
+        let hash = self.store.hash(&key);
+        if let Some(slot) = self.store.find(hash, &key, entry) {
+            match entry.kind {
+                Kind::Destroy => self.destroyed(slot, entry, now),
+                Kind::Dump | Kind::New | Kind::Update => self.seen(slot, entry, now),
+            }
+            return Some(slot);
+        }
+        if entry.kind == Kind::Dump && entry.status & status::DYING != 0 {
+            // The event of its end has been taken or is on its way.
+            return None;
+        }
+        let connection = Connection::new(key, entry, self.dump_number, now);
+        let Some(slot) = self.store.insert(hash, connection, &mut self.lists) else {
+            self.stats.refused += 1;
+            return None;
+        };
+        self.stats.inserted += 1;
+        self.stats.live += 1;
+        self.activate(slot, now);
+        if entry.kind == Kind::Destroy {
+            self.destroyed(slot, entry, now);
+        }
+        Some(slot)
+    }
+
     /// A known connection was seen in a dump, or an event says that it changed.
     fn seen(&mut self, slot: u32, entry: &Entry, now: u64) {
         match self.store.get(slot).state {
@@ -271,7 +308,7 @@ impl Meter {
     fn settle(&mut self, slot: u32) {
         let connection = self.store.get(slot);
         let zone = connection.key.zone;
-        let ghosts = self.dumps.iter().any(|&(dumped, _)| dumped == zone);
+        let ghosts = self.zones.iter().any(|it| it.number == zone && it.dump.is_some());
         if ghosts || connection.state == State::Vanished {
             self.lists.push_back(TOMBSTONES, slot);
         } else {

@@ -61,6 +61,12 @@ pub(crate) fn of_large_numbers() -> impl Iterator<Item = &'static str> {
     std::iter::once(TIME_INSERTED).chain(Field::columns().filter(is_large).map(|field| field.name))
 }
 
+/// The columns of names and addresses.
+pub(crate) fn of_text() -> impl Iterator<Item = &'static str> {
+    let is_text = |field: &&Field| matches!(field.access, Access::Ip { .. } | Access::Name { .. });
+    Field::columns().filter(is_text).map(|field| field.name)
+}
+
 fn timestamp() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
 }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -59,6 +60,8 @@ enum FileError {
     Arrow(#[from] ArrowError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    #[error("the file made the Parquet decoder panic")]
+    Panic,
 }
 
 /// What is wanted of each file.
@@ -122,7 +125,7 @@ impl Scanner {
     fn open_next(&mut self) -> Option<()> {
         let file = self.files.next()?;
         self.scan.files += 1;
-        match self.request.open(&file) {
+        match guarded(|| self.request.open(&file)) {
             Ok(reader) => self.current = Some((file.path, reader)),
             Err(error) => self.skip(&file.path, &error),
         }
@@ -139,23 +142,34 @@ impl Iterator for Scanner {
                 self.open_next()?;
                 continue;
             };
-            let Some(batch) = reader.next() else { continue };
-            match decode(&mut self.decoder, batch) {
-                Ok(rows) => {
+            match guarded(|| next_rows(&mut reader, &mut self.decoder)) {
+                Ok(Some(rows)) => {
                     self.current = Some((path, reader));
                     return Some(rows);
                 }
+                Ok(None) => {}
                 Err(error) => self.skip(&path, &error),
             }
         }
     }
 }
 
-fn decode(
+fn next_rows(
+    reader: &mut ParquetRecordBatchReader,
     decoder: &mut Decoder,
-    batch: Result<RecordBatch, ArrowError>,
-) -> Result<Vec<Row>, FileError> {
-    Ok(decoder.rows(&batch?)?)
+) -> Result<Option<Vec<Row>>, FileError> {
+    match reader.next() {
+        Some(batch) => Ok(Some(decoder.rows(&batch?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Turns a panic into an error.
+///
+/// The `parquet` crate (59.3) unwraps what a damaged page header lacks. A file is skipped after an
+/// error, so nothing that a panic left half-done is used again; the decoder holds only names.
+fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(FileError::Panic))
 }
 
 impl Request {

@@ -21,6 +21,7 @@ const STEP_MS: u64 = 250;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// One Node: what its kernel plays, and the exporter that listens.
+#[derive(Debug)]
 struct Node {
     name: String,
     player: Player,
@@ -30,6 +31,7 @@ struct Node {
 }
 
 /// The whole of Fyke, with kernels that play a script.
+#[derive(Debug)]
 pub struct Pipeline {
     cluster: Arc<Cluster>,
     nodes: Vec<Node>,

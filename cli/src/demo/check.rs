@@ -102,7 +102,9 @@ pub fn compare(expected: Vec<ExpectedFlow>, seen: &[SeenFlow]) -> Verdict {
         .into_iter()
         .map(|expected| {
             let positions = index.of_same_connection(&expected, seen);
-            positions.iter().for_each(|&position| claimed[position] = true);
+            for &position in &positions {
+                claimed[position] = true;
+            }
             let found = positions.iter().map(|&position| seen[position].clone()).collect();
             Row::new(expected, found)
         })
@@ -116,7 +118,9 @@ impl Row {
         let differences = match &*found {
             [] => vec![Difference::Missing],
             [flow] => compare::differences(&expected, flow),
-            flows => vec![Difference::Split { flow_ids: flows.iter().map(|f| f.flow_id).collect() }],
+            flows => {
+                vec![Difference::Split { flow_ids: flows.iter().map(|f| f.flow_id).collect() }]
+            }
         };
         Self { expected, found, differences }
     }

@@ -12,6 +12,8 @@
 mod event; // one line of conntrack's text
 mod flow; // connections of both Nodes become flows
 
+use std::fs;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -83,18 +85,26 @@ impl Judge {
     }
 
     /// Stops watching, and returns the connections of Pods in the order of their ends.
-    pub fn finish(self) -> Result<Vec<KernelConnection>> {
+    ///
+    /// What `conntrack` printed is kept as `NODE.conntrack` in `record`.
+    pub fn finish(self, record: Option<&Path>) -> Result<Vec<KernelConnection>> {
         let mut connections = Vec::new();
         for (node, process) in self.watchers {
-            connections.extend(harvest(node, process)?);
+            let text = harvest(node, process)?;
+            connections.extend(parse_all(node.name, &text)?);
+            if let Some(directory) = record {
+                let path = directory.join(format!("{}.conntrack", node.name));
+                fs::write(&path, text)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
         }
         connections.retain(KernelConnection::concerns_pods);
         Ok(connections)
     }
 }
 
-/// Takes all that one `conntrack -E` saw, or says why it cannot be trusted.
-fn harvest(node: &'static Node, mut process: Process) -> Result<Vec<KernelConnection>> {
+/// Takes all that one `conntrack -E` printed, or says why it cannot be trusted.
+fn harvest(node: &'static Node, mut process: Process) -> Result<String> {
     let status = process.terminate(STOP_WITHIN)?;
     let log = process.log().context("cannot read the log of conntrack")?;
     if !status.success() {
@@ -106,16 +116,15 @@ fn harvest(node: &'static Node, mut process: Process) -> Result<Vec<KernelConnec
         node.name
     );
     let text = process.output().context("cannot read the output of conntrack")?;
-    let connections = parse_all(node.name, &text)?;
+    let printed = text.lines().count();
     let shown = events_shown(&log)
         .with_context(|| format!("conntrack on {} did not count its events: {log}", node.name))?;
     ensure!(
-        shown == connections.len(),
-        "conntrack on {} showed {shown} events, but {} were read",
-        node.name,
-        connections.len()
+        shown == printed,
+        "conntrack on {} showed {shown} events, but printed {printed} lines",
+        node.name
     );
-    Ok(connections)
+    Ok(text)
 }
 
 /// Reads "conntrack v1.4.7 (conntrack-tools): 57 flow events have been shown."

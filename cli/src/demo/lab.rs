@@ -80,7 +80,9 @@ impl Lab {
     /// Builds a lab whose namespaces are named `PREFIX-nA` and so on.
     pub fn up(prefix: &str) -> Result<Self> {
         check_prefix(prefix)?;
-        if let Some(namespace) = Host::ALL.map(|host| namespace(prefix, host)).iter().find(|name| exists(name)) {
+        if let Some(namespace) =
+            Host::ALL.map(|host| namespace(prefix, host)).iter().find(|name| exists(name))
+        {
             bail!(
                 "network namespace {namespace} exists already; \
                  `fyke demo --down --prefix {prefix}` removes what an earlier demo left"

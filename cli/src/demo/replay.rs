@@ -82,7 +82,13 @@ fn kernel() -> Result<Vec<judge::KernelFlow>> {
 fn replay(fyke: &Path, directory: &Path) -> Result<()> {
     let address = free_port()?;
     let mut aggregator = Command::new(fyke)
-        .args(["aggregator", "--listen", &address.to_string(), "--admin", &free_port()?.to_string()])
+        .args([
+            "aggregator",
+            "--listen",
+            &address.to_string(),
+            "--admin",
+            &free_port()?.to_string(),
+        ])
         .args(["--active-timeout", "2s", "--inactive-timeout", "6s"])
         .arg("--data")
         .arg(directory.join("data"))

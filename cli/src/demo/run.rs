@@ -7,6 +7,7 @@ mod daemons; // the exporters and the aggregator
 mod interrupt; // Ctrl-C
 mod live; // what is seen, while it is seen
 
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -49,7 +50,8 @@ pub struct Options {
     pub down: bool,
     /// How the lab's namespaces are named.
     pub prefix: String,
-    /// Where the aggregator shall record the IPFIX Messages it receives.
+    /// A directory for what the exporters sent and what the kernel said, which
+    /// [`replay`](super::replay) can show where there is no lab.
     pub record: Option<PathBuf>,
 }
 
@@ -87,8 +89,7 @@ pub fn run(
     out: &mut dyn Write,
     read_store: ReadStore<'_>,
 ) -> Result<Outcome> {
-    let missing: Vec<String> =
-        requirements::missing().iter().map(ToString::to_string).collect();
+    let missing: Vec<String> = requirements::missing().iter().map(ToString::to_string).collect();
     ensure!(missing.is_empty(), "the demo needs {}", missing.join("; "));
     if options.down {
         return down(&options.prefix, out);
@@ -138,7 +139,12 @@ impl Demo<'_> {
         let started = Instant::now();
         let plan = Plan::new(self.options.connections)?;
         traffic::start_servers(self.lab, self.fyke)?;
-        let daemons = Daemons::start(self.lab, self.fyke, self.options.record.as_deref())?;
+        let record = self.options.record.as_deref();
+        if let Some(directory) = record {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let daemons = Daemons::start(self.lab, self.fyke, record)?;
         let judge = Judge::start(self.lab)?;
         self.say("the lab is up, two exporters and an aggregator are running")?;
         let mut live = Live::follow(&daemons.log);
@@ -149,7 +155,7 @@ impl Demo<'_> {
         self.wait_until_quiet(&mut live)?;
         let data = daemons.data.clone();
         daemons.stop()?;
-        let kernel = judge::flows(&judge.finish()?)?;
+        let kernel = judge::flows(&judge.finish(record)?)?;
         let expected = plan.expect(kernel)?;
         let seen = read_store(&data).context("cannot read the aggregator's store")?;
         let verdict = check::compare(expected, &seen);
@@ -172,7 +178,10 @@ impl Demo<'_> {
     fn wait_until_quiet(&mut self, live: &mut Live) -> Result<()> {
         let deadline = Instant::now() + QUIET_WITHIN;
         while live.quiet_for() < QUIET {
-            ensure!(Instant::now() < deadline, "the aggregator still writes after {QUIET_WITHIN:?}");
+            ensure!(
+                Instant::now() < deadline,
+                "the aggregator still writes after {QUIET_WITHIN:?}"
+            );
             self.step(live)?;
             sleep(POLL);
         }

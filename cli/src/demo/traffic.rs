@@ -68,7 +68,11 @@ impl Traffic {
                 None => running.push(client),
                 Some(status) if status.success() => {}
                 Some(status) => {
-                    bail!("traffic failed: {} ended ({status}): {}", client.name(), client.last_words())
+                    bail!(
+                        "traffic failed: {} ended ({status}): {}",
+                        client.name(),
+                        client.last_words()
+                    )
                 }
             }
         }

@@ -134,6 +134,21 @@ impl Connection {
         News { counters: true, reset }
     }
 
+    /// Whether `entry` is about this very connection and it is alive; `false` may mean "unsure".
+    #[inline]
+    pub(super) fn is_surely(&self, key: &Key, entry: &Entry) -> bool {
+        self.state == State::Live
+            && self.key == *key
+            && self.start_known
+            && entry.start_ns == Some(self.start_ns)
+    }
+
+    /// Reads from both cache lines that a dump entry needs, for the sake of having them read.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.seen) ^ self.start_ns
+    }
+
     pub(super) fn has_news(&self) -> bool {
         self.totals() != self.reported
     }

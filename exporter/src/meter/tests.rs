@@ -374,6 +374,21 @@ fn a_flush_hands_out_all_that_is_left() {
 }
 
 #[test]
+fn a_dump_finds_everyone_in_whatever_order_it_shows_them() {
+    let all: Vec<Entry> = (0..300).map(|id| dumped(id, 1)).collect();
+    let reversed: Vec<Entry> = all.iter().rev().copied().collect();
+    let mut bench = Bench::with(5, 15, 1000);
+    bench.dump(&all).dump(&all).dump(&reversed).dump(&all);
+    assert_eq!(bench.meter.stats().inserted, 300);
+    // More have gone in a row than a trail is followed over.
+    let (few, more) = (&all[..10], &all[200..]);
+    let begun = dumped(999, 1);
+    bench.dump(&[few, &[begun], more].concat()).dump(&[&[begun], few, more].concat());
+    let stats = bench.meter.stats();
+    assert_eq!((stats.inserted, stats.vanished, stats.live), (301, 190, 111));
+}
+
+#[test]
 fn far_deadlines_share_buckets_with_near_ones() {
     let mut bench = Bench::with(3600, 7200, 100);
     bench.dump(&[dumped(1, 1)]);

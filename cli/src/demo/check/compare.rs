@@ -25,7 +25,9 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("Fyke has no flow for this connection"),
-            Self::Split { flow_ids } => write!(f, "Fyke has {} flows: {flow_ids:?}", flow_ids.len()),
+            Self::Split { flow_ids } => {
+                write!(f, "Fyke has {} flows: {flow_ids:?}", flow_ids.len())
+            }
             Self::Field { what, fyke, expected } => {
                 write!(f, "{what} is {fyke:?}, not {expected:?}")
             }
@@ -51,11 +53,11 @@ pub(super) fn differences(expected: &ExpectedFlow, seen: &SeenFlow) -> Vec<Diffe
     let mut list = Vec::new();
     ends(kernel, seen, &mut list);
     let flow_type = kernel.flow_type.number();
-    field(&mut list, "flow type", seen.flow_type, flow_type);
+    field(&mut list, "flow type", &seen.flow_type, &flow_type);
     names(&mut list, "source", &seen.source, &expected.source);
     names(&mut list, "destination", &seen.destination, &expected.destination);
-    field(&mut list, "Service", &*seen.service, &*expected.service);
-    field(&mut list, "Service port", seen.service_port, expected.service_port);
+    field(&mut list, "Service", &seen.service, &expected.service);
+    field(&mut list, "Service port", &seen.service_port, &expected.service_port);
     side(&mut list, seen.from_source.as_ref(), &kernel.source_side);
     let is_told_already =
         kernel.source_side == kernel.destination_side && seen.from_source == seen.from_destination;
@@ -66,12 +68,12 @@ pub(super) fn differences(expected: &ExpectedFlow, seen: &SeenFlow) -> Vec<Diffe
 }
 
 fn ends(kernel: &KernelFlow, seen: &SeenFlow, list: &mut Vec<Difference>) {
-    field(list, "source address", seen.source.address, kernel.source.ip());
-    field(list, "destination address", seen.destination.address, kernel.destination.ip());
-    field(list, "source port", seen.source.port, kernel.source.port());
+    field(list, "source address", &seen.source.address, &kernel.source.ip());
+    field(list, "destination address", &seen.destination.address, &kernel.destination.ip());
+    field(list, "source port", &seen.source.port, &kernel.source.port());
     let has_ports = !matches!(kernel.protocol, 1 | 58);
     if has_ports {
-        field(list, "destination port", seen.destination.port, kernel.destination.port());
+        field(list, "destination port", &seen.destination.port, &kernel.destination.port());
     }
 }
 
@@ -84,16 +86,16 @@ fn names(list: &mut Vec<Difference>, end: &'static str, seen: &SeenEnd, expected
         (_, "namespace") => "destination namespace",
         _ => "destination Node",
     };
-    field(list, of("Pod"), &*seen.pod, expected.pod);
-    field(list, of("namespace"), &*seen.namespace, expected.namespace);
-    field(list, of("Node"), &*seen.node, expected.node);
+    field(list, of("Pod"), seen.pod.as_str(), expected.pod);
+    field(list, of("namespace"), seen.namespace.as_str(), expected.namespace);
+    field(list, of("Node"), seen.node.as_str(), expected.node);
 }
 
-fn field<T: PartialEq + ToString>(
+fn field<T: PartialEq + ToString + ?Sized>(
     list: &mut Vec<Difference>,
     what: &'static str,
-    fyke: T,
-    expected: T,
+    fyke: &T,
+    expected: &T,
 ) {
     if fyke != expected {
         let (fyke, expected) = (fyke.to_string(), expected.to_string());
@@ -108,9 +110,9 @@ fn side(list: &mut Vec<Difference>, seen: Option<&SideTotals>, kernel: &KernelSi
     };
     // No element of a record names the Node that traffic from outside came in by.
     if !seen.node.is_empty() {
-        field(list, "reporting Node", &*seen.node, node);
+        field(list, "reporting Node", seen.node.as_str(), node);
     }
-    field(list, "conntrack id", seen.conntrack_id, u64::from(kernel.id));
+    field(list, "conntrack id", &seen.conntrack_id, &u64::from(kernel.id));
     let numbers = numbers(seen.totals).into_iter().zip(numbers(kernel.totals));
     for ((what, fyke), (_, kernel)) in numbers {
         if fyke != kernel {

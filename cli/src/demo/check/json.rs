@@ -24,6 +24,7 @@ struct Report<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "`flowType` is Antrea's name")]
 struct Flow<'a> {
     scenario: &'a str,
     flow_type: FlowType,

@@ -113,8 +113,10 @@ fn lines(rows: &[Row]) -> Vec<[String; 8]> {
             // Words are not repeated on the second Node's line.
             let [name, flow_type, from, to] =
                 [&mut name, &mut flow_type, &mut from, &mut to].map(std::mem::take);
-            let packets = pair(fyke.packets, fyke.reverse_packets, kernel.packets, kernel.reverse_packets);
-            let octets = pair(fyke.octets, fyke.reverse_octets, kernel.octets, kernel.reverse_octets);
+            let packets =
+                pair(fyke.packets, fyke.reverse_packets, kernel.packets, kernel.reverse_packets);
+            let octets =
+                pair(fyke.octets, fyke.reverse_octets, kernel.octets, kernel.reverse_octets);
             let mark = if is_equal { "ok" } else { "DIFFERENT" };
             [name, flow_type, from, to, node.to_owned(), packets, octets, mark.to_owned()]
         })

@@ -56,7 +56,7 @@ fn parse(node: &'static str, line: &str) -> Result<KernelConnection> {
     let (reverse_packets, reverse_octets) = fields.counters(1)?;
     Ok(KernelConnection {
         node,
-        id: fields.number("id", fields.last("id"))?,
+        id: number("id", fields.last("id"))?,
         protocol,
         original: fields.tuple(0)?,
         reply: fields.tuple(1)?,
@@ -80,19 +80,19 @@ impl<'a> Fields<'a> {
         // ICMP prints its identifier under the same key as conntrack prints its own
         // id of the connection, which comes last.
         let (source_port, destination_port) = if self.0.contains_key("type") {
-            let id = self.number("id", self.at("id", direction))?;
+            let id = number("id", self.at("id", direction))?;
             (id, id)
         } else if self.0.contains_key("sport") {
             (
-                self.number("sport", self.at("sport", direction))?,
-                self.number("dport", self.at("dport", direction))?,
+                number("sport", self.at("sport", direction))?,
+                number("dport", self.at("dport", direction))?,
             )
         } else {
             (0, 0) // IGMP, and whatever else the kernel knows no more of
         };
         Ok(Tuple {
-            source: self.number("src", self.at("src", direction))?,
-            destination: self.number("dst", self.at("dst", direction))?,
+            source: number("src", self.at("src", direction))?,
+            destination: number("dst", self.at("dst", direction))?,
             source_port,
             destination_port,
         })
@@ -102,8 +102,8 @@ impl<'a> Fields<'a> {
     /// which must not pass for zero.
     fn counters(&self, direction: usize) -> Result<(u64, u64)> {
         Ok((
-            self.number("packets", self.at("packets", direction))?,
-            self.number("bytes", self.at("bytes", direction))?,
+            number("packets", self.at("packets", direction))?,
+            number("bytes", self.at("bytes", direction))?,
         ))
     }
 
@@ -114,11 +114,11 @@ impl<'a> Fields<'a> {
     fn last(&self, key: &str) -> Option<&'a str> {
         self.0.get(key)?.last().copied()
     }
+}
 
-    fn number<T: FromStr>(&self, key: &str, value: Option<&str>) -> Result<T> {
-        let value = value.with_context(|| format!("{key} is missing"))?;
-        value.parse().map_err(|_| anyhow!("{key} is {value:?}"))
-    }
+fn number<T: FromStr>(key: &str, value: Option<&str>) -> Result<T> {
+    let value = value.with_context(|| format!("{key} is missing"))?;
+    value.parse().map_err(|_| anyhow!("{key} is {value:?}"))
 }
 
 #[cfg(test)]
@@ -223,7 +223,10 @@ mod tests {
     #[test]
     fn a_line_that_is_not_understood_is_refused() {
         check_refused("WARNING: something", "no protocol number");
-        check_refused("[DESTROY] udp 17 src=10.10.0.2 dst=10.10.0.3 sport=1 dpo", "packets is missing");
+        check_refused(
+            "[DESTROY] udp 17 src=10.10.0.2 dst=10.10.0.3 sport=1 dpo",
+            "packets is missing",
+        );
         check_refused("[DESTROY] udp 17 packets=x bytes=1", "packets is \"x\"");
     }
 }

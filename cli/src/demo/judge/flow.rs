@@ -162,9 +162,14 @@ fn seen_by_both(a: &KernelConnection, b: &KernelConnection) -> Result<KernelFlow
     Ok(flow(source, destination, flow_type))
 }
 
-fn flow(source: &KernelConnection, destination: &KernelConnection, flow_type: FlowType) -> KernelFlow {
+fn flow(
+    source: &KernelConnection,
+    destination: &KernelConnection,
+    flow_type: FlowType,
+) -> KernelFlow {
     let side = |c: &KernelConnection| KernelSide { node: c.node, id: c.id, totals: c.totals };
-    let Tuple { source: from, source_port, destination: dialled, destination_port } = source.original;
+    let Tuple { source: from, source_port, destination: dialled, destination_port } =
+        source.original;
     KernelFlow {
         protocol: source.protocol,
         flow_type,

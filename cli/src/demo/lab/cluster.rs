@@ -75,13 +75,11 @@ pub const SERVICES: [Service; 4] = [
 ];
 
 impl Service {
-    /// 10.96.0.10 and fd00:96::10 for number 0x10: they look alike on purpose.
+    /// 10.96.0.10 and `fd00:96::10` for number 0x10: they look alike on purpose.
     pub fn cluster_ip(&self, family: Family) -> IpAddr {
         match family {
             Family::V4 => Ipv4Addr::new(10, 96, 0, self.number - 6).into(),
-            Family::V6 => {
-                Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, u16::from(self.number)).into()
-            }
+            Family::V6 => Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, u16::from(self.number)).into(),
         }
     }
 }

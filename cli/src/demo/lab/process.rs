@@ -111,7 +111,11 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() > deadline {
-                bail!("{} did not end within {within:?} of SIGTERM; see {}", self.name, self.log.display());
+                bail!(
+                    "{} did not end within {within:?} of SIGTERM; see {}",
+                    self.name,
+                    self.log.display()
+                );
             }
             sleep(POLL);
         }

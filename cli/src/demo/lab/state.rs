@@ -57,7 +57,8 @@ impl RunDirectory {
             .append(true)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
-        writeln!(file, "{pid} {started}").with_context(|| format!("cannot write {}", path.display()))
+        writeln!(file, "{pid} {started}")
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// Ends every process that was noted and still runs. Returns how many there were.

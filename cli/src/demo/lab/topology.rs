@@ -38,10 +38,14 @@ const UPLINKS: [Host; 4] = [Host::NodeA, Host::NodeB, Host::External, Host::Aggr
 /// namespace's name.
 pub(super) fn plan(name: impl Fn(Host) -> String) -> Plan {
     let mut links = String::new();
-    let mut switch = "link set dev lo up\nlink add name br type bridge\nlink set dev br up\n".to_owned();
+    let mut switch =
+        "link set dev lo up\nlink add name br type bridge\nlink set dev br up\n".to_owned();
     for (port, host) in UPLINKS.into_iter().enumerate() {
         let (here, there) = (name(host), name(Host::Fabric));
-        line(&mut links, &format!("link add name up0 netns {here} type veth peer s{port} netns {there}"));
+        line(
+            &mut links,
+            &format!("link add name up0 netns {here} type veth peer s{port} netns {there}"),
+        );
         line(&mut switch, &format!("link set dev s{port} master br up"));
     }
     for (node, pods) in NODES {
@@ -92,7 +96,7 @@ fn pod(host: Host, node: Host) -> String {
 
 /// The address of a Node's bridge, which its Pods route through.
 pub(super) fn gateway(node: Host) -> (Ipv4Addr, Ipv6Addr) {
-    let subnet = if node == Host::NodeA { 0 } else { 1 };
+    let subnet = u8::from(node == Host::NodeB);
     (
         Ipv4Addr::new(10, 10, subnet, 1),
         Ipv6Addr::new(0xfd00, 0x10, u16::from(subnet), 0, 0, 0, 0, 1),
@@ -137,7 +141,9 @@ mod tests {
         assert!(of(Host::NodeA).contains("route add fd00:10:1::/64 via fd00:77::2\n"));
         assert!(of(Host::PodB1).contains("addr add 10.10.1.2/24 dev eth0\n"));
         assert!(of(Host::PodB1).contains("route add ::/0 via fd00:10:1::1\n"));
-        assert!(plan.links.contains("link add name eth0 netns t-pB2 type veth peer v1 netns t-nB\n"));
+        assert!(
+            plan.links.contains("link add name eth0 netns t-pB2 type veth peer v1 netns t-nB\n")
+        );
     }
 
     #[test]

@@ -110,10 +110,12 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
 fn next_request(stream: &mut TcpStream) -> io::Result<Option<(u32, u32)>> {
     let mut header = Vec::with_capacity(HEADER_LENGTH);
     stream.take(HEADER_LENGTH as u64).read_to_end(&mut header)?;
-    match *header {
-        [] => Ok(None),
-        [a, b, c, d, e, f, g, h] => {
-            Ok(Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))))
+    if header.is_empty() {
+        return Ok(None);
+    }
+    match header.split_first_chunk() {
+        Some((&up, down)) if let Ok(down) = down.try_into() => {
+            Ok(Some((u32::from_be_bytes(up), u32::from_be_bytes(down))))
         }
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
@@ -133,8 +135,8 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 fn discard(stream: &mut TcpStream, length: u32) -> io::Result<()> {
     let length = u64::from(length);
-    match io::copy(&mut stream.take(length), &mut io::sink())? == length {
-        true => Ok(()),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    if io::copy(&mut stream.take(length), &mut io::sink())? < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    Ok(())
 }

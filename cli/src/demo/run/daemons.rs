@@ -29,7 +29,8 @@ pub(super) struct Daemons {
 }
 
 impl Daemons {
-    /// Starts all three, and waits until they are ready.
+    /// Starts all three, and waits until they are ready. What the exporters send is kept
+    /// as `NODE.ipfix` in `record`.
     pub(super) fn start(lab: &Lab, fyke: &Path, record: Option<&Path>) -> Result<Self> {
         let data = lab.directory().join("data");
         let log = lab.directory().join("flows.jsonl");
@@ -39,12 +40,9 @@ impl Daemons {
         command.arg("--data").arg(&data).arg("--log").arg(&log);
         command.args(["--active-timeout", "2s", "--inactive-timeout", "6s"]);
         command.args(["--admin", "127.0.0.1:8088"]);
-        if let Some(path) = record {
-            command.arg("--record").arg(path);
-        }
         let mut aggregator = lab.spawn("aggregator", &mut command)?;
         aggregator.wait_until_ready(READY_WITHIN)?;
-        let exporters = NODES.iter().map(|node| exporter(lab, fyke, node, &collector));
+        let exporters = NODES.iter().map(|node| exporter(lab, fyke, node, &collector, record));
         let mut exporters = exporters.collect::<Result<Vec<_>>>()?;
         exporters.iter_mut().try_for_each(|process| process.wait_until_ready(READY_WITHIN))?;
         Ok(Self { exporters, aggregator, data, log })
@@ -57,12 +55,21 @@ impl Daemons {
     }
 }
 
-fn exporter(lab: &Lab, fyke: &Path, node: &Node, collector: &str) -> Result<Process> {
+fn exporter(
+    lab: &Lab,
+    fyke: &Path,
+    node: &Node,
+    collector: &str,
+    record: Option<&Path>,
+) -> Result<Process> {
     let mut command = lab.command(node.host, fyke);
     command.args(["exporter", "--node", node.name]);
     command.arg("--cluster").arg(lab.cluster_file());
     command.args(["--collector", collector, "--profile", "fyke"]);
     command.args(["--active-timeout", "2s", "--idle-timeout", "3s", "--poll-interval", "1s"]);
     command.args(["--admin", "127.0.0.1:8087"]);
+    if let Some(directory) = record {
+        command.arg("--copy").arg(directory.join(format!("{}.ipfix", node.name)));
+    }
     lab.spawn(&format!("exporter-{}", node.name), &mut command)
 }

@@ -17,8 +17,10 @@ pub(super) struct Interrupt(Arc<AtomicBool>);
 impl Interrupt {
     /// From here on the signals no longer end the process by themselves.
     pub(super) fn watch() -> Result<Self> {
-        let runtime =
-            Builder::new_current_thread().enable_all().build().context("cannot wait for signals")?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot wait for signals")?;
         let (mut interrupt, mut terminate) = {
             let _context = runtime.enter();
             let listen = |kind| signal(kind).context("cannot wait for signals");

@@ -166,9 +166,8 @@ mod tests {
 
     #[test]
     fn services_are_named_as_kubernetes_does() {
-        let name = |wanted| {
-            SCENARIOS.iter().find(|s| s.name == wanted).unwrap().service_name().unwrap()
-        };
+        let name =
+            |wanted| SCENARIOS.iter().find(|s| s.name == wanted).unwrap().service_name().unwrap();
         assert_eq!(name("udp to Service"), "shop/orders:events");
         assert_eq!(name("tcp from external, 2 Nodes"), "monitoring/grafana:http");
         assert_eq!(name("tcp, same Node"), "");
