@@ -137,13 +137,8 @@ fn network(text: &str) -> Result<IpNet, String> {
 fn flow_type_parser() -> impl clap::builder::TypedValueParser<Value = FlowType> {
     use clap::builder::TypedValueParser;
 
-    const TYPES: [FlowType; 4] = [
-        FlowType::IntraNode,
-        FlowType::InterNode,
-        FlowType::ToExternal,
-        FlowType::FromExternal,
-    ];
-    clap::builder::PossibleValuesParser::new(TYPES.map(FlowType::name)).map(|name| {
-        TYPES.into_iter().find(|known| known.name() == name).unwrap_or_default()
-    })
+    const TYPES: [FlowType; 4] =
+        [FlowType::IntraNode, FlowType::InterNode, FlowType::ToExternal, FlowType::FromExternal];
+    clap::builder::PossibleValuesParser::new(TYPES.map(FlowType::name))
+        .map(|name| TYPES.into_iter().find(|known| known.name() == name).unwrap_or_default())
 }

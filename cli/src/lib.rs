@@ -2,6 +2,6 @@
 mod app; // which command was typed
 pub mod demo; // the whole of Fyke on this machine's kernel
 mod flows; // what is in the store
-mod seen; // the store's flows as the demo's check wants them
+pub mod seen; // the store's flows as the demo's check wants them
 
 pub use app::main;

@@ -12,7 +12,7 @@ use crate::demo::check::{SeenEnd, SeenFlow, SideTotals};
 const NODES: [&str; 2] = ["node-a", "node-b"];
 
 /// Reads every flow that is stored in `data`.
-pub(crate) fn seen(data: &Path) -> anyhow::Result<Vec<SeenFlow>> {
+pub fn seen(data: &Path) -> anyhow::Result<Vec<SeenFlow>> {
     let flows = store::Reader::open(data)?.flows(&store::Query::default())?;
     if let Some(skipped) = &flows.scan.first_skipped {
         anyhow::bail!("{} in the store cannot be read: {}", skipped.path.display(), skipped.reason);

@@ -97,7 +97,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
         loop {
             match self.sink.write(batch, (self.clock)()).await {
                 Ok(()) => return self.counters.taken(batch.len()),
-                Err(error @ SinkError::Refused { .. }) => return self.refused(batch.len() as u64, &error),
+                Err(error @ SinkError::Refused { .. }) => {
+                    return self.refused(batch.len() as u64, &error);
+                }
                 Err(error @ SinkError::Unavailable(_)) => self.failed(&error),
             }
             if !self.wait().await {

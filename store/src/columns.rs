@@ -256,9 +256,8 @@ mod tests {
     fn a_name_is_counted_and_kept_once() {
         let mut names = Names::default();
         let (a, b) = (Name::from("aaaa"), Name::from("bb"));
-        let added: Vec<_> = [&a, &b, &a, &Name::default(), &Name::from("bb")]
-            .map(|name| names.append(name))
-            .into();
+        let added: Vec<_> =
+            [&a, &b, &a, &Name::default(), &Name::from("bb")].map(|name| names.append(name)).into();
         assert_eq!(added, [4, 2, 0, 0, 0]);
         assert_eq!(names.keys, [0, 1, 0, 2, 1]);
     }

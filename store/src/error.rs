@@ -27,7 +27,9 @@ pub enum StoreError {
     )]
     Missing { dir: PathBuf },
     /// Rows wait for a flush that does not succeed, and there is no room for more.
-    #[error("{waiting} rows wait to be written and {records} more do not fit; see why flushing fails")]
+    #[error(
+        "{waiting} rows wait to be written and {records} more do not fit; see why flushing fails"
+    )]
     Full { waiting: usize, records: usize },
     #[error("cannot encode {}", path.display())]
     Encode {
@@ -37,7 +39,9 @@ pub enum StoreError {
     },
     #[error("the columns of a batch do not fit the schema")]
     Columns(#[from] ArrowError),
-    #[error("more than {limit} flows match; ask for a shorter time or for less, such as one namespace")]
+    #[error(
+        "more than {limit} flows match; ask for a shorter time or for less, such as one namespace"
+    )]
     TooManyFlows { limit: usize },
 }
 

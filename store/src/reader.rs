@@ -42,8 +42,7 @@ impl Reader {
     /// The records that match, oldest first, a batch at a time.
     pub fn records(&self, query: &Query) -> Result<Records, StoreError> {
         let listing = Listing::read(&self.dir, query.window())?;
-        let request =
-            Request { window: query.window(), columns: None, filter: filter_of(query) };
+        let request = Request { window: query.window(), columns: None, filter: filter_of(query) };
         let left = query.limit.unwrap_or(usize::MAX);
         Ok(Records { scanner: Scanner::new(listing, request), left })
     }
@@ -91,11 +90,7 @@ impl Reader {
     }
 
     /// The ids of the flows that match, and when each ended, by its records that match.
-    fn newest_ends(
-        &self,
-        listing: Listing,
-        query: &Query,
-    ) -> Result<Vec<(u64, u64)>, StoreError> {
+    fn newest_ends(&self, listing: Listing, query: &Query) -> Result<Vec<(u64, u64)>, StoreError> {
         let columns = Some(columns_changed_by(|record| {
             record.flow_id = 1;
             record.end_ms = 1;

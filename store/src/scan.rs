@@ -207,7 +207,8 @@ impl Request {
     /// The row groups that may hold rows of the window.
     fn row_groups(&self, groups: &[RowGroupMetaData]) -> Vec<usize> {
         let wanted = |group: &RowGroupMetaData| {
-            inserted_range(group).is_none_or(|(oldest, newest)| self.window.overlaps(oldest, newest))
+            inserted_range(group)
+                .is_none_or(|(oldest, newest)| self.window.overlaps(oldest, newest))
         };
         groups
             .iter()
@@ -232,7 +233,8 @@ fn reader_of(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, FileEr
 
 /// When the rows of a group were inserted, if its statistics tell.
 fn inserted_range(group: &RowGroupMetaData) -> Option<(u64, u64)> {
-    let column = group.columns().iter().find(|column| column.column_path().string() == TIME_INSERTED)?;
+    let column =
+        group.columns().iter().find(|column| column.column_path().string() == TIME_INSERTED)?;
     let Some(Statistics::Int64(times)) = column.statistics() else { return None };
     Some((u64::try_from(*times.min_opt()?).ok()?, u64::try_from(*times.max_opt()?).ok()?))
 }
@@ -242,9 +244,8 @@ fn predicate(
 ) -> impl FnMut(RecordBatch) -> Result<BooleanArray, ArrowError> + Send {
     let mut decoder = Decoder::new();
     move |batch| {
-        let rows = decoder
-            .rows(&batch)
-            .map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
+        let rows =
+            decoder.rows(&batch).map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
         Ok(rows.iter().map(|row| Some(keep(row))).collect::<BooleanArray>())
     }
 }

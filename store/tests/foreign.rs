@@ -73,11 +73,8 @@ fn pyarrow_reads_the_same_sums() {
         writer.append(batch, NOW).unwrap();
         writer.flush().unwrap();
     }
-    let output = Command::new(python())
-        .args(["-c", SCRIPT])
-        .arg(dir.path().join("flows"))
-        .output()
-        .unwrap();
+    let output =
+        Command::new(python()).args(["-c", SCRIPT]).arg(dir.path().join("flows")).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "is pyarrow installed in the venv?\n{errors}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected(&records));

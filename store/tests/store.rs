@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -35,15 +36,11 @@ fn the_layout_of_a_file_is_a_promise() {
     let file = fs::File::open(&files(dir.path())[0]).unwrap();
     let reader =
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    let columns: String = reader
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| {
-            let null = if field.is_nullable() { " or null" } else { "" };
-            format!("{} {}{null}\n", field.name(), field.data_type())
-        })
-        .collect();
+    let mut columns = String::new();
+    for field in reader.schema().fields() {
+        let null = if field.is_nullable() { " or null" } else { "" };
+        writeln!(columns, "{} {}{null}", field.name(), field.data_type()).unwrap();
+    }
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/schema.txt");
     if std::env::var_os("FYKE_UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &columns).unwrap();
@@ -299,7 +296,7 @@ fn a_directory_without_a_store_is_an_error_that_says_so() {
 #[test]
 fn the_age_of_a_flush_is_configurable() {
     let dir = tempdir().unwrap();
-    let options = WriterOptions { flush_age: Duration::from_secs(60), ..WriterOptions::default() };
+    let options = WriterOptions { flush_age: Duration::from_mins(1), ..WriterOptions::default() };
     let mut writer = Writer::with_options(dir.path(), options).unwrap();
     writer.append(&records(0..1), NOW).unwrap();
     assert!(!writer.due(NOW + 59_999) && writer.due(NOW + 60_000));

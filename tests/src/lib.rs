@@ -1,7 +1,9 @@
-//! The whole pipeline in one process, for scenarios: Pods and connections in, records out.
+//! Ways to run all of Fyke in a test: the pipeline in one process for scenarios, and the binary
+//! as users get it.
 //!
-//! Everything between the kernel and the disk is the product's own code, bytes on the wire
-//! included. Time is an argument, so a scenario of minutes takes milliseconds.
+//! In the pipeline everything between the kernel and the disk is the product's own code, bytes
+//! on the wire included. Time is an argument, so a scenario of minutes takes milliseconds.
 pub mod connections; // what the kernel of each Node would say
 pub mod pipeline; // exporters, wire, aggregator, store
 pub mod scenario; // the text form
+pub mod binary; // real processes

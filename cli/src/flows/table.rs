@@ -8,8 +8,18 @@ use jiff::Timestamp;
 use store::Flow;
 
 const HEADER: [&str; 12] = [
-    "START (UTC)", "SOURCE", "DESTINATION", "SERVICE", "PROTOCOL", "TYPE", "OCTETS", "PACKETS",
-    "REV OCTETS", "REV PACKETS", "STATE", "END",
+    "START (UTC)",
+    "SOURCE",
+    "DESTINATION",
+    "SERVICE",
+    "PROTOCOL",
+    "TYPE",
+    "OCTETS",
+    "PACKETS",
+    "REV OCTETS",
+    "REV PACKETS",
+    "STATE",
+    "END",
 ];
 
 /// The columns that hold numbers, which are aligned to the right.

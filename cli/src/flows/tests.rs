@@ -33,7 +33,8 @@ fn store() -> TempDir {
     last.reverse = counters(9, 123_456, 9, 123_456);
     last.tcp_state = "TIME_WAIT".into();
 
-    let mut ping = FlowRecord { flow_id: 2, start_ms: NOW, end_ms: NOW + 1, ..FlowRecord::default() };
+    let mut ping =
+        FlowRecord { flow_id: 2, start_ms: NOW, end_ms: NOW + 1, ..FlowRecord::default() };
     ping.key.source = "fd00::7".parse().unwrap();
     ping.key.destination = "2001:db8::1".parse().unwrap();
     (ping.key.source_port, ping.key.protocol) = (77, flow::protocol::ICMPV6);
@@ -65,7 +66,7 @@ fn output(dir: &TempDir, args: &[&str]) -> String {
 fn the_table_is_aligned() {
     let expected = "\
 START (UTC)              SOURCE            DESTINATION         SERVICE          PROTOCOL  TYPE         OCTETS  PACKETS  REV OCTETS  REV PACKETS  STATE      END
-2026-11-21 08:59:59.000  shop/\u{fffd}[2Jweb     2001:db8::1         -                ICMPv6    to-external       0        0           0            0  -          -
+2026-11-21 08:59:59.000  shop/\u{fffd}[2Jweb      2001:db8::1         -                ICMPv6    to-external       0        0           0            0  -          -
 2026-11-21 08:58:59.000  shop/web-0:40000  db/postgres-0:5432  db/postgres:sql  TCP       inter-node     1700       15      123456            9  TIME_WAIT  ended
 ";
     assert_eq!(output(&store(), &[]), expected);

@@ -293,6 +293,17 @@ fn a_connection_begun_during_a_dump_has_not_vanished() {
 }
 
 #[test]
+fn dumps_of_several_zones_may_overlap() {
+    let mut bench = Bench::new();
+    bench.meter.dump_started(ZONE);
+    bench.meter.dump_started(0);
+    bench.observe(&[new(1), dumped(2, 1)]);
+    bench.meter.dump_finished(ZONE, true);
+    bench.meter.dump_finished(0, true);
+    assert_eq!(bench.meter.stats().vanished, 0);
+}
+
+#[test]
 fn a_late_destroy_event_adds_what_was_missing() {
     Bench::new()
         .dump(&[dumped(1, 1)])
@@ -375,15 +386,17 @@ fn a_flush_hands_out_all_that_is_left() {
 
 #[test]
 fn a_dump_finds_everyone_in_whatever_order_it_shows_them() {
-    let all: Vec<Entry> = (0..300).map(|id| dumped(id, 1)).collect();
+    // Only the ids tell them apart.
+    let begun = |id| Entry { start_ns: Some(SECOND), ..dumped(id, 1) };
+    let all: Vec<Entry> = (0..300).map(begun).collect();
     let reversed: Vec<Entry> = all.iter().rev().copied().collect();
     let mut bench = Bench::with(5, 15, 1000);
     bench.dump(&all).dump(&all).dump(&reversed).dump(&all);
     assert_eq!(bench.meter.stats().inserted, 300);
     // More have gone in a row than a trail is followed over.
     let (few, more) = (&all[..10], &all[200..]);
-    let begun = dumped(999, 1);
-    bench.dump(&[few, &[begun], more].concat()).dump(&[&[begun], few, more].concat());
+    let late = [begun(999)];
+    bench.dump(&[few, &late, more].concat()).dump(&[&late, few, more].concat());
     let stats = bench.meter.stats();
     assert_eq!((stats.inserted, stats.vanished, stats.live), (301, 190, 111));
 }
