@@ -44,7 +44,7 @@ pub struct CollectorLimits {
 
 impl Default for CollectorLimits {
     fn default() -> Self {
-        Self { sessions: 4096, idle: Duration::from_secs(600) }
+        Self { sessions: 4096, idle: Duration::from_mins(10) }
     }
 }
 
@@ -137,30 +137,32 @@ impl Collected {
                     continue;
                 }
             };
-            let message = match next {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None)) => return self.closed(SessionEnd::Closed),
-                Ok(Err(error)) => return self.failed(&error),
-                Err(_) if draining => return self.closed(SessionEnd::Shutdown),
-                Err(_) => return self.closed(SessionEnd::Idle),
+            let end = match next {
+                Ok(Ok(Some(message))) => self.take(message, &mut decoder).await,
+                Ok(Ok(None)) => Some(self.closed(SessionEnd::Closed)),
+                Ok(Err(error)) => Some(self.failed(&error)),
+                Err(_) if draining => Some(self.closed(SessionEnd::Shutdown)),
+                Err(_) => Some(self.closed(SessionEnd::Idle)),
             };
-            let decoded = decoder.decode(message);
-            match decoded {
-                Ok((summary, records)) => {
-                    self.count(&summary);
-                    if !records.is_empty() {
-                        let reported = Reported { domain: summary.header.domain, records };
-                        if self.reported.send(reported).await.is_err() {
-                            return self.closed(SessionEnd::Shutdown);
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(peer = %self.peer, error = %Chain(&error), "session closed: malformed message");
-                    return SessionEnd::Malformed;
-                }
+            if let Some(end) = end {
+                return end;
             }
         }
+    }
+
+    /// Passes on what one message tells. Returns the session's end if this is it.
+    async fn take(&self, message: &[u8], decoder: &mut Decoder) -> Option<SessionEnd> {
+        let (summary, records) = match decoder.decode(message) {
+            Ok(told) => told,
+            Err(error) => return Some(self.failed(&ReadError::Message(error))),
+        };
+        self.count(&summary);
+        if records.is_empty() {
+            return None;
+        }
+        let reported = Reported { domain: summary.header.domain, records };
+        let passed_on = self.reported.send(reported).await;
+        passed_on.err().map(|_| self.closed(SessionEnd::Shutdown))
     }
 
     fn closed(&self, end: SessionEnd) -> SessionEnd {
@@ -192,6 +194,7 @@ impl Collected {
             );
         }
         metrics.sets_without_template.inc_by(u64::from(summary.sets_without_template));
+        metrics.templates_refused.inc_by(u64::from(summary.templates_refused));
     }
 }
 
@@ -209,10 +212,7 @@ impl Decoder {
     }
 
     /// Decodes one whole message.
-    pub fn decode(
-        &mut self,
-        message: &[u8],
-    ) -> Result<(Summary, Vec<FlowRecord>), MessageError> {
+    pub fn decode(&mut self, message: &[u8]) -> Result<(Summary, Vec<FlowRecord>), MessageError> {
         let mut records = Vec::new();
         let names = &mut self.names;
         let summary = self.session.decode(message, Plan::compile, |plan, _, data| {

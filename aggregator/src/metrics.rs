@@ -65,6 +65,7 @@ pub struct Metrics {
     pub records_received: Counter,
     pub records_lost: Counter,
     pub sets_without_template: Counter,
+    pub templates_refused: Counter,
     pub flows: Gauge,
     correlator: CorrelatorCounters,
     queue_full: Family<SinkLabel, Counter>,
@@ -107,33 +108,61 @@ impl Metrics {
 
     /// Takes over what the fan-out has counted since the start.
     pub fn queue_full(&self, sink: &'static str, records: u64) {
-        self.queue_full.get_or_create(&SinkLabel { sink }).inner().store(records, Ordering::Relaxed);
+        self.queue_full
+            .get_or_create(&SinkLabel { sink })
+            .inner()
+            .store(records, Ordering::Relaxed);
     }
 
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("fyke_aggregator");
-        let c = &self.correlator;
-        registry.register("sessions", "Transport Sessions that are open", self.sessions.clone());
-        registry.register("sessions_ended", "Transport Sessions that ended, by reason", self.sessions_ended.clone());
-        for (name, help, counter) in [
-            ("messages", "IPFIX messages received", &self.messages),
-            ("records_received", "Data Records received", &self.records_received),
-            ("records_lost", "Data Records that sequence numbers show to be missing", &self.records_lost),
-            ("sets_without_template", "Data Sets whose template is not known", &self.sets_without_template),
-            ("records_emitted", "Records handed to the sinks", &c.emitted),
-            ("flows_joined", "Flows whose two halves were joined", &c.joined),
-            ("flows_joined_late", "Flows whose other half came after they were told alone", &c.joined_late),
-            ("flows_unpaired", "Flows told with one half only", &c.unpaired),
-            ("flow_gaps", "Records that continue a flow of which earlier records never came", &c.gaps),
-            ("flow_gap_octets", "Octets that those earlier records told", &c.gap_octets),
-            ("flows_resumed", "Flows continued after a restart from what is stored", &c.resumed),
-            ("records_refused", "Records refused because too many flows are being followed", &c.refused),
-        ] {
+        for (name, help, counter) in self.rows().into_iter().chain(self.correlator.rows()) {
             registry.register(name, help, counter.clone());
         }
+        registry.register("sessions", "Transport Sessions that are open", self.sessions.clone());
         registry.register("flows", "Flows being followed", self.flows.clone());
-        registry.register("sink_queue_full_records", "Records a sink missed because its queue was full", self.queue_full.clone());
+        let ended = "Transport Sessions that ended, by reason";
+        registry.register("sessions_ended", ended, self.sessions_ended.clone());
+        let full = "Records a sink missed because its queue was full";
+        registry.register("sink_queue_full_records", full, self.queue_full.clone());
+    }
+
+    fn rows(&self) -> [Row<'_>; 5] {
+        let lost = "Data Records that sequence numbers show to be missing";
+        [
+            ("messages", "IPFIX messages received", &self.messages),
+            ("records_received", "Data Records received", &self.records_received),
+            ("records_lost", lost, &self.records_lost),
+            (
+                "sets_without_template",
+                "Data Sets of no known template",
+                &self.sets_without_template,
+            ),
+            ("templates_refused", "Templates beyond the limits", &self.templates_refused),
+        ]
+    }
+}
+
+/// A counter's name, what it counts, and itself.
+type Row<'a> = (&'static str, &'static str, &'a Counter);
+
+impl CorrelatorCounters {
+    fn rows(&self) -> [Row<'_>; 8] {
+        let joined_late = "Flows whose other half came after they were told alone";
+        let gaps = "Records that continue a flow of which earlier records never came";
+        let resumed = "Flows continued after a restart from what is stored";
+        let refused = "Records refused because too many flows are being followed";
+        [
+            ("records_emitted", "Records handed to the sinks", &self.emitted),
+            ("flows_joined", "Flows whose two halves were joined", &self.joined),
+            ("flows_joined_late", joined_late, &self.joined_late),
+            ("flows_unpaired", "Flows told with one half only", &self.unpaired),
+            ("flow_gaps", gaps, &self.gaps),
+            ("flow_gap_octets", "Octets that those earlier records told", &self.gap_octets),
+            ("flows_resumed", resumed, &self.resumed),
+            ("records_refused", refused, &self.refused),
+        ]
     }
 }
 

@@ -19,7 +19,6 @@ struct Fyke {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "made once per process")]
 enum Command {
     /// Record real connections between two Nodes made on this machine, and check every counter
     Demo(DemoArgs),

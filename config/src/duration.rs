@@ -18,7 +18,9 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration: {why}; expected numbers with a unit (ns, us, ms, s, m, h), such as \"90s\" or \"1m30s\"")]
+#[error(
+    "{text:?} is not a duration: {why}; expected numbers with a unit (ns, us, ms, s, m, h), such as \"90s\" or \"1m30s\""
+)]
 pub struct DurationError {
     text: String,
     why: &'static str,
@@ -106,7 +108,9 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for text in ["", "5", "s", ".s", "5 s", "-5s", "5x", "1h 5m", "99999999999999999999s", "9e9h"] {
+        for text in
+            ["", "5", "s", ".s", "5 s", "-5s", "5x", "1h 5m", "99999999999999999999s", "9e9h"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -57,9 +57,8 @@ impl Admin {
         registry: Registry,
         readiness: Readiness,
     ) -> Result<Self, BindError> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| BindError { address, source })?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))

@@ -77,81 +77,67 @@ impl Metrics {
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
-        let (source, meter) = (&self.source, &self.meter);
-        for (name, help, counter) in [
-            ("conntrack_events", "Conntrack events received", &source.events),
-            ("conntrack_dump_entries", "Entries read in dumps", &source.dump_entries),
-            ("conntrack_dumps", "Dumps begun", &source.dumps),
-            (
-                "conntrack_dumps_interrupted",
-                "Dumps that the kernel called incomplete",
-                &source.dumps_interrupted,
-            ),
-            (
-                "conntrack_overruns",
-                "Times the kernel dropped events because we were too slow",
-                &source.overruns,
-            ),
-            ("conntrack_foreign_zone", "Entries of zones nobody asked for", &source.foreign_zone),
-            (
-                "conntrack_malformed",
-                "Messages of the kernel that cannot be read",
-                &source.malformed,
-            ),
-            (
-                "conntrack_incomplete",
-                "Messages of the kernel that lack what every entry has",
-                &source.incomplete,
-            ),
-            ("connections", "Connections taken into the store", &meter.inserted),
-            ("connections_refused", "Entries that found the store full", &meter.refused),
-            (
-                "connections_vanished",
-                "Connections that ended without a DESTROY event",
-                &meter.vanished,
-            ),
-            (
-                "counter_resets",
-                "Times somebody else zeroed the kernel's counters",
-                &meter.counter_resets,
-            ),
-            (
-                "connections_uncounted",
-                "Connections that ended without ever having been counted",
-                &meter.closed_without_counters,
-            ),
-            (
-                "records_not_exportable",
-                "Connections due that are not a Pod's, or are told by another Node",
-                &self.records_not_exportable,
-            ),
-            ("records_sent", "Data Records written to the collector", &self.records_sent),
-            ("records_refused", "Records that do not fit a message", &self.records_refused),
-            (
-                "records_abandoned",
-                "Records given up at shutdown because the collector was away",
-                &self.records_abandoned,
-            ),
-            ("sessions", "Transport Sessions opened", &self.sessions),
-            (
-                "sessions_lost",
-                "Transport Sessions that broke; records under way may be lost with each",
-                &self.sessions_lost,
-            ),
-            ("connect_failures", "Attempts to connect that failed", &self.connect_failures),
-        ] {
+        let counters = self.source.rows().into_iter().chain(self.meter.rows()).chain(self.rows());
+        for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        registry.register("connections_live", "Connections alive now", meter.live.clone());
-        registry.register(
-            "connections_waiting",
-            "Closed connections that wait for export",
-            meter.closed_waiting.clone(),
-        );
-        registry.register(
-            "connected",
-            "1 while a Transport Session is open",
-            self.connected.clone(),
-        );
+        let waiting = "Closed connections that wait for export";
+        for (name, help, gauge) in [
+            ("connections_live", "Connections alive now", &self.meter.live),
+            ("connections_waiting", waiting, &self.meter.closed_waiting),
+            ("connected", "1 while a Transport Session is open", &self.connected),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    fn rows(&self) -> [Row<'_>; 7] {
+        let not_exportable = "Connections due that are not a Pod's, or are told by another Node";
+        let lost = "Transport Sessions that broke; records under way may be lost with each";
+        let abandoned = "Records given up at shutdown because the collector was away";
+        [
+            ("records_not_exportable", not_exportable, &self.records_not_exportable),
+            ("records_sent", "Data Records written to the collector", &self.records_sent),
+            ("records_refused", "Records that do not fit a message", &self.records_refused),
+            ("records_abandoned", abandoned, &self.records_abandoned),
+            ("sessions", "Transport Sessions opened", &self.sessions),
+            ("sessions_lost", lost, &self.sessions_lost),
+            ("connect_failures", "Attempts to connect that failed", &self.connect_failures),
+        ]
+    }
+}
+
+/// A counter's name, what it counts, and itself.
+type Row<'a> = (&'static str, &'static str, &'a Counter);
+
+impl SourceCounters {
+    fn rows(&self) -> [Row<'_>; 8] {
+        let interrupted = "Dumps that the kernel called incomplete";
+        let overruns = "Times the kernel dropped events because we were too slow";
+        let incomplete = "Messages of the kernel that lack what every entry has";
+        [
+            ("conntrack_events", "Conntrack events received", &self.events),
+            ("conntrack_dump_entries", "Entries read in dumps", &self.dump_entries),
+            ("conntrack_dumps", "Dumps begun", &self.dumps),
+            ("conntrack_dumps_interrupted", interrupted, &self.dumps_interrupted),
+            ("conntrack_overruns", overruns, &self.overruns),
+            ("conntrack_foreign_zone", "Entries of zones nobody asked for", &self.foreign_zone),
+            ("conntrack_malformed", "Messages that cannot be read", &self.malformed),
+            ("conntrack_incomplete", incomplete, &self.incomplete),
+        ]
+    }
+}
+
+impl MeterCounters {
+    fn rows(&self) -> [Row<'_>; 5] {
+        let vanished = "Connections that ended without a DESTROY event";
+        let uncounted = "Connections that ended without ever having been counted";
+        [
+            ("connections", "Connections taken into the store", &self.inserted),
+            ("connections_refused", "Entries that found the store full", &self.refused),
+            ("connections_vanished", vanished, &self.vanished),
+            ("counter_resets", "Times somebody else zeroed counters", &self.counter_resets),
+            ("connections_uncounted", uncounted, &self.closed_without_counters),
+        ]
     }
 }

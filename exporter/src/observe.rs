@@ -111,18 +111,17 @@ impl<S: ConnectionSource> Observer<S> {
 
     fn finish_dump(&mut self, zone: u16, complete: bool, now: u64) -> Result<(), SourceError> {
         // Ends that happened during the dump must be known before anything counts as vanished.
-        let drained = loop {
+        loop {
             let meter = &mut self.meter;
             let events = self.source.events(&mut |entry| take(meter, entry, now))?;
             if events.overrun {
                 self.dumps.waiting.clone_from(&self.zones);
-                break false;
             }
             if events.drained {
-                break true;
+                break;
             }
-        };
-        self.meter.dump_finished(zone, complete && drained);
+        }
+        self.meter.dump_finished(zone, complete);
         self.dumps.under_way = None;
         self.dumps.rounds += u64::from(self.dumps.waiting.is_empty());
         Ok(())

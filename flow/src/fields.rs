@@ -37,16 +37,37 @@ pub enum Elements {
 /// How to read and write an attribute, by its type.
 #[derive(Debug, Clone, Copy)]
 pub enum Access {
-    U8 { get: fn(&FlowRecord) -> u8, set: fn(&mut FlowRecord, u8) },
-    U16 { get: fn(&FlowRecord) -> u16, set: fn(&mut FlowRecord, u16) },
-    U64 { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
+    U8 {
+        get: fn(&FlowRecord) -> u8,
+        set: fn(&mut FlowRecord, u8),
+    },
+    U16 {
+        get: fn(&FlowRecord) -> u16,
+        set: fn(&mut FlowRecord, u16),
+    },
+    U64 {
+        get: fn(&FlowRecord) -> u64,
+        set: fn(&mut FlowRecord, u64),
+    },
     /// Seconds since 1970. Every such attribute has a twin in milliseconds.
-    Seconds { get: fn(&FlowRecord) -> u32, set: fn(&mut FlowRecord, u32) },
+    Seconds {
+        get: fn(&FlowRecord) -> u32,
+        set: fn(&mut FlowRecord, u32),
+    },
     /// Milliseconds since 1970.
-    Milliseconds { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
+    Milliseconds {
+        get: fn(&FlowRecord) -> u64,
+        set: fn(&mut FlowRecord, u64),
+    },
     /// An unset address is all zeros on the wire.
-    Ip { get: fn(&FlowRecord) -> Option<IpAddr>, set: fn(&mut FlowRecord, Option<IpAddr>) },
-    Name { get: fn(&FlowRecord) -> &Name, set: fn(&mut FlowRecord, Name) },
+    Ip {
+        get: fn(&FlowRecord) -> Option<IpAddr>,
+        set: fn(&mut FlowRecord, Option<IpAddr>),
+    },
+    Name {
+        get: fn(&FlowRecord) -> &Name,
+        set: fn(&mut FlowRecord, Name),
+    },
 }
 
 /// Which attributes an exporter sends.
@@ -141,7 +162,11 @@ mod tests {
                 Elements::None => vec![],
             };
             for element in elements {
-                assert!(seen.insert((element.pen, element.id)), "{} shares its element", field.name);
+                assert!(
+                    seen.insert((element.pen, element.id)),
+                    "{} shares its element",
+                    field.name
+                );
             }
         }
     }

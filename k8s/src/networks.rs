@@ -9,7 +9,7 @@ use ipnet::IpNet;
 /// has one per family, however many Nodes there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Networks {
-    networks: HashSet<IpNet>,
+    members: HashSet<IpNet>,
     v4_lengths: Vec<u8>,
     v6_lengths: Vec<u8>,
 }
@@ -23,13 +23,13 @@ impl Networks {
         if !lengths.contains(&network.prefix_len()) {
             lengths.push(network.prefix_len());
         }
-        self.networks.insert(network.trunc());
+        self.members.insert(network.trunc());
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let lengths = if address.is_ipv4() { &self.v4_lengths } else { &self.v6_lengths };
         lengths.iter().any(|&length| {
-            IpNet::new(address, length).is_ok_and(|network| self.networks.contains(&network.trunc()))
+            IpNet::new(address, length).is_ok_and(|network| self.members.contains(&network.trunc()))
         })
     }
 }

@@ -8,6 +8,7 @@
 //! writer, and sees what has been flushed.
 mod columns; // records become columns
 mod decode; // columns become records
+mod directory; // one writer, durable names
 mod error; // what can go wrong
 mod layout; // which file lies where
 mod merge; // records become flows

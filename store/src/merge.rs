@@ -57,7 +57,9 @@ fn add_counters(newer: &mut Counters, older: &Counters) {
 }
 
 fn add_side(newer: &mut Side, older: &Side) {
-    if newer.flow_id == 0 {
+    let is_unreported = newer.end_ms == 0;
+    if is_unreported {
+        newer.domain = older.domain;
         newer.flow_id = older.flow_id;
     }
     newer.end_ms = newer.end_ms.max(older.end_ms);

@@ -6,9 +6,8 @@
 //! and never doubles a row.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::{Columns, schema};
 use crate::error::IoContext;
-use crate::{StoreError, columns, layout};
+use crate::{StoreError, columns, directory, layout};
 
 /// When rows are written, and how many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +92,10 @@ impl Writer {
     }
 
     pub fn with_options(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
-        DirBuilder::new().mode(0o700).recursive(true).create(dir).during("create", dir)?;
-        let lock = lock(dir)?;
-        ensure_directory(&layout::flows(dir))?;
-        let leftovers = clear(&layout::temporary(dir))?;
+        directory::create(dir)?;
+        let lock = directory::lock(dir)?;
+        directory::ensure(&layout::flows(dir))?;
+        let leftovers = directory::clear(&layout::temporary(dir))?;
         Ok(Self {
             dir: dir.to_owned(),
             options,
@@ -202,12 +201,12 @@ impl Writer {
         let partition = day.join(&sealed.hour);
         let temporary = layout::temporary(&self.dir);
         for dir in [&flows, &day, &partition, &temporary] {
-            ensure_directory(dir)?;
+            directory::ensure(dir)?;
         }
         let aside = temporary.join(&sealed.name);
         let written = self
             .encode(&aside, &sealed.batch)
-            .and_then(|size| publish(&aside, &partition, &sealed.name).map(|()| size));
+            .and_then(|size| directory::publish(&aside, &partition, &sealed.name).map(|()| size));
         if written.is_err() {
             // Best effort: what cannot be removed now is removed by the next writer.
             fs::remove_file(&aside).unwrap_or_default();
@@ -259,58 +258,4 @@ fn properties(flush_rows: usize) -> Result<WriterProperties, StoreError> {
             .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
     }
     Ok(properties.build())
-}
-
-/// Takes the lock that makes this process the only writer.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = layout::lock_file(dir);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .during("open", &path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(source).during("lock", &path),
-    }
-}
-
-/// Makes `dir`, if need be, in its parent, which must exist: a volume that is not mounted is an
-/// error and not a new store.
-fn ensure_directory(dir: &Path) -> Result<(), StoreError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).during("create", dir),
-        Ok(()) => dir.parent().map_or(Ok(()), synchronise),
-    }
-}
-
-/// Removes what a writer that died has left in the directory of temporary files.
-fn clear(temporary: &Path) -> Result<u64, StoreError> {
-    ensure_directory(temporary)?;
-    let mut removed = 0;
-    for entry in fs::read_dir(temporary).during("list", temporary)? {
-        let path = entry.during("list", temporary)?.path();
-        fs::remove_file(&path).during("remove the left-over file", &path)?;
-        removed += 1;
-    }
-    Ok(removed)
-}
-
-/// Gives the finished file its name.
-fn publish(aside: &Path, partition: &Path, name: &str) -> Result<(), StoreError> {
-    let path = partition.join(name);
-    fs::rename(aside, &path).during("rename a finished file to", &path)?;
-    synchronise(partition)
-}
-
-/// Makes the entries of a directory durable.
-fn synchronise(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).during("synchronise", dir)
 }

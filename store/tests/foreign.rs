@@ -35,6 +35,8 @@ for field in table.schema:
 fn python() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-venv");
     let venv = std::env::var_os("FYKE_TEST_VENV").map_or_else(default, PathBuf::from);
+    // Python looks for its packages beside the path it was started by, which must be a plain one.
+    let venv = venv.canonicalize().unwrap_or(venv);
     let python = venv.join("bin/python3");
     assert!(
         python.exists(),

@@ -33,7 +33,8 @@ impl Connection {
     pub fn counters(&self, now_ms: u64) -> Counters {
         let lasted = now_ms.clamp(self.start_ms, self.end_ms) - self.start_ms;
         let lasts = (self.end_ms - self.start_ms).max(1);
-        let by_now = |octets: u64| if now_ms >= self.end_ms { octets } else { octets * lasted / lasts };
+        let by_now =
+            |octets: u64| if now_ms >= self.end_ms { octets } else { octets * lasted / lasts };
         let [octets, reverse_octets] = self.octets.map(by_now);
         Counters {
             packets: octets.div_ceil(PACKET),

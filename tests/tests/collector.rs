@@ -136,7 +136,10 @@ fn send_until_closed(aggregator: &Aggregator, bytes: &[u8]) {
     // The aggregator may hang up before everything is written.
     stream.write_all(bytes).ok();
     let closed = stream.read(&mut [0; 16]);
-    assert!(matches!(closed, Ok(0)) || closed.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset));
+    assert!(
+        matches!(closed, Ok(0))
+            || closed.is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset)
+    );
 }
 
 #[test]
@@ -151,7 +154,8 @@ fn nonsense_ends_its_own_session_and_nothing_else() {
     // Version 10, and a length shorter than the header.
     send_until_closed(&aggregator, &[0, 10, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     // A message of the greatest length, whose first set claims to be longer still.
-    let mut oversized = vec![0, 10, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 0xff, 0xff];
+    let mut oversized =
+        vec![0, 10, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 1, 0, 0xff, 0xff];
     oversized.resize(65_535, 0);
     send_until_closed(&aggregator, &oversized);
     let malformed = "fyke_aggregator_sessions_ended_total{reason=\"malformed\"}";

@@ -142,7 +142,8 @@ fn read_by_others(messages: &[u8]) -> Vec<Vec<(String, Value)>> {
     let python = root.join("target/test-venv/bin/python");
     assert!(python.exists(), "{} is missing; run `cargo xtask setup`", python.display());
     let v4 = ANTREA.iter().filter(|(_, id, _)| *id != 0).map(|row| json!(row));
-    let v6 = [("destinationClusterIPv6", 107), ("proxySnatIPv6", 171), ("destinationServiceIPv6", 169)];
+    let v6 =
+        [("destinationClusterIPv6", 107), ("proxySnatIPv6", 171), ("destinationServiceIPv6", 169)];
     let v6 = v6.iter().map(|(name, id)| json!([name, id, "ipv6Address"]));
     let elements = Value::from(v4.chain(v6).collect::<Vec<_>>());
     let mut reader = Command::new(python)
@@ -184,8 +185,13 @@ fn a_foreign_reader_finds_the_values_we_wrote() {
         .zip([["10.10.0.2", "10.96.0.10"], ["fd00:10::2", "fd00:96::10"]])
     {
         let value = |wanted: &str| {
-            let found = record.iter().find(|(name, _)| name.trim_end_matches("IPv4Address").trim_end_matches("IPv6Address") == wanted || name.trim_end_matches("IPv4").trim_end_matches("IPv6") == wanted);
-            found.map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("{wanted} in {record:?}"))
+            let found = record.iter().find(|(name, _)| {
+                name.trim_end_matches("IPv4Address").trim_end_matches("IPv6Address") == wanted
+                    || name.trim_end_matches("IPv4").trim_end_matches("IPv6") == wanted
+            });
+            found
+                .map(|(_, value)| value.clone())
+                .unwrap_or_else(|| panic!("{wanted} in {record:?}"))
         };
         assert_eq!(value("source"), source);
         assert_eq!(value("destinationService"), service);

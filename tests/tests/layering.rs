@@ -88,7 +88,10 @@ fn only_the_field_table_and_the_registry_spell_elements() {
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         for name in spelled {
             let literal = format!("\"{name}\"");
-            assert!(!product.contains(&literal), "{file} spells {name}; derive it from flow::FIELDS");
+            assert!(
+                !product.contains(&literal),
+                "{file} spells {name}; derive it from flow::FIELDS"
+            );
         }
     }
 }

@@ -49,8 +49,15 @@ impl Stand {
         let (data, listen) = (self.data(), Self::collector());
         let data = data.to_str().expect("UTF-8").to_owned();
         let arguments = [
-            "aggregator", "--listen", &listen, "--data", &data,
-            "--active-timeout", "1s", "--inactive-timeout", "8s",
+            "aggregator",
+            "--listen",
+            &listen,
+            "--data",
+            &data,
+            "--active-timeout",
+            "1s",
+            "--inactive-timeout",
+            "8s",
         ];
         self.start("aggregator", Host::Aggregator, &arguments)
     }
@@ -60,8 +67,19 @@ impl Stand {
         let cluster = cluster.to_str().expect("UTF-8").to_owned();
         let collector = Self::collector();
         let arguments = [
-            "exporter", "--node", node, "--cluster", &cluster, "--collector", &collector,
-            "--profile", "fyke", "--active-timeout", "1s", "--poll-interval", "1s",
+            "exporter",
+            "--node",
+            node,
+            "--cluster",
+            &cluster,
+            "--collector",
+            &collector,
+            "--profile",
+            "fyke",
+            "--active-timeout",
+            "1s",
+            "--poll-interval",
+            "1s",
         ];
         self.start(node, host, &arguments)
     }
@@ -122,8 +140,7 @@ fn check(flows: &[SeenFlow], kernel: &[KernelConnection]) {
 fn a_killed_aggregator_continues_where_it_stopped() {
     let mut stand = Stand::new("tagg");
     let aggregator = stand.aggregator();
-    let exporters =
-        [stand.exporter(Host::NodeA, "node-a"), stand.exporter(Host::NodeB, "node-b")];
+    let exporters = [stand.exporter(Host::NodeA, "node-a"), stand.exporter(Host::NodeB, "node-b")];
     let judge = Judge::start(&stand.lab).expect("a judge");
     let client = stand.long_connection();
     sleep(4 * SECOND);

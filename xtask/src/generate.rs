@@ -9,7 +9,8 @@ use crate::registry;
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     for (path, content) in registry::generate(root)? {
-        fs::write(&path, content).with_context(|| format!("{} cannot be written", path.display()))?;
+        fs::write(&path, content)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(())
 }

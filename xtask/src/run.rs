@@ -5,7 +5,8 @@ use anyhow::{Context, Result, bail};
 /// Runs `command`, showing it and what it prints.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("+ {}", spelled(command));
-    let status = command.status().with_context(|| format!("{} does not start", spelled(command)))?;
+    let status =
+        command.status().with_context(|| format!("{} does not start", spelled(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", spelled(command));
     }

@@ -80,32 +80,25 @@ impl FlowEntry {
 
     /// Takes in a record that continues or completes this flow. Returns how many octets were
     /// told by records that never arrived.
-    pub(super) fn take(
-        &mut self,
-        record: FlowRecord,
-        role: Role,
-        domain: u32,
-        now_ms: u64,
-    ) -> u64 {
+    pub(super) fn take(&mut self, record: FlowRecord, role: Role, domain: u32, now_ms: u64) -> u64 {
         self.received_ms = now_ms;
         self.whole |= role == Role::Whole;
         let slot = match role {
             Role::Destination => &mut self.destination,
-            Role::Source => &mut self.source,
-            Role::Whole if role::is_from_source(&record) => &mut self.source,
-            Role::Whole if self.destination.is_some() => &mut self.destination,
-            Role::Whole => &mut self.source,
-        };
-        let (news, gap) = match slot {
-            Some(half) => half.take(&record),
-            None => {
-                let half = slot.insert(Half::new(&record, domain));
-                let stored = self.stored.map(|stored| match role {
-                    Role::Destination => stored.from_destination,
-                    Role::Source | Role::Whole => stored.from_source,
-                });
-                (true, stored.map_or(0, |stored| half.resume(stored)))
+            Role::Whole if self.source.is_none() && !role::is_from_source(&record) => {
+                &mut self.destination
             }
+            Role::Source | Role::Whole => &mut self.source,
+        };
+        let (news, gap) = if let Some(half) = slot {
+            half.take(&record)
+        } else {
+            let half = slot.insert(Half::new(&record, domain));
+            let stored = self.stored.map(|stored| match role {
+                Role::Destination => stored.from_destination,
+                Role::Source | Role::Whole => stored.from_source,
+            });
+            (true, stored.map_or(0, |stored| half.resume(stored)))
         };
         self.changed |= news;
         if record.end_ms >= self.record.end_ms {

@@ -84,9 +84,7 @@ impl Half {
     /// entry's address in memory, which is soon used again: only with the start time is it an
     /// identity.
     pub(super) fn is_same(&self, record: &FlowRecord, domain: u32) -> bool {
-        self.domain == domain
-            && self.flow_id == record.flow_id
-            && self.start_ms == record.start_ms
+        self.domain == domain && self.flow_id == record.flow_id && self.start_ms == record.start_ms
     }
 
     /// Takes a later record in. Returns whether that was news, and how many octets were told by

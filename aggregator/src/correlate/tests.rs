@@ -1,12 +1,13 @@
 use std::net::IpAddr;
 
+use flow::FlowEndReason::{ActiveTimeout, EndOfFlow};
 use flow::{Correlation, FlowEndReason, FlowType, protocol};
 use proptest::prelude::*;
 
 use super::*;
 
 const TIMEOUTS: Timeouts = Timeouts {
-    active: Duration::from_secs(60),
+    active: Duration::from_mins(1),
     inactive: Duration::from_secs(90),
     clock_skew: Duration::from_secs(5),
 };
@@ -74,7 +75,10 @@ fn tell(
 
 #[test]
 fn two_halves_become_one_record_in_either_order() {
-    let halves = [source(ended(record(1000, 2000, 700, 700))), destination(ended(record(1003, 2001, 600, 600)))];
+    let halves = [
+        source(ended(record(1000, 2000, 700, 700))),
+        destination(ended(record(1003, 2001, 600, 600))),
+    ];
     let reversed = [halves[1].clone(), halves[0].clone()];
     let mut ids = Vec::new();
     for order in [halves, reversed] {
@@ -103,7 +107,6 @@ fn a_flow_is_over_when_both_nodes_say_so() {
     ];
     let told = tell(&mut correlator(), records, 1_000_000);
     let reasons: Vec<_> = told.iter().map(|flow| flow.end_reason).collect();
-    use FlowEndReason::{ActiveTimeout, EndOfFlow};
     assert_eq!(reasons, [ActiveTimeout, ActiveTimeout, EndOfFlow]);
     let sum: u64 = told.iter().map(|flow| flow.from_destination.forward.octets_delta).sum();
     assert_eq!(sum, 300);
@@ -224,7 +227,10 @@ fn an_external_client_behind_source_nat_keeps_its_address() {
 
 #[test]
 fn throughput_is_over_the_interval_that_is_covered() {
-    let records = [(0, whole(record(0, 1000, 1000, 1000))), (61_000, whole(record(0, 61_000, 61_000, 60_000)))];
+    let records = [
+        (0, whole(record(0, 1000, 1000, 1000))),
+        (61_000, whole(record(0, 61_000, 61_000, 60_000))),
+    ];
     let told = tell(&mut correlator(), records, 130_000);
     let rates: Vec<_> = told.iter().map(|flow| flow.throughput).collect();
     assert_eq!(rates, [8000, 8000]);

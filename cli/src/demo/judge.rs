@@ -11,6 +11,7 @@
 
 mod event; // one line of conntrack's text
 mod flow; // connections of both Nodes become flows
+mod socket; // room for events
 
 use std::fs;
 use std::path::Path;
@@ -25,8 +26,9 @@ use super::lab::cluster::{NODES, Node, node_of_pod_address};
 use super::lab::{Lab, Process};
 use super::program;
 
-/// Twice as many octets hold 60,000 events, should `conntrack` not get to run at all.
-const SOCKET_BUFFER: &str = "67108864";
+/// An event takes about 1 KiB: room for more than 50,000, should `conntrack` not get to
+/// run at all.
+const SOCKET_BUFFER: usize = 64 << 20;
 
 const START_WITHIN: Duration = Duration::from_secs(3);
 const STOP_WITHIN: Duration = Duration::from_secs(3);
@@ -45,12 +47,13 @@ impl Judge {
     pub fn start(lab: &Lab) -> Result<Self> {
         let watchers = NODES.iter().map(|node| {
             let mut command = lab.command(node.host, "conntrack");
-            command.args(["-E", "-e", "DESTROY", "-o", "id", "-b", SOCKET_BUFFER]);
+            command.args(["-E", "-e", "DESTROY", "-o", "id"]);
             let mut process = lab.spawn(&format!("kernel-{}", node.name), &mut command)?;
-            // It tells its buffer's size once it is subscribed.
             process.wait_for("subscribe to events", START_WITHIN, |process| {
-                process.log().is_ok_and(|log| log.contains("NOTICE: Netlink socket buffer"))
+                socket::event_socket(process.id()).is_some()
             })?;
+            let socket = socket::event_socket(process.id()).context("conntrack is gone")?;
+            socket::enlarge(process.id(), socket, SOCKET_BUFFER)?;
             Ok((node, process))
         });
         Ok(Self { watchers: watchers.collect::<Result<_>>()? })
@@ -162,9 +165,8 @@ mod tests {
 
     #[test]
     fn conntracks_own_count_is_read() {
-        let log = "NOTICE: Netlink socket buffer size has been set to 16777216 bytes.\n\
-                   conntrack v1.4.7 (conntrack-tools): 57 flow events have been shown.\n";
+        let log = "conntrack v1.4.7 (conntrack-tools): 57 flow events have been shown.\n";
         assert_eq!(events_shown(log), Some(57));
-        assert_eq!(events_shown("NOTICE"), None);
+        assert_eq!(events_shown("WARNING: We have hit ENOBUFS!"), None);
     }
 }

@@ -1,0 +1,68 @@
+//! What a writer needs of the file system: one writer, private directories, durable names.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::IoContext;
+use crate::{StoreError, layout};
+
+/// Makes the directory of a store, unless it exists, for its owner only.
+pub(crate) fn create(dir: &Path) -> Result<(), StoreError> {
+    DirBuilder::new().mode(0o700).recursive(true).create(dir).during("create", dir)
+}
+
+/// Takes the lock that makes this process the only writer.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = layout::lock_file(dir);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .during("open", &path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(source).during("lock", &path),
+    }
+}
+
+/// Makes `dir`, if need be, in its parent, which must exist: a volume that is not mounted is an
+/// error and not a new store.
+pub(crate) fn ensure(dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).during("create", dir),
+        Ok(()) => dir.parent().map_or(Ok(()), synchronise),
+    }
+}
+
+/// Removes what a writer that died has left in the directory of temporary files.
+pub(crate) fn clear(temporary: &Path) -> Result<u64, StoreError> {
+    ensure(temporary)?;
+    let mut removed = 0;
+    for entry in fs::read_dir(temporary).during("list", temporary)? {
+        let path = entry.during("list", temporary)?.path();
+        fs::remove_file(&path).during("remove the left-over file", &path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Gives the finished file its name.
+pub(crate) fn publish(aside: &Path, partition: &Path, name: &str) -> Result<(), StoreError> {
+    let path = partition.join(name);
+    fs::rename(aside, &path).during("rename a finished file to", &path)?;
+    synchronise(partition)
+}
+
+/// Makes the entries of a directory durable.
+fn synchronise(dir: &Path) -> Result<(), StoreError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).during("synchronise", dir)
+}
