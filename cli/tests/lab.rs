@@ -39,7 +39,7 @@ fn exists(prefix: &str) -> bool {
 /// Drives `connections` short connections and all else, and returns what must be found.
 fn drive(prefix: &str, connections: usize) -> Vec<cli::demo::check::ExpectedFlow> {
     let started = Instant::now();
-    let lap = |what: &str| println!("{:6.2} s: {what}", started.elapsed().as_secs_f64());
+    let lap = |what: &str| eprintln!("{:6.2} s: {what}", started.elapsed().as_secs_f64());
     let lab = Lab::up(prefix).unwrap();
     lap("lab is up");
     let fyke = Path::new(FYKE);

@@ -55,7 +55,7 @@ impl Connection {
         let node_of = |address: IpAddr| cluster.pod(address).map(|pod| pod.node.as_str());
         // A client from outside enters by the Node that has the address it connects to.
         let enters = node_of(self.client.ip())
-            .or_else(|| cluster.node(self.server.ip()).map(|name| name.as_str()))
+            .or_else(|| cluster.node(self.server.ip()).map(flow::Name::as_str))
             .or_else(|| node_of(backend.ip()));
         let (original, reply) = if enters == Some(node) {
             let seen_client = self.translated.unwrap_or(self.client);

@@ -125,9 +125,11 @@ fn told(flow: &store::Flow) -> Expected {
         let reversed = [reverse.packets_delta, reverse.octets_delta];
         [forward.packets_delta, forward.octets_delta, reversed[0], reversed[1]]
     };
-    let end = |end: &Endpoint, address: std::net::IpAddr| match end.pod.is_empty() {
-        true => address.to_string(),
-        false => format!("{}/{}@{}", end.namespace, end.pod, end.node),
+    let end = |end: &Endpoint, address: std::net::IpAddr| {
+        if end.pod.is_empty() {
+            return address.to_string();
+        }
+        format!("{}/{}@{}", end.namespace, end.pod, end.node)
     };
     Expected {
         r#type: record.flow_type.name().to_owned(),
