@@ -113,11 +113,12 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
 
 /// What the store has of flows that may still be going on.
 fn stored_totals(data: &Path) -> Result<hashbrown::HashMap<u64, Stored>, store::StoreError> {
-    if !data.exists() {
-        return Ok(hashbrown::HashMap::new());
-    }
     let since = (now_ns() / 1_000_000).saturating_sub(RESUME_HORIZON_MS);
-    let totals = store::Reader::open(data)?.totals(Some(since))?;
+    let totals = match store::Reader::open(data) {
+        Ok(reader) => reader.totals(Some(since))?,
+        Err(store::StoreError::Missing { .. }) => return Ok(hashbrown::HashMap::new()),
+        Err(error) => return Err(error),
+    };
     let side = |[packets, octets, reverse_packets, reverse_octets]: [u64; 4]| Totals {
         packets,
         octets,

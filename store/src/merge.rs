@@ -76,27 +76,28 @@ pub struct Flows {
     pub scan: Scan,
 }
 
-/// What each Node's counters have added up to in one flow.
+/// How far each Node's counters of one flow have been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SideTotals {
-    /// Sums of deltas: packets, octets, reverse packets, reverse octets.
+    /// The newest totals: packets, octets, reverse packets, reverse octets.
     pub source: [u64; 4],
     pub destination: [u64; 4],
 }
 
 impl SideTotals {
     pub(crate) fn add(&mut self, record: &FlowRecord) {
-        add_deltas(&mut self.source, &record.from_source);
-        add_deltas(&mut self.destination, &record.from_destination);
+        raise(&mut self.source, &record.from_source);
+        raise(&mut self.destination, &record.from_destination);
     }
 }
 
-fn add_deltas(sums: &mut [u64; 4], side: &Side) {
+/// Totals only grow, so the greatest is the newest, whatever order records come in.
+fn raise(newest: &mut [u64; 4], side: &Side) {
     let Side { forward, reverse, .. } = side;
-    let deltas =
-        [forward.packets_delta, forward.octets_delta, reverse.packets_delta, reverse.octets_delta];
-    for (sum, delta) in sums.iter_mut().zip(deltas) {
-        *sum = sum.saturating_add(delta);
+    let totals =
+        [forward.packets_total, forward.octets_total, reverse.packets_total, reverse.octets_total];
+    for (newest, total) in newest.iter_mut().zip(totals) {
+        *newest = total.max(*newest);
     }
 }
 

@@ -75,10 +75,12 @@ impl Reader {
         Ok(Flows { flows, matched, scan })
     }
 
-    /// What has been stored of each flow since a time, for both Nodes that report it.
+    /// How far each flow with a record since a time has been told, for both Nodes that report it.
+    ///
+    /// Totals count from a connection's beginning, so one record is enough, however old the flow.
     pub fn totals(&self, since_ms: Option<u64>) -> Result<Totals, StoreError> {
         let window = Window { since_ms, until_ms: None };
-        let columns = Some(columns_changed_by(touch_deltas));
+        let columns = Some(columns_changed_by(touch_totals));
         let request = Request { window, columns, filter: None };
         let mut scanner = Scanner::new(Listing::read(&self.dir, window)?, request);
         let mut sides: HashMap<u64, SideTotals> = HashMap::new();
@@ -163,12 +165,12 @@ fn filter_of(query: &Query) -> Option<Filter> {
 }
 
 /// Changes what [`SideTotals`] is made of.
-fn touch_deltas(record: &mut FlowRecord) {
+fn touch_totals(record: &mut FlowRecord) {
     record.flow_id = 1;
     for side in [&mut record.from_source, &mut record.from_destination] {
         for counters in [&mut side.forward, &mut side.reverse] {
-            counters.packets_delta = 1;
-            counters.octets_delta = 1;
+            counters.packets_total = 1;
+            counters.octets_total = 1;
         }
     }
 }

@@ -106,10 +106,11 @@ pub fn run(
             Outcome::Equal
         });
     }
-    let directory = lab.directory().display().to_string();
-    if !interrupt.is_raised() {
-        lab.keep_files();
+    if interrupt.is_raised() {
+        return verdict.map(|_| Outcome::Different);
     }
+    let directory = lab.directory().display().to_string();
+    lab.keep_files();
     verdict.with_context(|| format!("the demo failed; its files are in {directory}"))?;
     Ok(Outcome::Different)
 }
@@ -221,7 +222,7 @@ impl Demo<'_> {
         let prefix = self.lab.prefix();
         self.say(&format!(
             "the lab keeps running: try `ip netns exec {prefix}-pA1 ping 10.10.1.2`\n\
-             records appear in {}; `fyke demo --down` ends it",
+             records appear in {}; `fyke demo --down --prefix {prefix}` ends it",
             daemons.log.display()
         ))
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::super::judge::FlowType;
-use super::super::lab::cluster::{NODES, SERVED_PORT, SERVICES, Service};
-use super::super::lab::{Family, Host};
+use crate::demo::judge::FlowType;
+use crate::demo::lab::cluster::{NODES, SERVED_PORT, SERVICES, Service, ServicePort};
+use crate::demo::lab::{Family, Host};
 
 /// What a client does. Sizes are in bytes of payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,10 +131,7 @@ impl Scenario {
         Ok(format!("{}/{}:{port}", service.namespace, service.name))
     }
 
-    fn service_port(
-        &self,
-        service: &'static Service,
-    ) -> Result<&'static super::super::lab::cluster::ServicePort> {
+    fn service_port(&self, service: &'static Service) -> Result<&'static ServicePort> {
         let protocol = if matches!(self.load, Load::Udp { .. }) { "UDP" } else { "TCP" };
         let port = service.ports.iter().find(|port| port.protocol == protocol);
         port.with_context(|| format!("Service {} has no {protocol} port", service.name))
