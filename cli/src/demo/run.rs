@@ -30,8 +30,8 @@ const TRAFFIC_WITHIN: Duration = Duration::from_secs(30);
 /// The kernel's own time-outs in the lab are at most three seconds.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(15);
 
-/// The aggregator has written all it will when its log stands still this long: longer
-/// than the interval at which the exporters look at the kernel.
+/// The aggregator has written all it will when its log stands still this long: the kernel has
+/// told every end by then, and nothing waits longer than the aggregator's active timeout.
 const QUIET: Duration = Duration::from_millis(2500);
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 
