@@ -35,7 +35,7 @@ pub struct FlowsArgs {
     /// Only flows from or to Pods of this namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Only flows through this Service: [NAMESPACE/]NAME[:PORT]
+    /// Only flows through this Service, such as db, shop/db or shop/db:http
     #[arg(long, value_name = "SERVICE")]
     pub service: Option<ServiceName>,
     /// Only flows from or to this address or network, such as 10.10.0.7 or 10.10.0.0/16

@@ -43,7 +43,7 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
 }
 
 fn in_root(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
     command
 }
