@@ -30,6 +30,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// How far back the store is read after a restart: no flow lives on unreported for so long.
 const RESUME_HORIZON_MS: u64 = 3_600_000;
 
+/// How long what was read is remembered: exporters have connected again and reported every flow
+/// that goes on long before.
+const RESUME_FOR_MS: u64 = 600_000;
+
 /// What `flow-aggregator` and `fyke aggregator` are told.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -70,7 +74,8 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     metrics.register(&mut registry);
     let mut correlator = Correlator::new(options.timeouts, options.max_flows);
     if let Some(data) = &options.data {
-        correlator.resume_from(stored_totals(data)?);
+        let until_ms = now_ns() / 1_000_000 + RESUME_FOR_MS;
+        correlator.resume_from(stored_totals(data)?, until_ms);
     }
 
     let mut sinks = Supervisor::default();

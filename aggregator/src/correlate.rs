@@ -88,6 +88,7 @@ pub struct Correlator {
     /// When each entry is to be looked at, in milliseconds.
     schedule: BTreeSet<(u64, usize)>,
     stored: HashMap<u64, Stored>,
+    stored_until_ms: u64,
     stats: CorrelatorStats,
 }
 
@@ -102,14 +103,17 @@ impl Correlator {
             by_key: HashTable::new(),
             schedule: BTreeSet::new(),
             stored: HashMap::new(),
+            stored_until_ms: 0,
             stats: CorrelatorStats::default(),
         }
     }
 
     /// Continues where a previous process stopped: `stored` tells, by flow id, what of a flow is
-    /// already kept, so that nothing is told twice.
-    pub fn resume_from(&mut self, stored: HashMap<u64, Stored>) {
+    /// already kept, so that nothing is told twice. It is forgotten at `until_ms`: flows that go
+    /// on have been reported by then.
+    pub fn resume_from(&mut self, stored: HashMap<u64, Stored>, until_ms: u64) {
         self.stored = stored;
+        self.stored_until_ms = until_ms;
     }
 
     pub fn stats(&self) -> CorrelatorStats {
@@ -201,6 +205,9 @@ impl Correlator {
 
     /// Hands out what is due at `now_ms`, and forgets flows that nobody reports any more.
     pub fn expire(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
+        if now_ms > self.stored_until_ms && !self.stored.is_empty() {
+            self.stored = HashMap::new();
+        }
         while let Some(&(due, index)) = self.schedule.first() {
             if due > now_ms {
                 return;

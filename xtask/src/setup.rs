@@ -8,12 +8,15 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
+    ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
+    ("kill", "procps"),
+    ("bash", "bash"),
     ("python3", "python3"),
     ("cc", "gcc"),
 ];
@@ -22,31 +25,26 @@ const PROGRAMS: [(&str, &str); 7] = [
 const PYTHON: [&str; 2] = ["pyarrow", "ipfix"];
 
 pub(crate) fn install(root: &Path) -> Result<()> {
-    packages()?;
+    let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
+    packages(&absent.map(|(_, package)| *package).collect::<Vec<_>>())?;
+    let missing: Vec<_> = PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).collect();
+    if !missing.is_empty() {
+        bail!("still missing after installing: {missing:?}");
+    }
     python(root)
 }
 
-fn packages() -> Result<()> {
-    let missing = || {
-        let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
-        absent.map(|(_, package)| *package).collect::<Vec<_>>()
-    };
-    let wanted = missing();
+fn packages(wanted: &[&str]) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
     let apt = ["-o", "DPkg::Lock::Timeout=300", "-y", "-qq"];
     run(Command::new("apt-get").args(apt).arg("update"))?;
-    let install = ["install", "--no-install-recommends"];
     run(Command::new("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
         .args(apt)
-        .args(install)
-        .args(wanted))?;
-    match missing().as_slice() {
-        [] => Ok(()),
-        still => bail!("still missing after installing: {}", still.join(" ")),
-    }
+        .args(["install", "--no-install-recommends"])
+        .args(wanted))
 }
 
 /// `ip` and others are outside an ordinary user's PATH on Debian.
@@ -64,6 +62,11 @@ fn python(root: &Path) -> Result<()> {
     if works.is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+    if make().is_err() {
+        // Debian's own Python comes without what venv needs.
+        packages(&["python3-venv"])?;
+        make()?;
+    }
     run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON))
 }

@@ -190,12 +190,22 @@ fn a_restarted_aggregator_continues_from_what_is_stored() {
     let totals = Totals { packets: 5, octets: 500, ..Totals::default() };
     let stored = Stored { from_source: totals, from_destination: totals };
     let mut restarted = correlator();
-    restarted.resume_from([(first[0].flow_id, stored)].into_iter().collect());
+    restarted.resume_from([(first[0].flow_id, stored)].into_iter().collect(), 60_000);
     // A record of 100 octets was lost with the old process.
     let told = tell(&mut restarted, [(0, whole(record(0, 900, 900, 300)))], 10);
     assert_eq!(told[0].flow_id, first[0].flow_id);
     assert_eq!(told[0].forward.octets_delta, 400);
     assert_eq!(restarted.stats().resumed, 1);
+}
+
+#[test]
+fn what_is_stored_is_remembered_for_a_while_only() {
+    let mut restarted = correlator();
+    restarted.resume_from([(1, Stored::default())].into_iter().collect(), 60_000);
+    tell(&mut restarted, [], 60_000);
+    assert_eq!(restarted.stored.len(), 1);
+    tell(&mut restarted, [], 60_001);
+    assert_eq!(restarted.stored.capacity(), 0);
 }
 
 #[test]
