@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
-use daemon::{Chain, SteadyClock, Supervisor, now_ns};
+use daemon::{SteadyClock, Supervisor, now_ns};
 use flow::{Batch, FlowRecord};
 use prometheus_client::registry::Registry;
 use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
@@ -219,23 +219,5 @@ fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut) {
         let rest = emitted.split_off(emitted.len().min(BATCH));
         let batch: Batch = std::mem::replace(emitted, rest).into();
         fan_out.send(&batch);
-    }
-}
-
-/// Runs the aggregator on a runtime of its own and says in the log why it ended, if it failed.
-pub fn run_blocking(options: Options, ready: impl FnOnce()) -> std::process::ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(error = %Chain(&error), "no runtime");
-            return std::process::ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(options, ready)) {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %Chain(&error), "aggregator failed");
-            std::process::ExitCode::FAILURE
-        }
     }
 }

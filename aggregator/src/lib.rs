@@ -13,5 +13,5 @@ pub mod fan_out; // every batch to every sink
 mod faults;
 pub mod metrics; // what is counted // mistakes made on purpose, to see the checks fail
 
-pub use app::{Options, StartError, run, run_blocking};
+pub use app::{Options, StartError, run};
 pub use args::Args;

@@ -15,5 +15,5 @@ struct Command {
 fn main() -> ExitCode {
     let command = Command::parse();
     daemon::logs::init();
-    aggregator::run_blocking(command.args.into(), || {})
+    daemon::run_to_exit(aggregator::run(command.args.into(), || {}))
 }

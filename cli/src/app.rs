@@ -77,11 +77,11 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => ended(demo(&args.into())),
         Command::Exporter(args) => {
             daemon::logs::init();
-            exporter::run_blocking(args.into(), say_ready)
+            daemon::run_to_exit(exporter::run(args.into(), say_ready))
         }
         Command::Aggregator(args) => {
             daemon::logs::init();
-            aggregator::run_blocking(args.into(), say_ready)
+            daemon::run_to_exit(aggregator::run(args.into(), say_ready))
         }
         Command::Flows(args) => {
             let now_ms = daemon::now_ns() / 1_000_000;

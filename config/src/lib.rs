@@ -1,5 +1,7 @@
-//! How configuration works: what every part of Fyke that reads one shares.
+//! How configuration works, and how mistakes are told.
+mod chain; // errors with their causes
 pub mod duration; // Go's duration strings, as Antrea's files write them
 mod problems; // every mistake at once
 
+pub use chain::Chain;
 pub use problems::{Problem, Problems};

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -160,23 +159,5 @@ async fn observing(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(error = %Chain(&error), "observing failed"),
         Err(error) => tracing::error!(%error, "observing panicked"),
-    }
-}
-
-/// Runs the exporter on a runtime of its own and says in the log why it ended, if it failed.
-pub fn run_blocking(options: Options, ready: impl FnOnce()) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "no runtime");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(options, ready)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %Chain(&error), "exporter failed");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -14,5 +14,5 @@ pub mod meter; // connections become due for export, once each thing
 pub mod metrics; // what is counted
 pub mod observe; // the loop that keeps up with the kernel // mistakes made on purpose, to see the checks fail
 
-pub use app::{Options, StartError, run, run_blocking};
+pub use app::{Options, StartError, run};
 pub use args::Args;

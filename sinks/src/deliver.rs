@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use config::Chain;
 use flow::Batch;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::sink::Chain;
 use crate::{DeliveryCounters, Sink, SinkError};
 
 /// How to deliver.

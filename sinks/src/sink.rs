@@ -1,7 +1,6 @@
 //! What a far end must be able to do.
 
 use std::error::Error;
-use std::fmt;
 
 use flow::Batch;
 
@@ -43,22 +42,5 @@ pub enum SinkError {
 impl SinkError {
     pub(crate) fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
         Self::Unavailable(Box::new(source))
-    }
-}
-
-/// Shows an error with everything that caused it, on one line.
-///
-/// `daemon` has the same for the processes; this crate does not depend on processes.
-pub(crate) struct Chain<'a>(pub &'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
