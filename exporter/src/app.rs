@@ -24,6 +24,10 @@ use crate::observe::Observer;
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
 
+/// How long a collector may keep the process from ending. With what comes before and after it,
+/// this stays below the three seconds after which people reach for `kill -9`.
+const LAST_WORDS: Duration = Duration::from_millis(2500);
+
 /// What `flow-exporter` and `fyke exporter` are told.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -100,8 +104,12 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     }
     // The observer hands out what is left and drops the queue, which ends the exporting.
     stop.store(true, Ordering::Release);
-    stages.all_end().await?;
-    tracing::info!("everything is flushed");
+    if let Ok(ended) = tokio::time::timeout(LAST_WORDS, stages.all_end()).await {
+        ended?;
+        tracing::info!("everything is flushed");
+    } else {
+        tracing::error!("collector takes nothing: what waited for it is lost");
+    }
     Ok(())
 }
 

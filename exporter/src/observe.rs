@@ -22,9 +22,9 @@ const BATCH: usize = 256;
 const BATCHES_PER_TURN: usize = 16;
 /// How long one wait for events may last.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How long a last dump and the last records may take at shutdown.
-const LAST_DUMP: Duration = Duration::from_secs(1);
-const LAST_RECORDS: Duration = Duration::from_millis(1500);
+/// How long a last dump may take at shutdown, and then the wait for room for the last records.
+const LAST_DUMP: Duration = Duration::from_millis(500);
+const LAST_RECORDS: Duration = Duration::from_millis(800);
 
 /// A source, a meter, and what makes records of connections.
 #[derive(Debug)]
