@@ -14,7 +14,7 @@ mod message; // netlink's framing
 mod netlink; // the kernel, live
 mod parse; // bytes become an entry
 mod recorded; // no kernel at all
-mod sys; // two system calls that need `unsafe`
+mod sys; // what the socket library does not offer
 mod sysctl; // is the kernel set up to tell enough?
 
 use std::{io, time::Duration};

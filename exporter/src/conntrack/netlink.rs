@@ -38,7 +38,7 @@ pub struct NetlinkOptions {
     /// Whether to listen to events at all. Without them only dumps tell anything.
     pub events: bool,
     /// Bytes the kernel may queue for us before it drops events. An event costs about 1 KiB.
-    pub receive_buffer: i32,
+    pub receive_buffer: usize,
     /// Has the kernel keep a connection whose `DESTROY` event did not fit the buffer, and repeat
     /// the event later (`NETLINK_BROADCAST_ERROR`).
     ///
@@ -220,10 +220,7 @@ fn read(
 fn event_socket(options: &NetlinkOptions) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind(&SocketAddr::new(0, 0))?;
-    // Without CAP_NET_ADMIN in the initial user namespace the limit of the system applies.
-    if sys::force_receive_buffer(socket.as_fd(), options.receive_buffer).is_err() {
-        socket.set_rx_buf_sz(options.receive_buffer)?;
-    }
+    sys::enlarge_receive_buffer(socket.as_fd(), options.receive_buffer)?;
     if options.reliable {
         socket.set_broadcast_error(true)?;
     }
