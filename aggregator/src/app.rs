@@ -3,36 +3,35 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
-use daemon::{SteadyClock, Supervisor, now_ns};
+use daemon::{Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use flow::{Batch, FlowRecord};
 use prometheus_client::registry::Registry;
 use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::collect::{CollectorLimits, Reported, collect};
-use crate::correlate::{Correlator, Stored, Timeouts, Totals};
+use crate::correlate::{Correlator, Timeouts};
 use crate::fan_out::FanOut;
 use crate::metrics::{Metrics, SinkCounters};
 
-/// Messages that wait between the sessions and correlation.
+/// Messages that wait between the sessions and correlation. How many records that may be is for
+/// [`CollectorLimits`] to say.
 const REPORTED_QUEUE: usize = 1024;
 /// Batches that wait for a sink.
-const SINK_QUEUE: usize = 1024;
+const SINK_QUEUE: usize = 128;
 /// Records per batch at most.
 const BATCH: usize = 1024;
 /// How often the correlator looks for what is due.
 const TICK: Duration = Duration::from_millis(100);
 /// How far back the store is read after a restart: no flow lives on unreported for so long.
 const RESUME_HORIZON_MS: u64 = 3_600_000;
-
-/// How long what was read is remembered: exporters have connected again and reported every flow
-/// that goes on long before.
-const RESUME_FOR_MS: u64 = 600_000;
 
 /// What `flow-aggregator` and `fyke aggregator` are told.
 #[derive(Debug, Clone)]
@@ -64,22 +63,27 @@ pub enum StartError {
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
-    Ended(#[from] daemon::Ended),
+    Ended(#[from] Ended),
+    #[error("{records} records could not be delivered in the time there is to end")]
+    LeftBehind { records: u64 },
 }
 
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once records are taken.
 pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartError> {
+    let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let mut correlator = Correlator::new(options.timeouts, options.max_flows);
-    if let Some(data) = &options.data {
-        let until_ms = now_ns() / 1_000_000 + RESUME_FOR_MS;
-        correlator.resume_from(stored_totals(data)?, until_ms);
-    }
+    let correlator = tokio::select! {
+        correlator = correlator(&options) => correlator?,
+        signal = shutdown.requested() => {
+            tracing::info!(signal, "shutting down before anything was received");
+            return Ok(());
+        }
+    };
 
     let mut sinks = Supervisor::default();
-    let fan_out = start_sinks(&options, &mut sinks, &mut registry)?;
+    let (fan_out, counters) = start_sinks(&options, &mut sinks, &mut registry)?;
     let readiness = Readiness::default();
     let admin = Admin::bind(options.admin, registry, readiness.clone()).await?;
     let mut servers = Supervisor::default();
@@ -94,63 +98,84 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         .map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
     let limits = CollectorLimits::default();
-    stages.spawn("collecting", collect(listener, limits, reported, metrics, stopped));
+    let collecting = collect(listener, limits, reported, Arc::clone(&metrics), stopped);
+    stages.spawn("collecting", collecting);
     tracing::info!(listen = %address, "aggregator is up");
     readiness.set();
     ready();
 
     tokio::select! {
-        signal = daemon::requested() => {
-            let signal = signal.map_err(StartError::Signals)?;
-            tracing::info!(signal, "shutting down");
-        }
+        signal = shutdown.requested() => tracing::info!(signal, "shutting down"),
         end = sinks.any_end() => return Err(end.into()),
         end = stages.any_end() => return Err(end.into()),
         end = servers.any_end() => return Err(end.into()),
     }
     // Sessions finish, which closes the correlator's queue, which closes the sinks' queues.
+    let before = not_delivered(&counters, &metrics);
     stop.send_replace(true);
     stages.all_end().await?;
     sinks.all_end().await?;
-    tracing::info!("everything is flushed");
-    Ok(())
+    match not_delivered(&counters, &metrics).saturating_sub(before) {
+        0 => {
+            tracing::info!("everything is flushed");
+            Ok(())
+        }
+        records => Err(StartError::LeftBehind { records }),
+    }
 }
 
-/// What the store has of flows that may still be going on.
-fn stored_totals(data: &Path) -> Result<hashbrown::HashMap<u64, Stored>, store::StoreError> {
+/// Records that sinks missed or gave up, since the start. One that two sinks missed counts twice.
+fn not_delivered(sinks: &[SinkCounters], metrics: &Metrics) -> u64 {
+    let given_up = |sink: &SinkCounters| sink.counters.abandoned.load(Ordering::Relaxed);
+    sinks.iter().map(|sink| given_up(sink) + metrics.missed(sink.sink)).sum()
+}
+
+/// A correlator that knows what is stored. A large store takes a while to read, during which a
+/// signal must be heard.
+async fn correlator(options: &Options) -> Result<Correlator, StartError> {
+    let mut correlator = Correlator::new(options.timeouts, options.max_flows);
+    let Some(data) = options.data.clone() else { return Ok(correlator) };
+    let learning = spawn_blocking(move || learn(&mut correlator, &data).map(|()| correlator));
+    let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
+    Ok(learning.await.map_err(ended)??)
+}
+
+/// Lets the correlator know what is stored of flows that may still be going on.
+fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreError> {
     let since = (now_ns() / 1_000_000).saturating_sub(RESUME_HORIZON_MS);
-    let totals = match store::Reader::open(data) {
-        Ok(reader) => reader.totals(Some(since))?,
-        Err(store::StoreError::Missing { .. }) => return Ok(hashbrown::HashMap::new()),
+    let reader = match store::Reader::open(data) {
+        Ok(reader) => reader,
+        Err(store::StoreError::Missing { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let side = |[packets, octets, reverse_packets, reverse_octets]: [u64; 4]| Totals {
-        packets,
-        octets,
-        reverse_packets,
-        reverse_octets,
-    };
-    let stored = totals.sides.into_iter().map(|(id, sides)| {
-        let (from_source, from_destination) = (side(sides.source), side(sides.destination));
-        (id, Stored { from_source, from_destination })
-    });
-    Ok(stored.collect())
+    let scan = reader.told(since, |record| correlator.learn(record))?;
+    if let Some(skipped) = scan.first_skipped {
+        tracing::warn!(
+            files = scan.skipped,
+            first = %skipped.path.display(),
+            reason = %skipped.reason,
+            "stored files cannot be read: what they told of flows may be told again"
+        );
+    }
+    Ok(())
 }
 
 fn start_sinks(
     options: &Options,
     supervisor: &mut Supervisor,
     registry: &mut Registry,
-) -> Result<FanOut, StartError> {
+) -> Result<(FanOut, Vec<SinkCounters>), StartError> {
     let mut fan_out = FanOut::default();
+    let mut counters = Vec::new();
     if let Some(path) = &options.log {
-        start_sink("log", LogSink::open(path)?, &mut fan_out, supervisor, registry);
+        let sink = LogSink::open(path)?;
+        counters.push(start_sink("log", sink, &mut fan_out, supervisor, registry));
     }
     if let Some(data) = &options.data {
-        let writer = store::Writer::open(data)?;
-        start_sink("store", StoreSink::new(writer), &mut fan_out, supervisor, registry);
+        let sink = StoreSink::new(store::Writer::open(data)?);
+        counters.push(start_sink("store", sink, &mut fan_out, supervisor, registry));
     }
-    Ok(fan_out)
+    Ok((fan_out, counters))
 }
 
 fn start_sink<S: Sink + 'static>(
@@ -159,15 +184,16 @@ fn start_sink<S: Sink + 'static>(
     fan_out: &mut FanOut,
     supervisor: &mut Supervisor,
     registry: &mut Registry,
-) {
+) -> SinkCounters {
     let (queue, records) = mpsc::channel(SINK_QUEUE);
     let counters = Arc::default();
-    registry
-        .register_collector(Box::new(SinkCounters { sink: name, counters: Arc::clone(&counters) }));
+    let counted = SinkCounters { sink: name, counters: Arc::clone(&counters) };
+    registry.register_collector(Box::new(counted.clone()));
     fan_out.add(name, queue);
     let clock = || now_ns() / 1_000_000;
     let options = DeliverOptions::default();
     supervisor.spawn(name, deliver(name, sink, records, options, counters, clock));
+    counted
 }
 
 /// Runs the correlator until its queue closes, then tells everything it still holds.
@@ -205,7 +231,7 @@ async fn correlate(
 
 /// Returns whether more may come.
 fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64) -> bool {
-    let Some(Reported { domain, records }) = reported else { return false };
+    let Some(Reported { domain, records, .. }) = reported else { return false };
     for record in records {
         correlator.receive(record, domain, now_ms);
     }
@@ -215,9 +241,11 @@ fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64)
 fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut) {
     #[cfg(feature = "faults")]
     crate::faults::spoil(emitted);
-    while !emitted.is_empty() {
-        let rest = emitted.split_off(emitted.len().min(BATCH));
-        let batch: Batch = std::mem::replace(emitted, rest).into();
+    // At shutdown every flow is handed out at once: moving the rest for each batch would take as
+    // long as their number squared.
+    let mut rest = emitted.drain(..);
+    while rest.len() > 0 {
+        let batch: Batch = rest.by_ref().take(BATCH).collect();
         fan_out.send(&batch);
     }
 }

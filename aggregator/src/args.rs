@@ -38,10 +38,11 @@ pub struct Args {
     admin: SocketAddr,
 }
 
+/// As the exporter does. Shorter ones would keep the correlator busy with nothing else.
 fn timeout(text: &str) -> Result<Duration, String> {
     let duration = duration::parse(text).map_err(|error| error.to_string())?;
-    if duration.is_zero() {
-        return Err("must be longer than nothing".to_owned());
+    if duration < Duration::from_secs(1) {
+        return Err("must be at least 1s".to_owned());
     }
     Ok(duration)
 }
@@ -60,5 +61,18 @@ impl From<Args> for Options {
             max_flows: args.max_flows,
             admin: args.admin,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_below_a_second_are_refused() {
+        for text in ["0", "1us", "999ms", "0.9s", "soon"] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+        assert_eq!(timeout("1s"), Ok(Duration::from_secs(1)));
     }
 }

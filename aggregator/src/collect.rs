@@ -4,6 +4,10 @@
 //! peer sends can end its own session and nothing else: RFC 7011, section 10.4.3 asks to close a
 //! session that sent a malformed message. A full queue stops the reading, and TCP stops the
 //! sender.
+//!
+//! A Flow Record takes far more memory than its bytes on the wire. So the records that exist
+//! between here and correlation are bounded in number, over all sessions, and a message is not
+//! decoded before there is room for as many records as its length allows.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,16 +19,22 @@ use ipfix::decode::{Limits, Session, Summary};
 use ipfix::message::MessageError;
 use ipfix::transport::{MessageStream, ReadError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
 
-use crate::metrics::{Metrics, SessionEnd};
+use crate::metrics::{Metrics, SessionEnd, Unusable};
 
 /// Distinct names a session shares among its records. Beyond, they are shared anew.
 const NAMES_PER_SESSION: usize = 65_536;
-/// How long a session may still be read once shutdown was asked for. Exporters have flushed by
-/// then; what they sent is in the socket buffers.
+/// How long a session may be silent once shutdown was asked for. Exporters have flushed by then;
+/// what they sent is in the socket buffers.
 const DRAIN: Duration = Duration::from_millis(200);
+/// How long sessions that are not silent are read once shutdown was asked for.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(1);
+/// Bytes that a session decodes before the others have their turn: tokio counts messages, and one
+/// may have as many bytes as a thousand others.
+const TURN: usize = 16_384;
 
 /// What one message of a session told.
 #[derive(Debug)]
@@ -32,19 +42,23 @@ pub struct Reported {
     /// The Node, by Observation Domain.
     pub domain: u32,
     pub records: Vec<FlowRecord>,
+    /// Given back when the records have been taken.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Bounds of the Collecting Process.
 #[derive(Debug, Clone, Copy)]
 pub struct CollectorLimits {
     pub sessions: usize,
+    /// Records that are being decoded or wait for correlation, over all sessions: about 45 MB.
+    pub records: usize,
     /// A session that is silent for this long is closed.
     pub idle: Duration,
 }
 
 impl Default for CollectorLimits {
     fn default() -> Self {
-        Self { sessions: 4096, idle: Duration::from_mins(10) }
+        Self { sessions: 4096, records: 65_536, idle: Duration::from_mins(10) }
     }
 }
 
@@ -57,6 +71,7 @@ pub async fn collect(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let permits = Arc::new(Semaphore::new(limits.sessions));
+    let room = Arc::new(Semaphore::new(limits.records));
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -85,6 +100,7 @@ pub async fn collect(
             peer,
             limits,
             reported: reported.clone(),
+            room: Arc::clone(&room),
             metrics: Arc::clone(&metrics),
             shutdown: shutdown.clone(),
         };
@@ -93,6 +109,8 @@ pub async fn collect(
             drop(permit);
         });
     }
+    // Exporters that connect from now on look for another collector at once.
+    drop(listener);
     while let Some(end) = sessions.join_next().await {
         note_panic(end, &metrics);
     }
@@ -111,6 +129,7 @@ struct Collected {
     peer: SocketAddr,
     limits: CollectorLimits,
     reported: mpsc::Sender<Reported>,
+    room: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     shutdown: watch::Receiver<bool>,
 }
@@ -119,26 +138,46 @@ impl Collected {
     async fn run(mut self, stream: TcpStream) {
         tracing::info!(peer = %self.peer, "session opened");
         self.metrics.sessions.inc();
-        let end = self.read(stream).await;
+        let mut decoder = Decoder::new();
+        let over = drained(self.shutdown.clone());
+        // Whatever `read` waits for, it holds nothing decoded meanwhile: what is left unread here
+        // is as lost as what is still in the socket.
+        let end = tokio::select! {
+            biased;
+            () = over => {
+                tracing::warn!(peer = %self.peer, "session closed: no time left to read it to its end");
+                SessionEnd::Shutdown
+            }
+            end = self.read(stream, &mut decoder) => end,
+        };
         self.metrics.sessions.dec();
         self.metrics.session_ended(end);
+        self.metrics.names_cut.inc_by(decoder.names.cut());
+        self.metrics.names_resets.inc_by(decoder.names.resets());
     }
 
-    async fn read(&mut self, stream: TcpStream) -> SessionEnd {
+    async fn read(&mut self, stream: TcpStream, decoder: &mut Decoder) -> SessionEnd {
         let mut messages = MessageStream::new(stream);
-        let mut decoder = Decoder::new();
         let mut draining = false;
+        let mut turn = 0;
         loop {
+            if turn >= TURN {
+                turn = 0;
+                yield_now().await;
+            }
             let patience = if draining { DRAIN } else { self.limits.idle };
             let next = tokio::select! {
-                next = tokio::time::timeout(patience, messages.next()) => next,
+                next = timeout(patience, messages.next()) => next,
                 _ = self.shutdown.wait_for(|stop| *stop), if !draining => {
                     draining = true;
                     continue;
                 }
             };
             let end = match next {
-                Ok(Ok(Some(message))) => self.take(message, &mut decoder).await,
+                Ok(Ok(Some(message))) => {
+                    turn += message.len();
+                    self.take(message, decoder).await
+                }
                 Ok(Ok(None)) => Some(self.closed(SessionEnd::Closed)),
                 Ok(Err(error)) => Some(self.failed(&error)),
                 Err(_) if draining => Some(self.closed(SessionEnd::Shutdown)),
@@ -152,17 +191,35 @@ impl Collected {
 
     /// Passes on what one message tells. Returns the session's end if this is it.
     async fn take(&self, message: &[u8], decoder: &mut Decoder) -> Option<SessionEnd> {
-        let (summary, records) = match decoder.decode(message) {
-            Ok(told) => told,
-            Err(error) => return Some(self.failed(&ReadError::Message(error))),
+        let Some(room) = self.room_for(message.len()).await else {
+            return Some(self.closed(SessionEnd::Shutdown));
         };
-        self.count(&summary);
-        if records.is_empty() {
-            return None;
+        let told = decoder.decode(message);
+        let unusable = decoder.take_unusable();
+        self.metrics.records_unusable(Unusable::NoAddresses, unusable);
+        match told {
+            Ok((summary, records)) => {
+                self.count(&summary);
+                room.fill(summary.header.domain, records);
+                None
+            }
+            Err(Malformed { domain, records, source }) => {
+                self.metrics.records_received.inc_by(unusable + records.len() as u64);
+                room.fill(domain, records);
+                Some(self.failed(&ReadError::Message(source)))
+            }
         }
-        let reported = Reported { domain: summary.header.domain, records };
-        let passed_on = self.reported.send(reported).await;
-        passed_on.err().map(|_| self.closed(SessionEnd::Shutdown))
+    }
+
+    /// Waits until what a message of `length` bytes may tell can be passed on. Returns nothing if
+    /// there is nobody left to take it.
+    async fn room_for(&self, length: usize) -> Option<Room<'_>> {
+        let most = (length / Plan::SHORTEST_FLOW).clamp(1, self.limits.records);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        // In this order: whoever holds a place in the queue waits for nothing.
+        let records = Arc::clone(&self.room).acquire_many_owned(most).await.ok()?;
+        let place = self.reported.reserve().await.ok()?;
+        Some(Room { records, place })
     }
 
     fn closed(&self, end: SessionEnd) -> SessionEnd {
@@ -194,8 +251,46 @@ impl Collected {
             );
         }
         metrics.sets_without_template.inc_by(u64::from(summary.sets_without_template));
+        metrics.sets_reserved.inc_by(u64::from(summary.sets_reserved));
+        metrics.out_of_order.inc_by(u64::from(summary.out_of_order));
         metrics.templates_refused.inc_by(u64::from(summary.templates_refused));
     }
+}
+
+/// Returns when the time to read sessions to their end is over.
+async fn drained(mut shutdown: watch::Receiver<bool>) {
+    // An error means that nobody is left who could ask for shutdown, which is the same.
+    shutdown.wait_for(|stop| *stop).await.ok();
+    sleep(DRAIN_AT_MOST).await;
+}
+
+/// Room for the records of one message, and a place in the queue.
+#[derive(Debug)]
+struct Room<'a> {
+    records: OwnedSemaphorePermit,
+    place: mpsc::Permit<'a, Reported>,
+}
+
+impl Room<'_> {
+    /// Passes records on, and gives back what they do not need.
+    fn fill(self, domain: u32, records: Vec<FlowRecord>) {
+        if records.is_empty() {
+            return;
+        }
+        let Self { records: mut reserved, place } = self;
+        let room = reserved.split(records.len()).unwrap_or(reserved);
+        place.send(Reported { domain, records, _room: room });
+    }
+}
+
+/// A message that is malformed from somewhere on, and what it told before.
+#[derive(Debug, thiserror::Error)]
+#[error("message is malformed behind {} sound records", records.len())]
+pub struct Malformed {
+    pub domain: u32,
+    pub records: Vec<FlowRecord>,
+    #[source]
+    pub source: MessageError,
 }
 
 /// Messages of one session as Flow Records.
@@ -203,22 +298,44 @@ impl Collected {
 pub struct Decoder {
     session: Session<Plan>,
     names: Interner,
+    unusable: u64,
 }
 
 impl Decoder {
     #[must_use]
     pub fn new() -> Self {
-        Self { session: Session::new(Limits::default()), names: Interner::new(NAMES_PER_SESSION) }
+        Self {
+            session: Session::new(Limits::default()),
+            names: Interner::new(NAMES_PER_SESSION),
+            unusable: 0,
+        }
     }
 
-    /// Decodes one whole message.
-    pub fn decode(&mut self, message: &[u8]) -> Result<(Summary, Vec<FlowRecord>), MessageError> {
+    /// Decodes one whole message. Records that are not of flows are counted and left out, so that
+    /// no record is shorter than [`Plan::SHORTEST_FLOW`].
+    pub fn decode(&mut self, message: &[u8]) -> Result<(Summary, Vec<FlowRecord>), Malformed> {
         let mut records = Vec::new();
-        let names = &mut self.names;
-        let summary = self.session.decode(message, Plan::compile, |plan, _, data| {
-            records.push(plan.decode(data.values(), names));
-        })?;
-        Ok((summary, records))
+        let mut domain = 0;
+        let Self { session, names, unusable } = self;
+        let decoded = session.decode(message, Plan::compile, |plan, _, data| {
+            domain = data.domain;
+            if plan.is_flow() {
+                records.push(plan.decode(data.values(), names));
+            } else {
+                *unusable += 1;
+            }
+        });
+        // What waits is bounded by its number, not by what growing has set aside.
+        records.shrink_to_fit();
+        match decoded {
+            Ok(summary) => Ok((summary, records)),
+            Err(source) => Err(Malformed { domain, records, source }),
+        }
+    }
+
+    /// How many records that are not of flows came since this was last asked.
+    pub fn take_unusable(&mut self) -> u64 {
+        std::mem::take(&mut self.unusable)
     }
 }
 
@@ -227,3 +344,7 @@ impl Default for Decoder {
         Self::new()
     }
 }
+
+#[cfg(test)]
+#[path = "collect_tests.rs"]
+mod tests;

@@ -8,21 +8,22 @@
 //! A 5-tuple that is used again is a new flow: the reporting Node's connection id and start time
 //! tell the two apart, and halves of the two Nodes are joined by the nearest start.
 mod flow_entry; // one flow and its halves
-mod flow_id; // one id for all records of a flow
 mod half; // what one Node has told
+mod half_id; // what tells one Node's connections apart
 mod merge; // names of both ends into one record
 mod role; // whose half a record is
+mod told; // what has been told of connections nobody follows
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
 use flow::{FlowKey, FlowRecord};
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable};
 
-use flow_entry::FlowEntry;
-pub use half::Totals;
+use flow_entry::{Admitted, FlowEntry};
 use role::Role;
+use told::Memory;
 
 /// When records leave, and how far apart two Nodes' clocks may be.
 #[derive(Debug, Clone, Copy)]
@@ -34,13 +35,6 @@ pub struct Timeouts {
     pub inactive: Duration,
     /// Halves whose starts differ by more than this belong to different connections.
     pub clock_skew: Duration,
-}
-
-/// What has been stored of a flow already, per reporting Node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stored {
-    pub from_source: Totals,
-    pub from_destination: Totals,
 }
 
 /// What happened, counted since the start.
@@ -58,16 +52,19 @@ pub struct CorrelatorStats {
     pub gaps: u64,
     /// Octets (both directions) that those records told.
     pub gap_octets: u64,
-    /// Flows continued after a restart from what is stored.
+    /// Flows continued from what had been told of them in an earlier life.
     pub resumed: u64,
+    /// Halves whose earlier life was forgotten for want of room.
+    pub crowded_out: u64,
     /// Records refused because `max_flows` are being followed already.
     pub refused: u64,
 }
 
 impl CorrelatorStats {
-    fn count_gap(&mut self, octets: u64) {
-        self.gaps += u64::from(octets > 0);
-        self.gap_octets += octets;
+    fn admitted(&mut self, admitted: Admitted) {
+        self.resumed += u64::from(admitted.resumed);
+        self.gaps += u64::from(admitted.gap_octets > 0);
+        self.gap_octets += admitted.gap_octets;
     }
 }
 
@@ -87,8 +84,7 @@ pub struct Correlator {
     by_key: HashTable<usize>,
     /// When each entry is to be looked at, in milliseconds.
     schedule: BTreeSet<(u64, usize)>,
-    stored: HashMap<u64, Stored>,
-    stored_until_ms: u64,
+    memory: Memory,
     stats: CorrelatorStats,
 }
 
@@ -102,22 +98,19 @@ impl Correlator {
             free: Vec::new(),
             by_key: HashTable::new(),
             schedule: BTreeSet::new(),
-            stored: HashMap::new(),
-            stored_until_ms: 0,
+            memory: Memory::new(max_flows),
             stats: CorrelatorStats::default(),
         }
     }
 
-    /// Continues where a previous process stopped: `stored` tells, by flow id, what of a flow is
-    /// already kept, so that nothing is told twice. It is forgotten at `until_ms`: flows that go
-    /// on have been reported by then.
-    pub fn resume_from(&mut self, stored: HashMap<u64, Stored>, until_ms: u64) {
-        self.stored = stored;
-        self.stored_until_ms = until_ms;
+    /// Takes in what a predecessor told, so that nothing is told twice: records as
+    /// `store::Reader::told` visits them.
+    pub fn learn(&mut self, told: &FlowRecord) {
+        self.memory.learn(told);
     }
 
     pub fn stats(&self) -> CorrelatorStats {
-        self.stats
+        CorrelatorStats { crowded_out: self.memory.crowded_out, ..self.stats }
     }
 
     /// How many flows are being followed.
@@ -171,8 +164,9 @@ impl Correlator {
     fn update(&mut self, index: usize, record: FlowRecord, role: Role, domain: u32, now_ms: u64) {
         let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
         let was_complete = entry.is_complete();
-        let was_told = entry.id.is_some();
-        self.stats.count_gap(entry.take(record, role, domain, now_ms));
+        let was_told = entry.told;
+        let admitted = entry.take(record, role, domain, now_ms, &mut self.memory);
+        self.stats.admitted(admitted);
         if !was_complete && entry.is_complete() {
             self.stats.joined += 1;
             self.stats.joined_late += u64::from(was_told);
@@ -184,7 +178,9 @@ impl Correlator {
     }
 
     fn insert(&mut self, key: FlowKey, record: FlowRecord, role: Role, domain: u32, now_ms: u64) {
-        let entry = FlowEntry::new(key, record, role, domain, now_ms);
+        let memory = &mut self.memory;
+        let (entry, admitted) = FlowEntry::new(key, record, role, domain, now_ms, memory);
+        self.stats.admitted(admitted);
         let first_look =
             if entry.is_complete() { now_ms } else { now_ms + millis(self.timeouts.inactive) };
         let hash = self.hasher.hash_one(key);
@@ -205,9 +201,7 @@ impl Correlator {
 
     /// Hands out what is due at `now_ms`, and forgets flows that nobody reports any more.
     pub fn expire(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        if now_ms > self.stored_until_ms && !self.stored.is_empty() {
-            self.stored = HashMap::new();
-        }
+        self.memory.age(now_ms);
         while let Some(&(due, index)) = self.schedule.first() {
             if due > now_ms {
                 return;
@@ -227,19 +221,12 @@ impl Correlator {
     /// Hands out the entry's record if it has news.
     fn tell(&mut self, index: usize, emit: &mut Vec<FlowRecord>) {
         let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
-        if entry.id.is_none() {
-            self.stats.unpaired += u64::from(!entry.is_complete());
-            let (resumed, gap) = entry.identify(&mut self.stored);
-            self.stats.resumed += u64::from(resumed);
-            self.stats.count_gap(gap);
-        }
         if !entry.changed {
             return;
         }
-        if let Some(record) = entry.export() {
-            self.stats.emitted += 1;
-            emit.push(record);
-        }
+        self.stats.unpaired += u64::from(!entry.told && !entry.is_complete());
+        self.stats.emitted += 1;
+        emit.push(entry.export());
     }
 
     /// Plans the next look at an entry that was just looked at, or forgets it.
@@ -273,6 +260,7 @@ impl Correlator {
         if let Ok(found) = self.by_key.find_entry(hash, |&i| i == index) {
             found.remove();
         }
+        entry.forget(&mut self.memory);
         self.free.push(index);
     }
 
@@ -281,8 +269,9 @@ impl Correlator {
     }
 }
 
+/// At least 1, so that what is planned lies ahead.
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]

@@ -11,16 +11,27 @@ use flow::FlowRecord;
 static FAULT: LazyLock<String> = LazyLock::new(|| env::var("FYKE_FAULT").unwrap_or_default());
 static DONE: AtomicBool = AtomicBool::new(false);
 
-/// `delta-doubled`: one record of all tells its octets twice.
+/// One record of all tells its octets twice: `delta-doubled` where they are its Nodes',
+/// `common-delta-doubled` where they are the flow's.
 pub(crate) fn spoil(records: &mut [FlowRecord]) {
-    if *FAULT != "delta-doubled" {
-        return;
-    }
-    if let Some(record) = records.first_mut()
+    let double: fn(&mut FlowRecord) = match FAULT.as_str() {
+        "delta-doubled" => double_sides,
+        "common-delta-doubled" => double_common,
+        _ => return,
+    };
+    // Twice nothing is no mistake.
+    if let Some(record) = records.iter_mut().find(|record| record.forward.octets_delta > 0)
         && !DONE.swap(true, Ordering::Relaxed)
     {
-        record.forward.octets_delta *= 2;
-        record.from_source.forward.octets_delta *= 2;
-        record.from_destination.forward.octets_delta *= 2;
+        double(record);
     }
+}
+
+fn double_sides(record: &mut FlowRecord) {
+    record.from_source.forward.octets_delta *= 2;
+    record.from_destination.forward.octets_delta *= 2;
+}
+
+fn double_common(record: &mut FlowRecord) {
+    record.forward.octets_delta *= 2;
 }

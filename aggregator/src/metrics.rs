@@ -47,6 +47,21 @@ impl SessionEnd {
     }
 }
 
+/// Why a Data Record that came whole is of no use. The only values its `reason` label takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// Its template does not say between which addresses the flow is.
+    NoAddresses,
+}
+
+impl Unusable {
+    fn label(self) -> &'static str {
+        match self {
+            Self::NoAddresses => "no_addresses",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
@@ -64,8 +79,13 @@ pub struct Metrics {
     pub messages: Counter,
     pub records_received: Counter,
     pub records_lost: Counter,
+    records_unusable: Family<ReasonLabel, Counter>,
     pub sets_without_template: Counter,
+    pub sets_reserved: Counter,
+    pub out_of_order: Counter,
     pub templates_refused: Counter,
+    pub names_cut: Counter,
+    pub names_resets: Counter,
     pub flows: Gauge,
     correlator: CorrelatorCounters,
     queue_full: Family<SinkLabel, Counter>,
@@ -80,12 +100,17 @@ struct CorrelatorCounters {
     gaps: Counter,
     gap_octets: Counter,
     resumed: Counter,
+    crowded_out: Counter,
     refused: Counter,
 }
 
 impl Metrics {
     pub fn session_ended(&self, end: SessionEnd) {
         self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).inc();
+    }
+
+    pub fn records_unusable(&self, why: Unusable, records: u64) {
+        self.records_unusable.get_or_create(&ReasonLabel { reason: why.label() }).inc_by(records);
     }
 
     /// Takes over what the correlator has counted since the start.
@@ -99,6 +124,7 @@ impl Metrics {
             (&counters.gaps, stats.gaps),
             (&counters.gap_octets, stats.gap_octets),
             (&counters.resumed, stats.resumed),
+            (&counters.crowded_out, stats.crowded_out),
             (&counters.refused, stats.refused),
         ] {
             counter.inner().store(value, Ordering::Relaxed);
@@ -114,6 +140,11 @@ impl Metrics {
             .store(records, Ordering::Relaxed);
     }
 
+    /// What the fan-out has counted for one sink.
+    pub fn missed(&self, sink: &'static str) -> u64 {
+        self.queue_full.get_or_create(&SinkLabel { sink }).get()
+    }
+
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("fyke_aggregator");
@@ -124,12 +155,15 @@ impl Metrics {
         registry.register("flows", "Flows being followed", self.flows.clone());
         let ended = "Transport Sessions that ended, by reason";
         registry.register("sessions_ended", ended, self.sessions_ended.clone());
+        let unusable = "Data Records that are of no use, by reason";
+        registry.register("records_unusable", unusable, self.records_unusable.clone());
         let full = "Records a sink missed because its queue was full";
         registry.register("sink_queue_full_records", full, self.queue_full.clone());
     }
 
-    fn rows(&self) -> [Row<'_>; 5] {
+    fn rows(&self) -> [Row<'_>; 9] {
         let lost = "Data Records that sequence numbers show to be missing";
+        let resets = "Times that a session began to share names anew";
         [
             ("messages", "IPFIX messages received", &self.messages),
             ("records_received", "Data Records received", &self.records_received),
@@ -139,7 +173,11 @@ impl Metrics {
                 "Data Sets of no known template",
                 &self.sets_without_template,
             ),
+            ("sets_reserved", "Sets skipped because their id is reserved", &self.sets_reserved),
+            ("messages_out_of_order", "IPFIX messages late or twice", &self.out_of_order),
             ("templates_refused", "Templates beyond the limits", &self.templates_refused),
+            ("names_cut", "Names that were too long and lost their end", &self.names_cut),
+            ("names_shared_anew", resets, &self.names_resets),
         ]
     }
 }
@@ -148,10 +186,11 @@ impl Metrics {
 type Row<'a> = (&'static str, &'static str, &'a Counter);
 
 impl CorrelatorCounters {
-    fn rows(&self) -> [Row<'_>; 8] {
+    fn rows(&self) -> [Row<'_>; 9] {
         let joined_late = "Flows whose other half came after they were told alone";
         let gaps = "Records that continue a flow of which earlier records never came";
-        let resumed = "Flows continued after a restart from what is stored";
+        let resumed = "Flows continued from what was told of them in an earlier life";
+        let crowded = "Halves whose earlier life was forgotten for want of room";
         let refused = "Records refused because too many flows are being followed";
         [
             ("records_emitted", "Records handed to the sinks", &self.emitted),
@@ -161,13 +200,14 @@ impl CorrelatorCounters {
             ("flow_gaps", gaps, &self.gaps),
             ("flow_gap_octets", "Octets that those earlier records told", &self.gap_octets),
             ("flows_resumed", resumed, &self.resumed),
+            ("halves_crowded_out", crowded, &self.crowded_out),
             ("records_refused", refused, &self.refused),
         ]
     }
 }
 
 /// A sink's own counters, read when they are asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SinkCounters {
     pub sink: &'static str,
     pub counters: Arc<DeliveryCounters>,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::demo::{self, peer::Role, run::Options};
+use crate::demo::{self, peer::Role, requirements::Missing, run::Options};
 use crate::flows::{self, FlowsArgs};
 use crate::seen::seen;
 
@@ -96,19 +96,30 @@ fn demo(options: &Options) -> anyhow::Result<ExitCode> {
     let missing = demo::requirements::missing();
     let mut out = io::stdout();
     let fyke = std::env::current_exe()?;
-    let outcome = if missing.is_empty() {
+    let outcome = if missing.is_empty() || !options.can_be_replayed() {
+        // It fails with all that is missing.
         demo::run::run(options, &fyke, &mut out, &seen)?
     } else {
-        for what in missing {
-            eprintln!("fyke demo: missing {what}");
-        }
-        eprintln!("fyke demo: showing a recording instead");
+        announce_recording(options, &missing);
         demo::replay::run(options.json, &fyke, &mut out, &seen)?
     };
     Ok(match outcome {
         demo::run::Outcome::Equal | demo::run::Outcome::Removed => ExitCode::SUCCESS,
         demo::run::Outcome::Different => ExitCode::FAILURE,
     })
+}
+
+fn announce_recording(options: &Options, missing: &[Missing]) {
+    for what in missing {
+        eprintln!("fyke demo: missing {what}");
+    }
+    eprintln!("fyke demo: showing a recording instead");
+    if options.connections != Options::default().connections {
+        let recorded = demo::replay::CONNECTIONS;
+        eprintln!(
+            "fyke demo: the recording has {recorded} short connections, whatever --connections says"
+        );
+    }
 }
 
 /// Tells whoever started this process that it does its work now.

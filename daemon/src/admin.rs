@@ -1,10 +1,12 @@
 //! Metrics and health over HTTP, for Prometheus and the kubelet.
 //!
 //! Binds to loopback unless configured otherwise: the counters tell who talks to whom how much.
+mod connections; // how many, and for how long
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -14,6 +16,13 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+
+use connections::Limited;
+
+/// Connections served at a time: enough for every Prometheus and kubelet there may be.
+const CONNECTIONS: usize = 64;
+/// How long a connection may last. Scrapes take milliseconds; who comes again connects again.
+const LIFETIME: Duration = Duration::from_secs(10);
 
 /// Whether the process does its work yet.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +55,7 @@ struct Served {
 /// A bound admin server, not yet serving.
 #[derive(Debug)]
 pub struct Admin {
-    listener: TcpListener,
+    listener: Limited,
     router: Router,
 }
 
@@ -64,7 +73,7 @@ impl Admin {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(ready))
             .with_state(Served { registry: Arc::new(registry), readiness });
-        Ok(Self { listener, router })
+        Ok(Self { listener: Limited::new(listener, CONNECTIONS, LIFETIME), router })
     }
 
     /// Serves until the task is dropped.

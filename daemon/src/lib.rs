@@ -9,5 +9,5 @@ mod supervise; // a task that ends by itself ends the process
 pub use clock::{SteadyClock, now_ns};
 pub use config::Chain;
 pub use run::run_to_exit;
-pub use shutdown::requested;
-pub use supervise::{Ended, Supervisor};
+pub use shutdown::Shutdown;
+pub use supervise::{Cause, Ended, Supervisor};

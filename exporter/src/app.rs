@@ -2,21 +2,22 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
-use daemon::{Chain, SteadyClock, Supervisor, now_ns};
+use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use flow::Profile;
 use k8s::Cluster;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
 use crate::enrich::Enricher;
-use crate::export::{Destination, Exporting, observation_domain};
+use crate::export::{Destination, Exporting, Stop, observation_domain};
 use crate::meter::{Limits, Meter, Timeouts};
 use crate::metrics::Metrics;
 use crate::observe::Observer;
@@ -24,9 +25,11 @@ use crate::observe::Observer;
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
 
-/// How long a collector may keep the process from ending. With what comes before and after it,
-/// this stays below the three seconds after which people reach for `kill -9`.
-const LAST_WORDS: Duration = Duration::from_millis(2500);
+/// How long a collector may keep the process from ending: longer than the observer needs for its
+/// last look, and short of the three seconds after which people reach for `kill -9`.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a stage may that does not end by itself. None is known to come to this.
+const LAST_RESORT: Duration = Duration::from_millis(2500);
 
 /// What `flow-exporter` and `fyke exporter` are told.
 #[derive(Debug, Clone)]
@@ -60,12 +63,13 @@ pub enum StartError {
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
-    Ended(#[from] daemon::Ended),
+    Ended(#[from] Ended),
 }
 
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
 pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartError> {
+    let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
     for problem in check_sysctls() {
         tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
     }
@@ -76,41 +80,60 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let exporting = exporting(&options, &metrics)?;
     let readiness = Readiness::default();
     let admin = Admin::bind(options.admin, registry, readiness.clone()).await?;
-    let mut servers = Supervisor::default();
-    servers.spawn("admin server", admin.serve());
 
+    let mut tasks = Tasks::default();
+    tasks.servers.spawn("admin server", admin.serve());
     let (queue, batches) = mpsc::channel(QUEUE);
-    let mut stages = Supervisor::default();
-    stages.spawn("exporting", exporting.run(batches, now_ns));
-    let stop = Arc::new(AtomicBool::new(false));
+    let (switch, stop) = Stop::new();
+    tasks.stages.spawn("exporting", exporting.run(batches, stop.clone(), now_ns));
     let (known, first_round) = oneshot::channel();
-    stages.spawn("observing", observing(observer, queue, Arc::clone(&stop), known));
-    tokio::select! {
-        _ = first_round => {
+    tasks.stages.spawn_fallible("observing", observing(observer, queue, stop, known));
+    let ended = tokio::select! {
+        // An observer that fails before does not tell, and ends as a task.
+        Ok(()) = first_round => {
             tracing::info!(node = options.node, "exporter is up");
             readiness.set();
             ready();
+            tasks.until_end(&mut shutdown).await
         }
-        end = stages.any_end() => return Err(end.into()),
-    }
-
-    tokio::select! {
-        signal = daemon::requested() => {
-            let signal = signal.map_err(StartError::Signals)?;
-            tracing::info!(signal, "shutting down");
-        }
-        end = stages.any_end() => return Err(end.into()),
-        end = servers.any_end() => return Err(end.into()),
-    }
+        ended = tasks.until_end(&mut shutdown) => ended,
+    };
     // The observer hands out what is left and drops the queue, which ends the exporting.
-    stop.store(true, Ordering::Release);
-    if let Ok(ended) = tokio::time::timeout(LAST_WORDS, stages.all_end()).await {
-        ended?;
-        tracing::info!("everything is flushed");
+    let now = Instant::now();
+    switch.stop_by(now + LAST_WORDS);
+    let flushed = timeout_at(now + LAST_RESORT, tasks.stages.all_end()).await;
+    // Why it ended tells more than what came of that.
+    ended?;
+    if let Ok(flushed) = flushed {
+        flushed?;
+        if metrics.records_abandoned.get() == 0 {
+            tracing::info!("everything is flushed");
+        }
     } else {
-        tracing::error!("collector takes nothing: what waited for it is lost");
+        tracing::error!("a stage does not end: what it holds is lost");
     }
     Ok(())
+}
+
+/// What the process cannot do without.
+#[derive(Default)]
+struct Tasks {
+    stages: Supervisor,
+    servers: Supervisor,
+}
+
+impl Tasks {
+    /// Waits until the process is asked to stop, or has to because a task has ended.
+    async fn until_end(&mut self, shutdown: &mut Shutdown) -> Result<(), Ended> {
+        tokio::select! {
+            signal = shutdown.requested() => {
+                tracing::info!(signal, "shutting down");
+                Ok(())
+            }
+            end = self.stages.any_end() => Err(end),
+            end = self.servers.any_end() => Err(end),
+        }
+    }
 }
 
 fn observer(
@@ -124,7 +147,8 @@ fn observer(
     let netlink = NetlinkOptions { zones: options.zones.clone(), ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
     let timeouts = Timeouts::new(options.active_timeout, options.idle_timeout);
-    let meter = Meter::new(timeouts, Limits { connections: options.max_connections });
+    let mut meter = Meter::new(timeouts, Limits { connections: options.max_connections });
+    meter.inherit_before(now_ns());
     let enricher = Enricher::new(Arc::new(cluster), &options.node, options.profile);
     let (zones, metrics) = (options.zones.clone(), Arc::clone(metrics));
     Ok(Observer::new(source, meter, enricher, zones, options.poll_interval, metrics))
@@ -134,7 +158,7 @@ fn exporting(options: &Options, metrics: &Arc<Metrics>) -> Result<Exporting, Sta
     let copy = options
         .copy
         .as_ref()
-        .map(|path| File::create(path).map_err(|error| StartError::Copy(path.clone(), error)));
+        .map(|path| create(path).map_err(|error| StartError::Copy(path.clone(), error)));
     let destination = Destination {
         collector: options.collector.clone(),
         domain: observation_domain(&options.node),
@@ -143,13 +167,18 @@ fn exporting(options: &Options, metrics: &Arc<Metrics>) -> Result<Exporting, Sta
     Ok(Exporting { destination, copy: copy.transpose()?, metrics: Arc::clone(metrics) })
 }
 
+/// Creates a file for the eyes of its owner: who talked to whom is nobody else's business.
+fn create(path: &Path) -> std::io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 /// Runs the observer on a thread of its own, since it waits in the kernel.
 async fn observing(
     observer: Observer<NetlinkSource>,
     queue: mpsc::Sender<flow::Batch>,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     known: oneshot::Sender<()>,
-) {
+) -> Result<(), Cause> {
     let known = std::cell::Cell::new(Some(known));
     let observe = move || {
         let on_round = |rounds| {
@@ -161,11 +190,8 @@ async fn observing(
             }
         };
         let clock = SteadyClock::new();
-        observer.run(&queue, &stop, || clock.now_ns(), on_round)
+        observer.run(&queue, || stop.is_requested(), || clock.now_ns(), on_round)
     };
-    match tokio::task::spawn_blocking(observe).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(error = %Chain(&error), "observing failed"),
-        Err(error) => tracing::error!(%error, "observing panicked"),
-    }
+    tokio::task::spawn_blocking(observe).await??;
+    Ok(())
 }

@@ -51,7 +51,8 @@ pub struct Args {
     /// Where metrics and health are served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8087")]
     admin: SocketAddr,
-    /// Also write every message into this IPFIX File (RFC 5655)
+    /// Also write every message into this IPFIX File (RFC 5655), which replaces an old one and
+    /// is created for its owner's eyes only
     #[arg(long, value_name = "FILE")]
     copy: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@
 //! the session, but none is ever told twice. One that was cut off is: the far end cannot have
 //! read it. What is lost shows at the far end, since totals travel with deltas.
 mod messages; // records as messages, without the session
+mod stop; // when to end
 
 use std::fs::File;
 use std::io::Write;
@@ -16,19 +17,21 @@ use flow::{Batch, FlowRecord, Profile};
 use ipfix::transport::Backoff;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
 use tokio::sync::mpsc::Receiver;
-use tokio::time::{Instant, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::metrics::Metrics;
 pub use messages::{Messages, MessagesError};
+pub use stop::{Stop, StopSwitch};
 
 /// A collector that takes nothing for this long is given up.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(30);
-/// How long a collector that is away is tried once the process is to stop.
-const LAST_TRY: Duration = Duration::from_secs(1);
+/// Between tries once the process is to stop: there is not much time left for any.
+const STOPPING_DELAY: Duration = Duration::from_millis(250);
 
 /// Where records go.
 #[derive(Debug, Clone)]
@@ -71,34 +74,44 @@ enum SessionError {
 }
 
 impl Exporting {
-    /// Exports until the queue is closed and empty.
-    pub async fn run(mut self, mut queue: Receiver<Batch>, clock: impl Fn() -> u64) {
-        let mut backoff = Backoff::new(FIRST_DELAY, LAST_DELAY);
-        // What the previous session could not finish.
+    /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
+    /// by then is given up, and counted.
+    pub async fn run(mut self, mut queue: Receiver<Batch>, stop: Stop, clock: impl Fn() -> u64) {
+        // What no session has finished yet.
         let mut pending: Vec<FlowRecord> = Vec::new();
-        let mut give_up: Option<Instant> = None;
-        loop {
-            match self.session(&mut queue, &mut pending, &mut backoff, &clock).await {
-                Ok(()) => return,
-                Err(error) => {
-                    let delay = backoff.next_delay(rand::random());
-                    let collector = &self.destination.collector;
-                    tracing::warn!(%collector, error = %Chain(&error), retry_in = ?delay, "no session");
-                    tokio::time::sleep(delay).await;
-                }
+        tokio::select! {
+            () = self.export(&mut queue, &mut pending, &stop, &clock) => {}
+            () = stop.deadline() => {}
+        }
+        self.abandon(queue, pending.len()).await;
+    }
+
+    /// One session after the other. May be dropped anywhere: `pending` is always right.
+    async fn export(
+        &mut self,
+        queue: &mut Receiver<Batch>,
+        pending: &mut Vec<FlowRecord>,
+        stop: &Stop,
+        clock: &impl Fn() -> u64,
+    ) {
+        let mut backoff = Backoff::new(FIRST_DELAY, LAST_DELAY);
+        while let Err(error) = self.session(queue, pending, &mut backoff, clock).await {
+            if pending.is_empty() && queue.is_closed() && queue.is_empty() {
+                return;
             }
-            if queue.is_closed() {
-                let deadline = *give_up.get_or_insert_with(|| Instant::now() + LAST_TRY);
-                if Instant::now() > deadline {
-                    return self.abandon(&mut queue, pending.len());
-                }
-            }
+            let delay = backoff.next_delay(rand::random());
+            let collector = &self.destination.collector;
+            tracing::warn!(%collector, error = %Chain(&error), retry_within = ?delay, "no session");
+            pause(delay, stop).await;
         }
     }
 
-    fn abandon(&self, queue: &mut Receiver<Batch>, pending: usize) {
+    async fn abandon(&self, mut queue: Receiver<Batch>, pending: usize) {
+        // From here on the other end counts what it cannot hand over; what it already has, or has
+        // reserved room for, counts here.
+        queue.close();
         let mut records = pending;
-        while let Ok(batch) = queue.try_recv() {
+        while let Some(batch) = queue.recv().await {
             records += batch.len();
         }
         if records > 0 {
@@ -148,20 +161,21 @@ impl Exporting {
     ) -> Result<(), SessionError> {
         let Destination { domain, profile, .. } = self.destination;
         let messages = Messages::new(domain, profile, seconds(clock()))?;
-        let mut session = Session { stream, messages, written: 0 };
+        let mut session = Session { stream, messages, written: 0, told: (0, 0) };
         self.write(&mut session, &mut Vec::new()).await?;
         loop {
             if pending.is_empty() {
                 tokio::select! {
+                    // Records must not follow others into a session that is known to be over.
+                    biased;
+                    error = session.peer_closes() => return Err(error),
                     batch = queue.recv() => match batch {
                         Some(batch) => pending.extend_from_slice(&batch),
                         None => return session.close().await,
                     },
-                    error = session.peer_closes() => return Err(error),
                 }
             }
-            let refused = session.messages.encode(pending, seconds(clock()));
-            session.written = 0;
+            let refused = session.encode(pending, seconds(clock()));
             if refused > 0 {
                 self.metrics.records_refused.inc_by(refused);
                 tracing::error!(records = refused, "records do not fit a message and are dropped");
@@ -172,18 +186,20 @@ impl Exporting {
         }
     }
 
-    /// Writes what is encoded, and takes the records of whole messages out of `pending`.
+    /// Writes what is encoded, and takes the records of whole messages out of `pending`, each
+    /// time before it waits again.
     async fn write(
         &mut self,
         session: &mut Session,
         pending: &mut Vec<FlowRecord>,
     ) -> Result<(), SessionError> {
-        let written = session.write().await;
-        let (records, bytes) = session.messages.within(session.written);
-        self.copy(session.messages.bytes().get(..bytes).unwrap_or_default());
-        pending.drain(..records.min(pending.len()));
-        self.metrics.records_sent.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-        written
+        while session.write().await? {
+            let (records, messages) = session.news();
+            self.copy(messages);
+            pending.drain(..records.min(pending.len()));
+            self.metrics.records_sent.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
+        }
+        Ok(())
     }
 
     /// A copy that cannot be written is given up; it must not stop the records themselves.
@@ -201,37 +217,76 @@ struct Session {
     stream: TcpStream,
     messages: Messages,
     written: usize,
+    /// The records and bytes of written messages that [`Session::news`] has told.
+    told: (usize, usize),
 }
 
 impl Session {
-    async fn write(&mut self) -> Result<(), SessionError> {
-        while let Some(rest) =
-            self.messages.bytes().get(self.written..).filter(|rest| !rest.is_empty())
-        {
-            let write = timeout(WRITE_DEADLINE, self.stream.write(rest));
-            match write.await.map_err(|_| SessionError::WriteTimeout)?? {
-                0 => return Err(SessionError::Closed),
-                bytes => self.written += bytes,
-            }
-        }
-        Ok(())
+    /// Puts `records` in the place of what was written. Returns how many fit no message.
+    fn encode(&mut self, records: &mut Vec<FlowRecord>, now: u32) -> u64 {
+        (self.written, self.told) = (0, (0, 0));
+        self.messages.encode(records, now)
     }
 
-    /// Waits until the collector ends the session. It has nothing else to say.
-    async fn peer_closes(&mut self) -> SessionError {
-        let mut unexpected = [0; 256];
-        loop {
-            match self.stream.read(&mut unexpected).await {
-                Ok(0) => return SessionError::Closed,
-                Ok(_) => {}
-                Err(error) => return error.into(),
-            }
+    /// Writes more of the messages. Returns whether there was more to write.
+    async fn write(&mut self) -> Result<bool, SessionError> {
+        let rest = self.messages.bytes().get(self.written..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(false);
         }
+        let (mut reader, mut writer) = self.stream.split();
+        let written = tokio::select! {
+            biased;
+            error = closes(&mut reader) => return Err(error),
+            written = timeout(WRITE_DEADLINE, writer.write(rest)) => written,
+        };
+        match written.map_err(|_| SessionError::WriteTimeout)?? {
+            0 => return Err(SessionError::Closed),
+            bytes => self.written += bytes,
+        }
+        Ok(true)
+    }
+
+    /// The messages that have been written to their end since the last call, and how many records
+    /// are in them.
+    fn news(&mut self) -> (usize, &[u8]) {
+        let (records, bytes) = self.messages.within(self.written);
+        let (told_records, told_bytes) = std::mem::replace(&mut self.told, (records, bytes));
+        let messages = self.messages.bytes().get(told_bytes..bytes).unwrap_or_default();
+        (records.saturating_sub(told_records), messages)
+    }
+
+    async fn peer_closes(&mut self) -> SessionError {
+        closes(&mut self.stream.split().0).await
     }
 
     /// Ends the session so that the collector gets everything that was written.
     async fn close(&mut self) -> Result<(), SessionError> {
         Ok(self.stream.shutdown().await?)
+    }
+}
+
+/// Waits before the next try, and not for long once a stop is asked for: the collector may be
+/// back by now, and there is no later.
+async fn pause(delay: Duration, stop: &Stop) {
+    if stop.is_requested() {
+        return sleep(delay.min(STOPPING_DELAY)).await;
+    }
+    tokio::select! {
+        () = sleep(delay) => {}
+        _ = stop.requested() => {}
+    }
+}
+
+/// Waits until the collector ends the session. It has nothing else to say.
+async fn closes(reader: &mut ReadHalf<'_>) -> SessionError {
+    let mut unexpected = [0; 256];
+    loop {
+        match reader.read(&mut unexpected).await {
+            Ok(0) => return SessionError::Closed,
+            Ok(_) => {}
+            Err(error) => return error.into(),
+        }
     }
 }
 
@@ -243,6 +298,160 @@ fn seconds(nanoseconds: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::{Sender, channel};
+    use tokio::time::Instant;
+
+    const SOON: Duration = Duration::from_millis(300);
+    /// Sooner than any deadline of a session.
+    const LATE: Duration = Duration::from_secs(3);
+
+    async fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").await.unwrap()
+    }
+
+    fn exporting(collector: &TcpListener) -> Exporting {
+        let collector = collector.local_addr().unwrap().to_string();
+        let destination = Destination { collector, domain: 1, profile: Profile::Fyke };
+        Exporting { destination, copy: None, metrics: Arc::default() }
+    }
+
+    fn batch(records: usize) -> Batch {
+        vec![FlowRecord::default(); records].into()
+    }
+
+    /// More than the buffers of any connection hold.
+    async fn fill(queue: &Sender<Batch>) -> u64 {
+        for _ in 0..16 {
+            queue.send(batch(8192)).await.unwrap();
+        }
+        16 * 8192
+    }
+
+    async fn run(exporting: Exporting, queue: Receiver<Batch>, stop: Stop) {
+        let run = exporting.run(queue, stop, || 1_000_000_000);
+        timeout(LATE, run).await.expect("it ends by itself");
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_collector_that_is_away_is_counted_at_the_deadline() {
+        let exporting = exporting(&listener().await);
+        let metrics = Arc::clone(&exporting.metrics);
+        let (sender, queue) = channel(16);
+        sender.send(batch(3)).await.unwrap();
+        sender.send(batch(4)).await.unwrap();
+        let (switch, stop) = Stop::new();
+        switch.stop_by(Instant::now() + SOON);
+        // The sender is not dropped: the deadline holds whatever the observer does.
+        run(exporting, queue, stop).await;
+        assert_eq!(metrics.records_abandoned.get(), 7);
+        assert!(sender.try_send(batch(1)).is_err(), "nobody takes, let alone counts, any more");
+    }
+
+    #[tokio::test]
+    async fn with_nothing_to_send_no_collector_is_waited_for() {
+        let exporting = exporting(&listener().await);
+        let (_, queue) = channel(16);
+        let (switch, stop) = Stop::new();
+        switch.stop_by(Instant::now() + 2 * LATE);
+        run(exporting, queue, stop).await;
+    }
+
+    #[tokio::test]
+    async fn a_stop_cuts_pauses_short() {
+        let (switch, stop) = Stop::new();
+        let pausing = tokio::spawn(async move {
+            pause(2 * LATE, &stop).await;
+            pause(2 * LATE, &stop).await;
+        });
+        sleep(SOON).await;
+        assert!(!pausing.is_finished());
+        switch.stop_by(Instant::now() + 2 * LATE);
+        timeout(LATE, pausing).await.expect("it has not waited").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_comes_back_at_the_end_gets_what_waited() {
+        let listener = listener().await;
+        let exporting = exporting(&listener);
+        let collector = listener.local_addr().unwrap();
+        drop(listener);
+        let metrics = Arc::clone(&exporting.metrics);
+        let (sender, queue) = channel(16);
+        let (switch, stop) = Stop::new();
+        let running = tokio::spawn(run(exporting, queue, stop));
+        while metrics.connect_failures.get() < 4 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        // The collector comes back, and the exporter has something to say to it.
+        let listener = TcpListener::bind(collector).await.unwrap();
+        sender.send(batch(5)).await.unwrap();
+        drop(sender);
+        switch.stop_by(Instant::now() + LATE);
+        let reading = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_to_end(&mut Vec::new()).await.unwrap();
+        };
+        timeout(LATE, reading).await.unwrap();
+        running.await.unwrap();
+        assert_eq!((metrics.records_sent.get(), metrics.records_abandoned.get()), (5, 0));
+    }
+
+    #[tokio::test]
+    async fn at_the_deadline_each_record_is_either_sent_or_abandoned() {
+        let listener = listener().await;
+        let exporting = exporting(&listener);
+        let metrics = Arc::clone(&exporting.metrics);
+        let (sender, queue) = channel(16);
+        let records = fill(&sender).await;
+        let (switch, stop) = Stop::new();
+        switch.stop_by(Instant::now() + SOON);
+        // The system accepts the connection; nobody ever reads from it.
+        run(exporting, queue, stop).await;
+        let (sent, abandoned) = (metrics.records_sent.get(), metrics.records_abandoned.get());
+        assert!(sent > 0 && abandoned > 0, "{sent} sent, {abandoned} abandoned");
+        assert_eq!(sent + abandoned, records);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_into_a_session_known_to_be_over() {
+        let listener = listener().await;
+        let mut exporting = exporting(&listener);
+        for _ in 0..20 {
+            let stream = exporting.connect().await.unwrap();
+            drop(listener.accept().await.unwrap());
+            // Now the end of the session is known as well as the batch.
+            stream.readable().await.unwrap();
+            let (sender, mut queue) = channel(16);
+            sender.send(batch(3)).await.unwrap();
+            let mut backoff = Backoff::new(FIRST_DELAY, LAST_DELAY);
+            let mut pending = Vec::new();
+            let ended = exporting
+                .serve(stream, &mut queue, &mut pending, &mut backoff, &|| 1_000_000_000)
+                .await;
+            assert!(matches!(ended, Err(SessionError::Closed)), "{ended:?}");
+        }
+        assert_eq!(exporting.metrics.records_sent.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_closes_is_noticed_while_it_reads_nothing() {
+        let listener = listener().await;
+        let exporting = exporting(&listener);
+        let metrics = Arc::clone(&exporting.metrics);
+        let (sender, queue) = channel(16);
+        fill(&sender).await;
+        let (_switch, stop) = Stop::new();
+        let running = tokio::spawn(exporting.run(queue, stop, || 1_000_000_000));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        sleep(SOON).await;
+        assert_eq!(metrics.sessions_lost.get(), 0, "it is stuck in a write");
+        stream.shutdown().await.unwrap();
+        sleep(SOON).await;
+        assert_eq!(metrics.sessions_lost.get(), 1);
+        running.abort();
+    }
 
     #[test]
     fn observation_domains_are_antreas() {

@@ -54,6 +54,8 @@ pub struct Meter {
     zones: Vec<Zone>,
     /// Counts dumps; a connection keeps the number at which it was last heard of.
     dump_number: u32,
+    /// Connections that began before belong to whoever recorded before us.
+    began: u64,
     stats: Stats,
 }
 
@@ -75,12 +77,20 @@ impl Meter {
             timeouts,
             zones: Vec::new(),
             dump_number: 0,
+            began: 0,
             stats: Stats::default(),
         }
     }
 
     pub fn stats(&self) -> Stats {
         Stats { stored: self.store.len() as u64, ..self.stats }
+    }
+
+    /// What a dump shows of connections that began before `began` (nanoseconds since 1970) was
+    /// told by an exporter before this one, or happened before anything was recorded. It is told
+    /// once in totals with deltas of zero, and deltas count from there.
+    pub fn inherit_before(&mut self, began: u64) {
+        self.began = began;
     }
 
     /// New timeouts hold for each connection from the next time it is due.
@@ -219,7 +229,12 @@ impl Meter {
             // The event of its end has been taken or is on its way.
             return None;
         }
-        let connection = Connection::new(key, entry, self.dump_number, now);
+        let mut connection = Connection::new(key, entry, self.dump_number, now);
+        // Without the kernel's timestamps a connection that no event announced counts as old.
+        let is_old = entry.start_ns.is_none_or(|start| start < self.began);
+        if self.began > 0 && entry.kind == Kind::Dump && is_old {
+            connection.inherit();
+        }
         let Some(slot) = self.store.insert(hash, connection, &mut self.lists) else {
             self.stats.refused += 1;
             return None;

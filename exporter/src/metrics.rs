@@ -13,6 +13,7 @@ use crate::meter::Stats;
 pub struct Metrics {
     source: SourceCounters,
     meter: MeterCounters,
+    pub dumps_failed: Counter,
     pub records_not_exportable: Counter,
     pub records_sent: Counter,
     pub records_refused: Counter,
@@ -91,11 +92,13 @@ impl Metrics {
         }
     }
 
-    fn rows(&self) -> [Row<'_>; 7] {
+    fn rows(&self) -> [Row<'_>; 8] {
         let not_exportable = "Connections due that are not a Pod's, or are told by another Node";
         let lost = "Transport Sessions that broke; records under way may be lost with each";
         let abandoned = "Records given up at shutdown because the collector was away";
+        let failed = "Dumps that broke off; each is tried again after the poll interval";
         [
+            ("conntrack_dumps_failed", failed, &self.dumps_failed),
             ("records_not_exportable", not_exportable, &self.records_not_exportable),
             ("records_sent", "Data Records written to the collector", &self.records_sent),
             ("records_refused", "Records that do not fit a message", &self.records_refused),

@@ -5,9 +5,9 @@
 //! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use daemon::Chain;
 use flow::{Batch, FlowRecord};
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
@@ -46,6 +46,10 @@ struct Dumps {
     waiting: Vec<u16>,
     next_ns: u64,
     rounds: u64,
+    /// A dump of this round has failed, so the round shows less than every connection.
+    failed: bool,
+    /// When the next failure is worth a line in the log.
+    warn_ns: u64,
 }
 
 impl<S: ConnectionSource> Observer<S> {
@@ -61,7 +65,7 @@ impl<S: ConnectionSource> Observer<S> {
         Self { source, meter, enricher, zones, poll_interval, metrics, dumps, records }
     }
 
-    /// How often every zone has been dumped.
+    /// How often every zone has been dumped without one of the dumps failing.
     pub fn rounds(&self) -> u64 {
         self.dumps.rounds
     }
@@ -85,27 +89,42 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Goes on with the dump under way, or begins the next.
     fn dump(&mut self, now: u64) -> Result<(), SourceError> {
-        let zone = match (self.dumps.under_way, self.dumps.waiting.pop()) {
-            (Some(zone), waiting) => {
-                self.dumps.waiting.extend(waiting);
-                zone
-            }
-            (None, Some(zone)) => {
-                self.meter.dump_started(zone);
-                self.source.start_dump(zone)?;
-                self.dumps.under_way = Some(zone);
-                zone
-            }
-            (None, None) => return Ok(()),
-        };
-        let meter = &mut self.meter;
-        match self.source.next_chunk(&mut |entry| take(meter, entry, now))? {
-            DumpProgress::More => Ok(()),
-            DumpProgress::Done => self.finish_dump(zone, true, now),
-            DumpProgress::Interrupted => {
+        let next = self.dumps.under_way.or_else(|| self.dumps.waiting.pop());
+        let Some(zone) = next else { return Ok(()) };
+        match self.dump_more(zone, now) {
+            Ok(DumpProgress::More) => Ok(()),
+            Ok(DumpProgress::Done) => self.finish_dump(zone, true, now),
+            Ok(DumpProgress::Interrupted) => {
                 self.dumps.waiting.push(zone);
                 self.finish_dump(zone, false, now)
             }
+            // A dump that has no memory or no socket left may have some at the next interval, and
+            // until then events tell most of what there is to know.
+            Err(error @ (SourceError::Dump { .. } | SourceError::Open(_))) => {
+                self.note_failure(zone, &error, now);
+                self.finish_dump(zone, false, now)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn dump_more(&mut self, zone: u16, now: u64) -> Result<DumpProgress, SourceError> {
+        if self.dumps.under_way.is_none() {
+            self.dumps.under_way = Some(zone);
+            self.meter.dump_started(zone);
+            self.source.start_dump(zone)?;
+        }
+        let meter = &mut self.meter;
+        self.source.next_chunk(&mut |entry| take(meter, entry, now))
+    }
+
+    fn note_failure(&mut self, zone: u16, error: &SourceError, now: u64) {
+        self.metrics.dumps_failed.inc();
+        self.dumps.failed = true;
+        if now >= self.dumps.warn_ns {
+            self.dumps.warn_ns = now + nanoseconds(self.poll_interval);
+            let retry_in = self.poll_interval;
+            tracing::warn!(zone, error = %Chain(error), ?retry_in, "counters are not up to date");
         }
     }
 
@@ -123,7 +142,9 @@ impl<S: ConnectionSource> Observer<S> {
         }
         self.meter.dump_finished(zone, complete);
         self.dumps.under_way = None;
-        self.dumps.rounds += u64::from(self.dumps.waiting.is_empty());
+        if self.dumps.waiting.is_empty() {
+            self.dumps.rounds += u64::from(!std::mem::take(&mut self.dumps.failed));
+        }
         Ok(())
     }
 
@@ -151,15 +172,29 @@ impl<S: ConnectionSource> Observer<S> {
         self.dumps.under_way.is_none() && self.dumps.waiting.is_empty()
     }
 
-    /// Runs until `stop`, then hands out what is left.
+    /// Runs until `stop` says so, then hands out what is left. A source that fails ends this too,
+    /// but what it has told before is not lost with it.
     pub fn run(
         mut self,
         queue: &Sender<Batch>,
-        stop: &AtomicBool,
+        stop: impl Fn() -> bool,
         clock: impl Fn() -> u64,
         on_round: impl Fn(u64),
     ) -> Result<(), SourceError> {
-        while !stop.load(Ordering::Acquire) {
+        let observed = self.keep_up(queue, stop, &clock, on_round);
+        let observed = observed.and_then(|()| self.look_once_more(&clock));
+        self.hand_out_rest(queue, &clock);
+        observed
+    }
+
+    fn keep_up(
+        &mut self,
+        queue: &Sender<Batch>,
+        stop: impl Fn() -> bool,
+        clock: &impl Fn() -> u64,
+        on_round: impl Fn(u64),
+    ) -> Result<(), SourceError> {
+        while !stop() {
             if self.is_quiet() {
                 self.source.wait(PATIENCE)?;
             }
@@ -179,21 +214,21 @@ impl<S: ConnectionSource> Observer<S> {
             }
             self.metrics.observed(&self.source.tally(), &self.meter.stats());
         }
-        self.finish(queue, &clock)
+        Ok(())
     }
 
-    /// One last look at living connections, then everything out.
-    fn finish(
-        &mut self,
-        queue: &Sender<Batch>,
-        clock: &impl Fn() -> u64,
-    ) -> Result<(), SourceError> {
+    /// Dumps every zone a last time, as far as there is time for it.
+    fn look_once_more(&mut self, clock: &impl Fn() -> u64) -> Result<(), SourceError> {
         let deadline = clock() + nanoseconds(LAST_DUMP);
         self.dumps.next_ns = 0;
         self.observe(clock())?;
         while !self.is_quiet() && clock() < deadline {
             self.observe(clock())?;
         }
+        Ok(())
+    }
+
+    fn hand_out_rest(&mut self, queue: &Sender<Batch>, clock: &impl Fn() -> u64) {
         let deadline = clock() + nanoseconds(LAST_RECORDS);
         let mut abandoned = 0;
         while self.flush(|records| abandoned += send_before(queue, records, deadline, clock)) {}
@@ -202,7 +237,6 @@ impl<S: ConnectionSource> Observer<S> {
             tracing::error!(records = abandoned, "collector is away: records are lost at shutdown");
         }
         self.metrics.observed(&self.source.tally(), &self.meter.stats());
-        Ok(())
     }
 }
 
@@ -251,4 +285,97 @@ fn send_before(
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s::Cluster;
+
+    use super::*;
+    use crate::conntrack::{Counters, Kind, Player, Recorded, Step, Tuple};
+    use crate::meter::{Limits, Timeouts};
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+    const CLUSTER: &str = "
+nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]
+pods: [{name: p, namespace: n, node: a, addresses: [10.0.0.2]}]
+";
+
+    fn observer(zones: Vec<u16>) -> (Player, Observer<Recorded>) {
+        let (player, source) = Recorded::new();
+        let meter = Meter::new(Timeouts::new(INTERVAL, INTERVAL), Limits { connections: 10 });
+        let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
+        let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
+        (player, Observer::new(source, meter, enricher, zones, INTERVAL, Arc::default()))
+    }
+
+    fn entry(kind: Kind) -> Entry {
+        let (pod, outside) = (([10, 0, 0, 2].into(), 4000), ([192, 0, 2, 1].into(), 53));
+        let entry = Entry::new(kind, Tuple::new(pod, outside, 17), Tuple::new(outside, pod, 17));
+        Entry {
+            counters: Some(Counters { packets: 1, octets: 100, ..Counters::default() }),
+            ..entry
+        }
+    }
+
+    #[test]
+    fn a_dump_that_fails_is_tried_again_after_the_interval() {
+        let (player, mut observer) = observer(vec![0]);
+        player.play(Step::Event(entry(Kind::New)));
+        player.play(Step::FailDump);
+        for now in 0..3 {
+            observer.observe(now).unwrap();
+        }
+        assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 0));
+        assert_eq!(observer.meter.stats().live, 1, "nothing is taken for vanished");
+        assert!(observer.is_quiet(), "it waits");
+        observer.observe(nanoseconds(INTERVAL)).unwrap();
+        assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 1));
+        assert_eq!(observer.meter.stats().vanished, 1, "this dump is believed");
+    }
+
+    #[test]
+    fn a_round_with_a_failed_dump_is_none() {
+        let (player, mut observer) = observer(vec![1, 2]);
+        player.play(Step::FailDump);
+        for now in 0..3 {
+            observer.observe(now).unwrap();
+        }
+        assert_eq!((observer.source.tally().dumps, observer.rounds()), (1, 0));
+        for now in 0..2 {
+            observer.observe(nanoseconds(INTERVAL) + now).unwrap();
+        }
+        assert_eq!((observer.source.tally().dumps, observer.rounds()), (3, 1));
+    }
+
+    #[test]
+    fn a_failure_is_told_once_per_interval() {
+        let (_, mut observer) = observer(vec![0]);
+        let error = SourceError::NoDump;
+        let told: Vec<_> = [0, 1, nanoseconds(INTERVAL)]
+            .map(|now| {
+                observer.note_failure(0, &error, now);
+                observer.dumps.warn_ns
+            })
+            .into();
+        let interval = nanoseconds(INTERVAL);
+        assert_eq!(told, [interval, interval, 2 * interval]);
+        assert_eq!(observer.metrics.dumps_failed.get(), 3);
+    }
+
+    #[test]
+    fn what_a_source_told_before_it_failed_is_handed_out() {
+        let (player, observer) = observer(vec![0]);
+        player.play(Step::Event(entry(Kind::New)));
+        player.play(Step::Table(vec![entry(Kind::Dump)]));
+        let (queue, mut batches) = tokio::sync::mpsc::channel(4);
+        let on_round = |rounds| {
+            if rounds == 1 {
+                player.play(Step::FailEvents);
+            }
+        };
+        let ended = observer.run(&queue, || false, || 1, on_round);
+        assert!(matches!(ended, Err(SourceError::Events(_))), "{ended:?}");
+        assert_eq!(batches.try_recv().unwrap().len(), 1);
+    }
 }

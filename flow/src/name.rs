@@ -42,41 +42,67 @@ impl fmt::Display for Name {
     }
 }
 
+/// Longer strings are cut. Names in Kubernetes have at most 253 bytes, and the longest text made
+/// of several, a Service's `namespace/name:port`, has fewer than 256.
+const NAME_LIMIT: usize = 512;
+/// Bytes kept per name of the limit: more than names have on average, far fewer than one may have.
+const MEAN_LENGTH: usize = 64;
+
 /// Hands out one [`Name`] per distinct string.
 ///
-/// Bounded: strings come from the network. When the limit is reached the set is emptied; names
-/// already handed out live on, and the strings still in use are shared again from their next
-/// sight. [`Interner::resets`] counts how often that happened.
+/// Bounded in number, in bytes and per name: strings come from the network. When a limit is
+/// reached the set is emptied; names already handed out live on, and the strings still in use are
+/// shared again from their next sight. [`Interner::resets`] counts how often that happened, and
+/// [`Interner::cut`] how many strings were too long and have lost their end.
 #[derive(Debug)]
 pub struct Interner {
     names: HashSet<Arc<str>>,
+    /// Of all `names` together.
+    bytes: usize,
     limit: usize,
     resets: u64,
+    cut: u64,
 }
 
 impl Interner {
     pub fn new(limit: usize) -> Self {
-        Self { names: HashSet::new(), limit, resets: 0 }
+        Self { names: HashSet::new(), bytes: 0, limit, resets: 0, cut: 0 }
     }
 
     pub fn intern(&mut self, text: &str) -> Name {
         if text.is_empty() {
             return Name::default();
         }
+        let text = self.within_limit(text);
         if let Some(known) = self.names.get(text) {
             return Name(Some(Arc::clone(known)));
         }
-        if self.names.len() >= self.limit {
+        if self.names.len() >= self.limit || self.bytes >= self.limit * MEAN_LENGTH {
             self.names.clear();
+            self.bytes = 0;
             self.resets += 1;
         }
+        self.bytes += text.len();
         let name: Arc<str> = Arc::from(text);
         self.names.insert(Arc::clone(&name));
         Name(Some(name))
     }
 
+    fn within_limit<'a>(&mut self, text: &'a str) -> &'a str {
+        if text.len() <= NAME_LIMIT {
+            return text;
+        }
+        self.cut += 1;
+        text.split_at(text.floor_char_boundary(NAME_LIMIT)).0
+    }
+
     pub fn resets(&self) -> u64 {
         self.resets
+    }
+
+    /// How often a string was longer than a name may be.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 }
 
@@ -99,5 +125,28 @@ mod tests {
             assert!(interner.names.len() <= 10);
         }
         assert_eq!(interner.resets(), 2);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_between_two_characters() {
+        let mut interner = Interner::new(10);
+        assert_eq!(interner.intern(&"x".repeat(512)).len(), 512);
+        assert_eq!(interner.cut(), 0);
+        assert_eq!(interner.intern(&"x".repeat(65_000)).as_str(), "x".repeat(512));
+        // Three bytes each: the 171st begins within the limit and ends behind it.
+        assert_eq!(interner.intern(&"─".repeat(1000)).as_str(), "─".repeat(170));
+        assert_eq!(interner.cut(), 2);
+    }
+
+    #[test]
+    fn a_stream_of_long_strings_stays_bounded_in_bytes() {
+        let mut interner = Interner::new(100);
+        for i in 0..1000 {
+            interner.intern(&format!("{i:0500}"));
+            let bytes: usize = interner.names.iter().map(|name| name.len()).sum();
+            assert_eq!(bytes, interner.bytes);
+            assert!(bytes < 100 * MEAN_LENGTH + NAME_LIMIT, "{bytes}");
+        }
+        assert!(interner.resets() > 50);
     }
 }

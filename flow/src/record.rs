@@ -195,6 +195,8 @@ pub struct Side {
     pub domain: u32,
     /// The reporting Node's own id of the connection (the conntrack id); 0 if it sent none.
     pub flow_id: u64,
+    /// When the connection began on that Node, in milliseconds since 1970.
+    pub start_ms: u64,
     /// Milliseconds since 1970; 0 if the Node has not reported.
     pub end_ms: u64,
     pub forward: Counters,

@@ -76,12 +76,23 @@ fn write_address(writer: &mut RecordWriter<'_>, family: Family, address: Option<
 pub struct Plan {
     /// One step per field of the template; `None` passes over it.
     steps: Vec<Option<Access>>,
+    is_flow: bool,
 }
 
 impl Plan {
+    /// No record of a flow has fewer bytes: two IPv4 addresses.
+    pub const SHORTEST_FLOW: usize = 8;
+
     pub fn compile(template: &Template) -> Self {
         let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
-        Self { steps: steps.collect() }
+        let steps: Vec<_> = steps.collect();
+        let is_flow = tells_both_ends(template, &steps);
+        Self { steps, is_flow }
+    }
+
+    /// Whether records say between which addresses the flow is. Nobody can use those that do not.
+    pub fn is_flow(&self) -> bool {
+        self.is_flow
     }
 
     /// How many of the template's fields this side does not know.
@@ -103,6 +114,17 @@ impl Plan {
         }
         record
     }
+}
+
+/// Sets every address that has the length of one, and looks which attributes that changed.
+fn tells_both_ends(template: &Template, steps: &[Option<Access>]) -> bool {
+    let mut record = FlowRecord::default();
+    for (specifier, step) in template.fields.iter().zip(steps) {
+        if let (4 | 16, Some(Access::Ip { set, .. })) = (specifier.length, step) {
+            set(&mut record, Some(Ipv4Addr::LOCALHOST.into()));
+        }
+    }
+    !record.key.source.is_unspecified() && !record.key.destination.is_unspecified()
 }
 
 fn access(pen: u32, id: u16) -> Option<Access> {

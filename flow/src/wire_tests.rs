@@ -85,6 +85,37 @@ prop_compose! {
     }
 }
 
+#[test]
+fn only_templates_with_both_addresses_are_of_flows() {
+    let id = TemplateId::new(256).unwrap();
+    for (profile, family) in [(Profile::Antrea, Family::V4), (Profile::Fyke, Family::V6)] {
+        let whole = template(id, profile, family);
+        assert!(Plan::compile(&whole).is_flow());
+        let ends: Vec<_> = whole.fields.iter().filter(|f| has_end(f.pen, f.id)).copied().collect();
+        assert_eq!(ends.len(), 2);
+        let mut fields = ends.clone();
+        let is_flow = |fields: &[_]| {
+            Plan::compile(&Template { fields: fields.to_vec(), ..whole.clone() }).is_flow()
+        };
+        assert!(is_flow(&fields));
+        assert!(!is_flow(&fields[..1]) && !is_flow(&fields[1..]), "one address");
+        // Values of another length are no addresses, and would make records of no bytes to speak of.
+        fields[1].length = 1;
+        assert!(!is_flow(&fields));
+        fields[1].length = u16::MAX;
+        assert!(!is_flow(&fields));
+    }
+}
+
+/// Whether an element carries the source or the destination address.
+fn has_end(pen: u32, id: u16) -> bool {
+    let mut record = FlowRecord::default();
+    if let Some(Access::Ip { set, .. }) = access(pen, id) {
+        set(&mut record, Some(Ipv4Addr::LOCALHOST.into()));
+    }
+    record.key != FlowKey::default()
+}
+
 proptest! {
     #[test]
     fn the_fyke_profile_loses_nothing(record in records()) {

@@ -26,7 +26,8 @@ pub struct DeliverOptions {
     pub last_retry: Duration,
     /// How often the sink is asked whether it should flush.
     pub tick: Duration,
-    /// How long delivery may still take after the queue has been closed.
+    /// How long delivery may still take once the queue was seen to be closed, which an outage
+    /// delays by up to a `tick`.
     pub close_within: Duration,
 }
 
@@ -36,7 +37,7 @@ impl Default for DeliverOptions {
             first_retry: Duration::from_millis(100),
             last_retry: Duration::from_secs(30),
             tick: Duration::from_millis(250),
-            close_within: Duration::from_secs(10),
+            close_within: Duration::from_millis(1250),
         }
     }
 }
@@ -81,6 +82,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
     async fn run(mut self) {
         loop {
             match timeout(self.options.tick, self.queue.recv()).await {
+                Ok(Some(batch)) if self.is_late() => self.abandoned(batch.len() as u64),
                 Ok(Some(batch)) => self.write(&batch).await,
                 Ok(None) => break,
                 Err(_elapsed) => {}
@@ -129,29 +131,42 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
     async fn close(&mut self) {
         self.flush().await;
         while self.counters.holds_any() {
-            if !self.wait().await {
+            if self.wait().await {
+                self.flush().await;
+            } else {
                 let records = self.counters.release();
-                return self.abandoned(records);
+                self.abandoned(records);
             }
-            self.flush().await;
         }
+        let records = self.counters.abandoned.load(Ordering::Relaxed);
+        if records > 0 {
+            let within = self.options.close_within;
+            tracing::error!(sink = self.name, records, ?within, "no time left to deliver records");
+        }
+    }
+
+    /// Whether the queue was closed so long ago that it is time to give up.
+    fn is_late(&mut self) -> bool {
+        let now = Instant::now();
+        if self.deadline.is_none() && self.queue.is_closed() {
+            self.deadline = Some(now + self.options.close_within);
+        }
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     /// Waits until the next attempt may be made; returns whether there is still time for it.
     async fn wait(&mut self) -> bool {
         loop {
-            let now = Instant::now();
-            if self.deadline.is_none() && self.queue.is_closed() {
-                self.deadline = Some(now + self.options.close_within);
-            }
-            if self.deadline.is_some_and(|deadline| now >= deadline) {
+            if self.is_late() {
                 return false;
             }
+            let now = Instant::now();
             if now >= self.backoff.next {
                 return true;
             }
             // In small steps, to notice that the queue has been closed.
-            sleep_until(self.backoff.next.min(now + self.options.tick)).await;
+            let until = self.backoff.next.min(now + self.options.tick);
+            sleep_until(self.deadline.map_or(until, |deadline| until.min(deadline))).await;
         }
     }
 
@@ -186,8 +201,6 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
 
     fn abandoned(&self, records: u64) {
         add(&self.counters.abandoned, records);
-        let within = self.options.close_within;
-        tracing::error!(sink = self.name, records, ?within, "no time left to deliver records");
     }
 }
 

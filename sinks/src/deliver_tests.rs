@@ -24,6 +24,9 @@ enum Fault {
     Refuses,
 }
 
+/// How long a process may take to end, less what it takes before its sinks are told.
+const END: Duration = Duration::from_millis(1500);
+
 impl Fault {
     fn error(self) -> SinkError {
         let source = || Box::new(io::Error::other("made up"));
@@ -145,4 +148,46 @@ async fn a_queue_that_closes_during_an_outage_is_noticed() {
     let ((), closed) = tokio::join!(delivery, close);
     assert!(closed.elapsed() <= options.close_within + options.tick, "{:?}", closed.elapsed());
     assert_eq!(counters.abandoned.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_leaves_a_process_time_to_end_within_three_seconds() {
+    let options = DeliverOptions::default();
+    assert!(options.close_within + options.tick <= END);
+}
+
+/// Takes everything, at its leisure.
+struct Slow(Duration);
+
+impl Sink for Slow {
+    async fn write(&mut self, _batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        tokio::time::sleep(self.0).await;
+        Ok(())
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        true
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
+    let started = Instant::now();
+    let counters = Arc::new(DeliveryCounters::default());
+    let (sender, queue) = mpsc::channel(8);
+    for _ in 0..8 {
+        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+    }
+    drop(sender);
+    let options = DeliverOptions { close_within: Duration::from_secs(1), ..Default::default() };
+    let sink = Slow(Duration::from_millis(400));
+    deliver("test", sink, queue, options, Arc::clone(&counters), || 0).await;
+    // Three begin within the second; the others are not even tried.
+    let DeliveryCounters { delivered, abandoned, .. } = &*counters;
+    assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [3, 5]);
+    assert_eq!(started.elapsed(), Duration::from_millis(1200));
 }

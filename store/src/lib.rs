@@ -19,7 +19,7 @@ mod writer; // columns become files // questions get answers
 
 pub use columns::{TIME_INSERTED, schema};
 pub use error::StoreError;
-pub use merge::{Flow, Flows, SideTotals, Totals};
+pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};
 pub use reader::{MAX_FLOWS, Reader, Records};
 pub use scan::{Scan, Skipped};

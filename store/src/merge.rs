@@ -4,7 +4,6 @@
 //! all records, on every side, so that they stay exact whatever order the records were stored in.
 
 use flow::{Counters, FlowRecord, Side};
-use hashbrown::HashMap;
 
 use crate::{Row, Scan};
 
@@ -73,38 +72,6 @@ pub struct Flows {
     pub flows: Vec<Flow>,
     /// How many flows there would be without the query's limit.
     pub matched: usize,
-    pub scan: Scan,
-}
-
-/// How far each Node's counters of one flow have been told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SideTotals {
-    /// The newest totals: packets, octets, reverse packets, reverse octets.
-    pub source: [u64; 4],
-    pub destination: [u64; 4],
-}
-
-impl SideTotals {
-    pub(crate) fn add(&mut self, record: &FlowRecord) {
-        raise(&mut self.source, &record.from_source);
-        raise(&mut self.destination, &record.from_destination);
-    }
-}
-
-/// Totals only grow, so the greatest is the newest, whatever order records come in.
-fn raise(newest: &mut [u64; 4], side: &Side) {
-    let Side { forward, reverse, .. } = side;
-    let totals =
-        [forward.packets_total, forward.octets_total, reverse.packets_total, reverse.octets_total];
-    for (newest, total) in newest.iter_mut().zip(totals) {
-        *newest = total.max(*newest);
-    }
-}
-
-/// What has been stored of each flow, by flow id.
-#[derive(Debug, Clone, Default)]
-pub struct Totals {
-    pub sides: HashMap<u64, SideTotals>,
     pub scan: Scan,
 }
 

@@ -1,15 +1,16 @@
 //! Questions get answers.
 
 use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow::FlowRecord;
+use flow::{Correlation, FlowKey, FlowRecord, FlowType};
 use hashbrown::{HashMap, HashSet};
 
 use crate::decode::columns_changed_by;
 use crate::layout::{self, Listing, Window};
-use crate::merge::{Flow, Flows, SideTotals, Totals};
+use crate::merge::{Flow, Flows};
 use crate::scan::{Filter, Request, Scanner};
 use crate::{Query, Row, Scan, StoreError};
 
@@ -75,20 +76,21 @@ impl Reader {
         Ok(Flows { flows, matched, scan })
     }
 
-    /// How far each flow with a record since a time has been told, for both Nodes that report it.
+    /// Visits how far each flow with a record since a time has been told: records that have
+    /// nothing but flow id, key, translation, and what tells each Node's connection and totals.
     ///
     /// Totals count from a connection's beginning, so one record is enough, however old the flow.
-    pub fn totals(&self, since_ms: Option<u64>) -> Result<Totals, StoreError> {
-        let window = Window { since_ms, until_ms: None };
-        let columns = Some(columns_changed_by(touch_totals));
+    pub fn told(
+        &self,
+        since_ms: u64,
+        mut visit: impl FnMut(&FlowRecord),
+    ) -> Result<Scan, StoreError> {
+        let window = Window { since_ms: Some(since_ms), until_ms: None };
+        let columns = Some(columns_changed_by(touch_told));
         let request = Request { window, columns, filter: None };
         let mut scanner = Scanner::new(Listing::read(&self.dir, window)?, request);
-        let mut sides: HashMap<u64, SideTotals> = HashMap::new();
-        for Row { record, .. } in scanner.by_ref().flatten() {
-            sides.entry(record.flow_id).or_default().add(&record);
-            self.check_limit(sides.len())?;
-        }
-        Ok(Totals { sides, scan: scanner.into_report() })
+        scanner.by_ref().flatten().for_each(|row| visit(&row.record));
+        Ok(scanner.into_report())
     }
 
     /// The ids of the flows that match, and when each ended, by its records that match.
@@ -164,10 +166,24 @@ fn filter_of(query: &Query) -> Option<Filter> {
     Some(Filter { columns, keep: Arc::new(move |record| query.matches(record)) })
 }
 
-/// Changes what [`SideTotals`] is made of.
-fn touch_totals(record: &mut FlowRecord) {
+/// Changes all that [`Reader::told`] promises.
+fn touch_told(record: &mut FlowRecord) {
+    let address = IpAddr::V6(Ipv6Addr::LOCALHOST);
     record.flow_id = 1;
+    record.key = FlowKey {
+        source: address,
+        destination: address,
+        source_port: 1,
+        destination_port: 1,
+        protocol: 1,
+        icmp_type_code: 1,
+    };
+    record.flow_type = FlowType::FromExternal;
+    record.correlation = Correlation::Complete;
+    record.proxy_snat_ip = Some(address);
+    record.proxy_snat_port = 1;
     for side in [&mut record.from_source, &mut record.from_destination] {
+        (side.domain, side.flow_id, side.start_ms) = (1, 1, 1);
         for counters in [&mut side.forward, &mut side.reverse] {
             counters.packets_total = 1;
             counters.octets_total = 1;

@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use exporter::export::Messages;
 use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
-use tests::binary::{built, metrics, signal};
+use tests::binary::{built, metrics, signal, value};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -23,6 +23,10 @@ struct Aggregator {
 
 impl Aggregator {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(args: &[&str]) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it");
         let (listen, admin) = (free(), free());
         let folder = tempfile::tempdir().expect("a folder");
@@ -30,6 +34,7 @@ impl Aggregator {
             .args(["aggregator", "--listen", &listen.to_string(), "--admin", &admin.to_string()])
             .arg("--data")
             .arg(folder.path().join("data"))
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(fs::File::create(folder.path().join("log")).expect("a log"))
             .spawn()
@@ -80,11 +85,19 @@ impl Aggregator {
 
     /// Ends it by `name`, and checks that it ends well and soon.
     fn end(&mut self, name: &str) {
+        let status = self.end_soon(name);
+        assert!(status.success(), "{status}: {}", self.log());
+        assert!(self.log().contains("everything is flushed"), "{}", self.log());
+    }
+
+    /// Ends it by `name`, and checks that it ends soon.
+    fn end_soon(&mut self, name: &str) -> ExitStatus {
         let asked = Instant::now();
         signal(self.process.id(), name);
         let status = self.process.wait().expect("it ends");
-        assert!(status.success(), "{status}: {}", self.log());
-        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?}: {}", self.log());
+        status
     }
 }
 
@@ -219,5 +232,144 @@ fn what_was_received_is_stored_when_the_process_is_asked_to_end() {
         // The session stays open, and nothing was waited for.
         aggregator.end(name);
         assert_eq!(stored(&aggregator.data()), 5000, "{name}");
+    }
+}
+
+/// Starts a peer that opens with `first` and then sends `again` until the aggregator hangs up.
+fn keep_sending(aggregator: &Aggregator, first: &[u8], again: &[u8], pause: Duration) -> Peer {
+    let (mut stream, again) = (aggregator.connect(), again.to_vec());
+    stream.write_all(first).expect("it reads");
+    std::thread::spawn(move || {
+        while stream.write_all(&again).is_ok() {
+            std::thread::sleep(pause);
+        }
+    })
+}
+
+type Peer = std::thread::JoinHandle<()>;
+
+#[test]
+fn peers_that_never_stop_sending_do_not_keep_it_from_ending() {
+    let mut aggregator = Aggregator::start();
+    let bytes = messages(100);
+    let templates = Messages::new(7, Profile::Fyke, 0).expect("templates").bytes().len();
+    let (first, again) = bytes.split_at(templates);
+    // One is never silent for long enough, the other never at all.
+    let pauses = [Duration::from_millis(20), Duration::ZERO];
+    let peers = pauses.map(|pause| keep_sending(&aggregator, first, again, pause));
+    aggregator.wait_for("fyke_aggregator_sessions", 2);
+    aggregator.end("TERM");
+    assert!(TcpStream::connect(aggregator.listen).is_err());
+    for peer in peers {
+        peer.join().expect("it notices");
+    }
+    assert!(stored(&aggregator.data()) >= 100);
+}
+
+/// A message with one template of `fields`, each an element and its length, and one of 8 KiB with
+/// records of it. Longer ones would rather test how slow a debug build is.
+fn flood(fields: &[(u16, u16)]) -> [Vec<u8>; 2] {
+    let record: usize = fields.iter().map(|(_, length)| usize::from(*length)).sum();
+    let id = ipfix::template::TemplateId::MIN;
+    let specifier = |&(id, length)| ipfix::template::FieldSpecifier { pen: 0, id, length };
+    let fields = fields.iter().map(specifier).collect();
+    let template = ipfix::template::Template { id, fields, scope_count: 0 };
+    let mut encoder = ipfix::encode::Encoder::new(7, u16::MAX, ipfix::encode::Packing::Full);
+    let (mut first, mut again) = (Vec::new(), Vec::new());
+    encoder.template(0, &template, &mut first).expect("it fits");
+    for _ in 0..8_000 / record {
+        encoder.record(0, id, &mut again, |w| w.bytes(&vec![10; record])).expect("it fits");
+    }
+    encoder.finish(&mut again);
+    [first, again]
+}
+
+/// A number of the aggregator's, now.
+fn now(aggregator: &Aggregator, name: &str) -> u64 {
+    value(&metrics(Command::new("bash"), aggregator.admin.port()), name)
+}
+
+#[test]
+fn small_records_take_no_more_memory_than_their_number_may() {
+    let unusable = "fyke_aggregator_records_unusable_total{reason=\"no_addresses\"}";
+    let received = "fyke_aggregator_records_received_total";
+    // Protocol alone, and the two addresses.
+    for (fields, counter) in [(&[(4, 1)][..], unusable), (&[(8, 4), (12, 4)][..], received)] {
+        let mut aggregator = Aggregator::start();
+        let [first, again] = flood(fields);
+        let before = aggregator.memory();
+        let send = |_| keep_sending(&aggregator, &first, &again, Duration::ZERO);
+        let peers: Vec<_> = (0..40).map(send).collect();
+        let (mut most, mut last) = (0, 0);
+        for _ in 0..30 {
+            std::thread::sleep(Duration::from_millis(100));
+            most = most.max(aggregator.memory());
+            // It answers, and goes on reading.
+            last = now(&aggregator, received).max(last);
+        }
+        assert!(last > 65_536 * 2 && now(&aggregator, counter) > 0, "{last} of {counter}");
+        let grown = most.saturating_sub(before);
+        assert!(grown < 300 * 1024, "memory grew by {grown} KiB");
+        aggregator.end("TERM");
+        for peer in peers {
+            peer.join().expect("it notices");
+        }
+    }
+}
+
+#[test]
+fn what_came_before_a_malformed_set_is_stored() {
+    let mut aggregator = Aggregator::start();
+    let mut bytes = messages(3);
+    let templates = Messages::new(7, Profile::Fyke, 0).expect("templates").bytes().len();
+    // A set that is longer than its message.
+    bytes.extend([1, 0, 0xff, 0xff]);
+    let length = u16::try_from(bytes.len() - templates).expect("one message");
+    bytes[templates + 2..templates + 4].copy_from_slice(&length.to_be_bytes());
+    send_until_closed(&aggregator, &bytes);
+    aggregator.wait_for("fyke_aggregator_sessions_ended_total{reason=\"malformed\"}", 1);
+    aggregator.wait_for("fyke_aggregator_records_received_total", 3);
+    aggregator.end("TERM");
+    assert_eq!(stored(&aggregator.data()), 3);
+}
+
+#[test]
+fn names_that_are_too_long_are_cut_and_counted() {
+    let mut aggregator = Aggregator::start();
+    let mut messages = Messages::new(7, Profile::Fyke, 0).expect("templates");
+    let mut bytes = messages.bytes().to_vec();
+    let mut long = record(1);
+    long.source.pod = "x".repeat(60_000).as_str().into();
+    assert_eq!(messages.encode(&mut vec![long], 0), 0);
+    bytes.extend_from_slice(messages.bytes());
+    aggregator.connect().write_all(&bytes).expect("it reads");
+    aggregator.wait_for("fyke_aggregator_names_cut_total", 1);
+    aggregator.end("TERM");
+    let reader = store::Reader::open(&aggregator.data()).expect("a store");
+    let told = reader.flows(&store::Query::default()).expect("flows").flows;
+    assert_eq!(told.iter().map(|flow| flow.record.source.pod.len()).collect::<Vec<_>>(), [512]);
+}
+
+#[test]
+fn a_sink_that_fails_is_no_reason_to_stay_or_to_call_it_flushed() {
+    let mut aggregator = Aggregator::start_with(&["--log", "/dev/full"]);
+    let mut session = aggregator.connect();
+    session.write_all(&messages(50)).expect("it reads");
+    aggregator.wait_for("fyke_aggregator_records_received_total", 50);
+    let status = aggregator.end_soon("TERM");
+    let log = aggregator.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(!log.contains("everything is flushed"), "{log}");
+    assert!(log.contains("50 records could not be delivered"), "{log}");
+    assert_eq!(stored(&aggregator.data()), 50, "the other sink is well");
+}
+
+#[test]
+fn timeouts_that_would_keep_it_busy_are_refused() {
+    for option in ["--active-timeout", "--inactive-timeout", "--clock-skew"] {
+        let output = Command::new(built("fyke")).args(["aggregator", option, "1us"]).output();
+        let output = output.expect("it starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains("at least 1s"), "{told}");
     }
 }

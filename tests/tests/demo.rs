@@ -1,8 +1,9 @@
 //! `fyke demo` as a user runs it: real kernel, real processes, `conntrack -E` as the judge.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tests::binary::built;
 
 /// Runs a demo under names of its own. Returns whether it ended well, and what it printed.
@@ -40,44 +41,71 @@ fn the_demo_can_fail() {
     // The same binary without a fault: it is the fault that turns the check red.
     let (ended_well, told) = demo("fyke-faults", "tnone", 1500, "");
     assert!(ended_well, "{told}");
-    for (prefix, fault, shows) in [
-        ("tdrop", "record-dropped", "mismatched"),
-        ("tdest", "destroy-ignored", "missing"),
-        ("tdbl", "delta-doubled", "mismatched"),
-        ("tswap", "ends-swapped", "mismatched"),
+    for (prefix, fault, shows, says) in [
+        ("tdrop", "record-dropped", "mismatched", ""),
+        ("tdest", "destroy-ignored", "missing", ""),
+        ("tdbl", "delta-doubled", "mismatched", "octets on node-"),
+        ("tcom", "common-delta-doubled", "mismatched", "octets of the flow"),
+        ("tswap", "ends-swapped", "mismatched", "source address"),
     ] {
         let (ended_well, told) = demo("fyke-faults", prefix, 1500, fault);
         assert!(!ended_well, "{fault} goes unnoticed");
         assert!(told[shows].as_u64() > Some(0), "{fault} does not show as {shows}");
+        assert!(is_said(&told, says), "{fault} is not told as {says:?}");
     }
+}
+
+/// Whether a difference of some flow begins with `says`.
+fn is_said(told: &Value, says: &str) -> bool {
+    let flows = told["flows"].as_array().expect("flows");
+    let mut said = flows.iter().flat_map(|flow| flow["differences"].as_array().expect("a list"));
+    said.any(|difference| difference.as_str().is_some_and(|text| text.starts_with(says)))
 }
 
 #[test]
 fn a_recording_takes_the_kernels_place_where_namespaces_cannot_be_made() {
-    let output = Command::new("setpriv")
-        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"])
-        .arg(copy_for_everyone())
-        .args(["demo", "--json"])
-        .output()
-        .expect("setpriv runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("missing"), "it says what is missing: {errors}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert!(output.status.success(), "{told}");
+    let (status, told, errors) = demo_of_nobody(&["--json", "--connections", "7"]);
+    assert!(errors.contains("missing root"), "it says what is missing: {errors}");
+    assert!(errors.contains("the recording has 20 short connections"), "{errors}");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert!(status.success(), "{told}");
     assert!(told["expected"].as_u64() > Some(50), "{told}");
     assert_eq!(told["found"], told["expected"]);
 }
 
+#[test]
+fn a_recording_does_not_pretend_to_do_what_it_cannot() {
+    for asked in [&["--down"][..], &["--keep"], &["--record", "/tmp/fyke-test-never-made"]] {
+        let (status, told, errors) = demo_of_nobody(asked);
+        assert_eq!(status.code(), Some(1), "{asked:?}: {told}{errors}");
+        assert!(errors.contains("the demo needs root"), "{asked:?}: {errors}");
+        assert_eq!(told, "", "{asked:?}");
+    }
+}
+
+/// Runs a demo as a user without rights. Returns its end, what it printed, and its complaints.
+fn demo_of_nobody(arguments: &[&str]) -> (ExitStatus, String, String) {
+    let folder = folder_for_everyone();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"])
+        .arg(folder.path().join("fyke"))
+        .arg("demo")
+        .args(arguments)
+        .output()
+        .expect("setpriv runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
 /// A copy of the binary where a user without rights can run it.
-fn copy_for_everyone() -> std::path::PathBuf {
+fn folder_for_everyone() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let folder = std::env::temp_dir().join(format!("fyke-test-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let copy = folder.join("fyke");
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("fyke");
     std::fs::copy(built("fyke"), &copy).expect("a copy");
-    for path in [&folder, &copy] {
+    for path in [folder.path(), &copy] {
         let everyone = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(path, everyone).expect("permissions");
     }
-    copy
+    folder
 }

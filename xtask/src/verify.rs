@@ -45,5 +45,7 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
 fn in_root(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
+    // End-to-end tests start the binaries of the workspace's own `target`.
+    command.env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET_DIR");
     command
 }

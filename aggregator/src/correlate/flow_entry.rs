@@ -1,23 +1,22 @@
 //! One flow, its halves, and the record made of them.
 
 use flow::{Correlation, FlowEndReason, FlowKey, FlowRecord, Side};
-use hashbrown::HashMap;
 
-use super::Stored;
-use super::flow_id::flow_id;
 use super::half::Half;
 use super::merge::merge;
 use super::role::{self, Role};
+use super::told::Memory;
 
 #[derive(Debug)]
 pub(super) struct FlowEntry {
     pub(super) key: FlowKey,
-    /// The id of all records of this flow, once the first has been handed out.
-    pub(super) id: Option<u64>,
+    /// The id of all records of this flow, once the first has been handed out, be it in an
+    /// earlier life.
+    id: Option<u64>,
+    /// Whether a record has been handed out.
+    pub(super) told: bool,
     /// Whether something was told since the last record was handed out.
     pub(super) changed: bool,
-    /// What was stored of this flow before this process began.
-    stored: Option<Stored>,
     pub(super) received_ms: u64,
     pub(super) due_ms: u64,
     /// Names, addresses and states; the counters are in the halves.
@@ -28,29 +27,67 @@ pub(super) struct FlowEntry {
     destination: Option<Half>,
 }
 
+/// What a half brought that is new to its flow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Admitted {
+    /// The flow had been told before, which was not known yet.
+    pub(super) resumed: bool,
+    /// Octets told by records that never arrived.
+    pub(super) gap_octets: u64,
+}
+
 impl FlowEntry {
+    /// Begins to follow the flow of `record`.
     pub(super) fn new(
         key: FlowKey,
         record: FlowRecord,
         role: Role,
         domain: u32,
         now_ms: u64,
-    ) -> Self {
-        let half = Some(Half::new(&record, domain));
-        let (source, destination) =
-            if role == Role::Destination { (None, half) } else { (half, None) };
-        Self {
+        memory: &mut Memory,
+    ) -> (Self, Admitted) {
+        let mut entry = Self {
             key,
             id: None,
-            changed: true,
-            stored: None,
+            told: false,
+            changed: false,
             received_ms: now_ms,
             due_ms: now_ms,
-            record,
+            record: FlowRecord::default(),
             whole: role == Role::Whole,
-            source,
-            destination,
+            source: None,
+            destination: None,
+        };
+        let admitted = entry.admit(&record, role, domain, memory);
+        entry.record = record;
+        (entry, admitted)
+    }
+
+    /// Takes in the first that a Node tells of this flow.
+    fn admit(
+        &mut self,
+        record: &FlowRecord,
+        role: Role,
+        domain: u32,
+        memory: &mut Memory,
+    ) -> Admitted {
+        let mut half = Half::new(record, domain);
+        let before = half.octets_before();
+        let told = memory.take(half.id(&self.key));
+        // An exporter that starts announces what was there before with deltas of zero; only
+        // traffic of its own proves that it told somebody of the rest.
+        let is_announced = record.forward.octets_delta == 0 && record.reverse.octets_delta == 0;
+        let mut gap_octets = if is_announced { 0 } else { before };
+        let resumed = told.is_some() && self.id.is_none();
+        if let Some(told) = told {
+            self.id.get_or_insert(told.flow_id);
+            half.resume(&told);
+            gap_octets = before.saturating_sub(half.octets_before());
         }
+        self.changed |= half.has_news();
+        let slot = if role == Role::Destination { &mut self.destination } else { &mut self.source };
+        *slot = Some(half);
+        Admitted { resumed, gap_octets }
     }
 
     /// Whether `record` is one more report of a half that is here.
@@ -78,36 +115,37 @@ impl FlowEntry {
         partner.map(|half| half.start_ms.abs_diff(record.start_ms))
     }
 
-    /// Takes in a record that continues or completes this flow. Returns how many octets were
-    /// told by records that never arrived.
-    pub(super) fn take(&mut self, record: FlowRecord, role: Role, domain: u32, now_ms: u64) -> u64 {
+    /// Takes in a record that continues or completes this flow.
+    pub(super) fn take(
+        &mut self,
+        record: FlowRecord,
+        role: Role,
+        domain: u32,
+        now_ms: u64,
+        memory: &mut Memory,
+    ) -> Admitted {
         self.received_ms = now_ms;
-        self.whole |= role == Role::Whole;
-        let slot = match role {
+        let known = match role {
             Role::Destination => &mut self.destination,
-            Role::Whole if self.source.is_none() && !role::is_from_source(&record) => {
-                &mut self.destination
-            }
+            // A refusal told by one Node settles what the other saw of the attempt.
+            Role::Whole if self.source.is_none() => &mut self.destination,
             Role::Source | Role::Whole => &mut self.source,
         };
-        let (news, gap) = if let Some(half) = slot {
-            half.take(&record)
+        let admitted = if let Some(half) = known {
+            let (news, gap_octets) = half.take(&record);
+            self.changed |= news;
+            Admitted { resumed: false, gap_octets }
         } else {
-            let half = slot.insert(Half::new(&record, domain));
-            let stored = self.stored.map(|stored| match role {
-                Role::Destination => stored.from_destination,
-                Role::Source | Role::Whole => stored.from_source,
-            });
-            (true, stored.map_or(0, |stored| half.resume(stored)))
+            self.admit(&record, role, domain, memory)
         };
-        self.changed |= news;
+        self.whole |= role == Role::Whole;
         if record.end_ms >= self.record.end_ms {
             self.record.end_ms = record.end_ms;
             self.record.end_reason = record.end_reason;
             self.record.tcp_state = record.tcp_state.clone();
         }
         merge(&mut self.record, record);
-        gap
+        admitted
     }
 
     /// Whether every Node that sees this flow has been heard.
@@ -121,46 +159,33 @@ impl FlowEntry {
         self.is_complete() && halves.all(|half| half.ended)
     }
 
-    /// Gives the flow its id, and takes over what of it is stored already. Returns whether
-    /// something was, and how many octets were told by records that never arrived.
-    pub(super) fn identify(&mut self, stored: &mut HashMap<u64, Stored>) -> (bool, u64) {
-        let by_source = self.source.as_ref().map(|half| flow_id(&self.key, half));
-        let by_destination = self.destination.as_ref().map(|half| flow_id(&self.key, half));
-        let known = [by_source, by_destination]
-            .into_iter()
-            .flatten()
-            .find_map(|id| Some((id, stored.remove(&id)?)));
-        let Some((id, stored)) = known else {
-            self.id = by_source.or(by_destination);
-            let halves = self.source.iter().chain(&self.destination);
-            return (false, halves.map(|half| half.exported.octets_both_ways()).sum());
-        };
-        self.id = Some(id);
-        self.stored = Some(stored);
-        let mut gap = 0;
-        for (half, stored) in [
-            (&mut self.source, stored.from_source),
-            (&mut self.destination, stored.from_destination),
-        ] {
-            if let Some(half) = half {
-                gap += half.resume(stored);
-            }
-        }
-        self.changed = self.source.iter().chain(&self.destination).any(Half::has_news);
-        (true, gap)
+    /// The flow's id: that of the first half told of it, the source Node's if there is one.
+    fn identify(&self) -> u64 {
+        let half = self.source.as_ref().or(self.destination.as_ref());
+        self.id.or_else(|| Some(half?.id(&self.key).flow_id())).unwrap_or_default()
     }
 
-    /// The record to hand out now, of a flow that has been given its id.
-    pub(super) fn export(&mut self) -> Option<FlowRecord> {
+    /// Leaves what has been told of this flow to `memory`.
+    pub(super) fn forget(self, memory: &mut Memory) {
+        let flow_id = self.identify();
+        for half in self.source.iter().chain(&self.destination) {
+            memory.insert(half.id(&self.key), half.told(flow_id));
+        }
+    }
+
+    /// The record to hand out now.
+    pub(super) fn export(&mut self) -> FlowRecord {
         self.changed = false;
-        self.record.start_ms = self.source.as_ref().or(self.destination.as_ref())?.start_ms;
+        self.told = true;
+        self.record.flow_id = *self.id.insert(self.identify());
+        let first = self.source.as_ref().or(self.destination.as_ref());
+        self.record.start_ms = first.map_or(0, |half| half.start_ms);
         self.record.end_reason = self.end_reason();
         self.record.correlation = self.correlation();
         let source = self.source.as_mut().map(Half::export);
         let destination = self.destination.as_mut().map(Half::export);
         self.fill(source, destination);
-        self.record.flow_id = self.id?;
-        Some(self.record.clone())
+        self.record.clone()
     }
 
     fn fill(&mut self, source: Option<Side>, destination: Option<Side>) {

@@ -1,14 +1,17 @@
 //! What one Node has told of a flow.
 
-use flow::{Counters, FlowEndReason, FlowRecord, Side};
+use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, Side};
+
+use super::half_id::HalfId;
+use super::told::Told;
 
 /// Packets and octets since the connection began, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals {
-    pub packets: u64,
-    pub octets: u64,
-    pub reverse_packets: u64,
-    pub reverse_octets: u64,
+pub(super) struct Totals {
+    pub(super) packets: u64,
+    pub(super) octets: u64,
+    pub(super) reverse_packets: u64,
+    pub(super) reverse_octets: u64,
 }
 
 impl Totals {
@@ -36,7 +39,7 @@ impl Totals {
         self.octets.saturating_add(self.reverse_octets)
     }
 
-    fn max(self, other: Self) -> Self {
+    pub(super) fn max(self, other: Self) -> Self {
         Self {
             packets: self.packets.max(other.packets),
             octets: self.octets.max(other.octets),
@@ -50,12 +53,12 @@ impl Totals {
 #[derive(Debug, Clone)]
 pub(super) struct Half {
     domain: u32,
-    pub(super) flow_id: u64,
+    flow_id: u64,
     pub(super) start_ms: u64,
-    pub(super) end_ms: u64,
+    end_ms: u64,
     pub(super) ended: bool,
-    pub(super) seen: Totals,
-    pub(super) exported: Totals,
+    seen: Totals,
+    exported: Totals,
     /// The end of the interval that the exported totals cover.
     exported_end_ms: u64,
 }
@@ -76,8 +79,9 @@ impl Half {
         }
     }
 
-    pub(super) fn domain(&self) -> u32 {
-        self.domain
+    /// What this half is known by in a flow with `key`.
+    pub(super) fn id(&self, key: &FlowKey) -> HalfId {
+        HalfId::new(key, self.domain, self.flow_id, self.start_ms)
     }
 
     /// Whether `record` is about this connection. The kernel's connection id is a hash of the
@@ -101,17 +105,25 @@ impl Half {
         (news, gap)
     }
 
-    /// Continues from what is stored. Returns how many octets were told by records that never
-    /// arrived.
-    pub(super) fn resume(&mut self, stored: Totals) -> u64 {
-        let told = self.exported.octets_both_ways();
-        self.exported = stored;
-        told.saturating_sub(stored.octets_both_ways())
+    /// How many octets the first record took for told.
+    pub(super) fn octets_before(&self) -> u64 {
+        self.exported.octets_both_ways()
     }
 
-    /// Whether something was told that has not been handed out.
+    /// Continues from what has been told.
+    pub(super) fn resume(&mut self, told: &Told) {
+        self.exported = told.totals;
+        self.exported_end_ms = told.end_ms;
+    }
+
+    /// How far this half has been told, as a part of the flow `flow_id`.
+    pub(super) fn told(&self, flow_id: u64) -> Told {
+        Told { flow_id, totals: self.exported, end_ms: self.exported_end_ms }
+    }
+
+    /// Whether there is something to hand out: traffic, or a connection without any.
     pub(super) fn has_news(&self) -> bool {
-        self.seen != self.exported
+        self.seen != self.exported || self.seen == Totals::default()
     }
 
     /// This half as a part of the record that is handed out now.
@@ -130,6 +142,7 @@ impl Half {
         Side {
             domain: self.domain,
             flow_id: self.flow_id,
+            start_ms: self.start_ms,
             end_ms: self.end_ms,
             forward,
             reverse,

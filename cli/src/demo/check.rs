@@ -1,9 +1,9 @@
 //! Fyke's numbers beside the kernel's.
 //!
 //! For each connection the kernel saw there must be exactly one flow of Fyke, with the
-//! right names on both ends and the right four numbers from each Node; and Fyke must
-//! not have seen any that the kernel did not. Anything else is told, and turns the
-//! demo's exit code red.
+//! right names on both ends and the right four numbers, each Node's and the flow's own; and
+//! Fyke must not have seen any that the kernel did not. Anything else is told, and turns
+//! the demo's exit code red.
 
 mod compare; // one flow beside one connection
 mod json; // the result for programs

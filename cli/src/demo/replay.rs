@@ -40,7 +40,7 @@ const RECORDINGS: [Recording; 2] = [
 ];
 
 /// With how many short connections it was recorded.
-const CONNECTIONS: usize = 20;
+pub const CONNECTIONS: usize = 20;
 
 const WITHIN: Duration = Duration::from_secs(10);
 

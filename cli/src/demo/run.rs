@@ -68,6 +68,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether a recording shows what was asked for: it cannot be kept running, nor be recorded
+    /// again, and it leaves nothing to remove.
+    pub fn can_be_replayed(&self) -> bool {
+        !self.down && !self.keep && self.record.is_none()
+    }
+}
+
 /// How a demo ended that could be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
     time::Duration,
@@ -26,6 +27,10 @@ pub enum Step {
     Table(Vec<Entry>),
     /// The dump started next ends as interrupted.
     InterruptDump,
+    /// The dump started next fails.
+    FailDump,
+    /// Events can no longer be received.
+    FailEvents,
 }
 
 /// The far end of a [`Recorded`] source.
@@ -49,6 +54,7 @@ pub struct Recorded {
     /// What the dump under way has still to tell.
     dump: Option<VecDeque<Entry>>,
     interrupt: bool,
+    fail: bool,
     tally: SourceTally,
 }
 
@@ -61,6 +67,7 @@ impl Recorded {
             table: Vec::new(),
             dump: None,
             interrupt: false,
+            fail: false,
             tally: SourceTally::default(),
         };
         (Player(player), source)
@@ -106,12 +113,18 @@ impl ConnectionSource for Recorded {
                 }
                 Step::Table(table) => self.table = table,
                 Step::InterruptDump => self.interrupt = true,
+                Step::FailDump => self.fail = true,
+                Step::FailEvents => return Err(SourceError::Events(on_purpose())),
             }
         }
         Ok(taken)
     }
 
     fn start_dump(&mut self, zone: u16) -> Result<(), SourceError> {
+        self.dump = None;
+        if std::mem::take(&mut self.fail) {
+            return Err(SourceError::Dump { zone, source: on_purpose() });
+        }
         let in_zone = self.table.iter().filter(|entry| entry.zone == zone);
         self.dump = Some(in_zone.map(|entry| Entry { kind: Kind::Dump, ..*entry }).collect());
         self.tally.dumps += 1;
@@ -138,6 +151,10 @@ impl ConnectionSource for Recorded {
     fn tally(&self) -> SourceTally {
         self.tally
     }
+}
+
+fn on_purpose() -> io::Error {
+    io::Error::other("the player wants it so")
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub(super) struct Connection {
     /// `start_ns` is the kernel's, not that of first sight.
     pub(super) start_known: bool,
     is_labelled: bool,
+    /// To be told although nothing of it is new: see [`Connection::inherit`].
+    announce: bool,
     pub(super) timer: Timer,
 
     /// The kernel's counters as last seen.
@@ -83,6 +85,7 @@ impl Connection {
             is_counted: false,
             start_known: false,
             is_labelled: false,
+            announce: false,
             timer: Timer::Stopped,
             kernel: Counters::default(),
             start_ns: now,
@@ -95,6 +98,14 @@ impl Connection {
         };
         connection.update(entry, now);
         connection
+    }
+
+    /// Takes what has been counted so far for told by somebody else, and has it told once with
+    /// deltas of zero: a far end that followed the connection before learns what it missed, and
+    /// one that did not counts nothing twice.
+    pub(super) fn inherit(&mut self) {
+        self.reported = self.totals();
+        self.announce = true;
     }
 
     /// Takes over what an entry tells; what it leaves out stays as it was.
@@ -150,7 +161,7 @@ impl Connection {
     }
 
     pub(super) fn has_news(&self) -> bool {
-        self.totals() != self.reported
+        self.announce || self.totals() != self.reported
     }
 
     /// When it is due, if nothing happens until then.
@@ -178,10 +189,10 @@ impl Connection {
 
     /// Hands it out and marks it as reported; returns `false` if there is nothing to report.
     pub(super) fn report(&mut self, reason: EndReason, report: &mut impl FnMut(&Due<'_>)) -> bool {
-        let totals = self.totals();
-        if totals == self.reported {
+        if !self.has_news() {
             return false;
         }
+        let totals = self.totals();
         report(&Due {
             original: &self.key.original,
             reply: &self.reply,
@@ -198,6 +209,7 @@ impl Connection {
             reason,
         });
         self.reported = totals;
+        self.announce = false;
         true
     }
 

@@ -410,3 +410,26 @@ fn far_deadlines_share_buckets_with_near_ones() {
     }
     bench.wait(99).expect(&[]).wait(1).expect(&[(1, 1, 1, ActiveTimeout)]);
 }
+
+#[test]
+fn what_began_before_us_is_told_once_and_counts_from_there() {
+    let at = |start: u64, entry: Entry| Entry { start_ns: Some(start), ..entry };
+    let mut bench = Bench::new();
+    let began = bench.now;
+    bench.meter.inherit_before(began);
+    let (old, young) = (began - SECOND, began + SECOND);
+    bench.wait(2).dump(&[at(old, dumped(1, 50)), at(young, dumped(2, 50))]);
+    bench.wait(5).expect(&[(1, 0, 50, ActiveTimeout), (2, 50, 50, ActiveTimeout)]);
+    bench.dump(&[at(old, dumped(1, 80)), at(young, dumped(2, 50))]);
+    bench.wait(5).expect(&[(1, 30, 80, ActiveTimeout)]);
+}
+
+#[test]
+fn what_began_before_us_and_ends_at_once_is_still_told() {
+    let mut bench = Bench::new();
+    let began = bench.now;
+    bench.meter.inherit_before(began);
+    let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
+    bench.dump(&[old(dumped(1, 50))]).observe(&[old(destroyed(1, 50))]);
+    bench.expect(&[(1, 0, 50, EndOfFlow)]);
+}

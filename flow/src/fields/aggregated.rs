@@ -7,13 +7,14 @@ use super::{Access, Elements, Field, member, one};
 use crate::Correlation;
 
 #[rustfmt::skip] // one attribute, one line
-pub(super) static ROWS: [Field; 31] = [
+pub(super) static ROWS: [Field; 33] = [
     unregistered("flowCorrelation", Access::U8 { get: |r| r.correlation as u8, set: |r, v| r.correlation = Correlation::from_u8(v) }),
     one("throughput", antrea::THROUGHPUT, member!(U64, throughput)),
     one("reverseThroughput", antrea::REVERSE_THROUGHPUT, member!(U64, reverse_throughput)),
     unregistered("flowIdFromSourceNode", member!(U64, from_source.flow_id)),
     unregistered("observationDomainIdFromSourceNode", Access::U64 { get: |r| r.from_source.domain.into(), set: |r, v| r.from_source.domain = u32::try_from(v).unwrap_or(0) }),
     one("flowEndSecondsFromSourceNode", antrea::FLOW_END_SECONDS_FROM_SOURCE_NODE, Access::Seconds { get: |r| seconds(r.from_source.end_ms), set: |r, v| set_seconds(&mut r.from_source.end_ms, v) }),
+    unregistered("flowStartMillisecondsFromSourceNode", member!(Milliseconds, from_source.start_ms)),
     unregistered("flowEndMillisecondsFromSourceNode", member!(Milliseconds, from_source.end_ms)),
     one("packetTotalCountFromSourceNode", antrea::PACKET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.packets_total)),
     one("octetTotalCountFromSourceNode", antrea::OCTET_TOTAL_COUNT_FROM_SOURCE_NODE, member!(U64, from_source.forward.octets_total)),
@@ -28,6 +29,7 @@ pub(super) static ROWS: [Field; 31] = [
     unregistered("flowIdFromDestinationNode", member!(U64, from_destination.flow_id)),
     unregistered("observationDomainIdFromDestinationNode", Access::U64 { get: |r| r.from_destination.domain.into(), set: |r, v| r.from_destination.domain = u32::try_from(v).unwrap_or(0) }),
     one("flowEndSecondsFromDestinationNode", antrea::FLOW_END_SECONDS_FROM_DESTINATION_NODE, Access::Seconds { get: |r| seconds(r.from_destination.end_ms), set: |r, v| set_seconds(&mut r.from_destination.end_ms, v) }),
+    unregistered("flowStartMillisecondsFromDestinationNode", member!(Milliseconds, from_destination.start_ms)),
     unregistered("flowEndMillisecondsFromDestinationNode", member!(Milliseconds, from_destination.end_ms)),
     one("packetTotalCountFromDestinationNode", antrea::PACKET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.packets_total)),
     one("octetTotalCountFromDestinationNode", antrea::OCTET_TOTAL_COUNT_FROM_DESTINATION_NODE, member!(U64, from_destination.forward.octets_total)),

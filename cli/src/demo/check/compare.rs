@@ -17,8 +17,10 @@ pub enum Difference {
     Field { what: &'static str, fyke: String, expected: String },
     /// A Node's report never came.
     SideMissing { node: &'static str },
-    /// A number is wrong.
+    /// A number is wrong that a Node told.
     Count { what: &'static str, node: &'static str, fyke: u64, kernel: u64 },
+    /// A number of the flow as a whole is wrong, which is to be that of `node`.
+    CommonCount { what: &'static str, node: &'static str, fyke: u64, kernel: u64 },
 }
 
 impl fmt::Display for Difference {
@@ -34,6 +36,9 @@ impl fmt::Display for Difference {
             Self::SideMissing { node } => write!(f, "the totals of {node} are missing"),
             Self::Count { what, node, fyke, kernel } => {
                 write!(f, "{what} on {node}: {fyke}, but the kernel counted {kernel}")
+            }
+            Self::CommonCount { what, node, fyke, kernel } => {
+                write!(f, "{what} of the flow: {fyke}, but the kernel of {node} counted {kernel}")
             }
         }
     }
@@ -64,6 +69,7 @@ pub(super) fn differences(expected: &ExpectedFlow, seen: &SeenFlow) -> Vec<Diffe
     if !is_told_already {
         side(&mut list, seen.from_destination.as_ref(), &kernel.destination_side);
     }
+    common(&mut list, seen, kernel);
     list
 }
 
@@ -113,12 +119,30 @@ fn side(list: &mut Vec<Difference>, seen: Option<&SideTotals>, kernel: &KernelSi
         field(list, "reporting Node", seen.node.as_str(), node);
     }
     field(list, "conntrack id", &seen.conntrack_id, &u64::from(kernel.id));
-    let numbers = numbers(seen.totals).into_iter().zip(numbers(kernel.totals));
-    for ((what, fyke), (_, kernel)) in numbers {
-        if fyke != kernel {
-            list.push(Difference::Count { what, node, fyke, kernel });
-        }
-    }
+    let wrong = wrong_numbers(seen.totals, kernel.totals);
+    list.extend(wrong.map(|(what, fyke, kernel)| Difference::Count { what, node, fyke, kernel }));
+}
+
+/// The counters that are no Node's in particular are the source Node's, and the destination's
+/// only where the source's half never came (docs/decisions/0004).
+fn common(list: &mut Vec<Difference>, seen: &SeenFlow, kernel: &KernelFlow) {
+    let KernelSide { node, totals, .. } =
+        if seen.from_source.is_some() { kernel.source_side } else { kernel.destination_side };
+    let wrong = wrong_numbers(seen.totals, totals);
+    list.extend(wrong.map(|(what, fyke, kernel)| Difference::CommonCount {
+        what,
+        node,
+        fyke,
+        kernel,
+    }));
+}
+
+/// What differs: its name, Fyke's number, and the kernel's.
+fn wrong_numbers(fyke: Totals, kernel: Totals) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    let pairs = numbers(fyke).into_iter().zip(numbers(kernel));
+    pairs
+        .map(|((what, fyke), (_, kernel))| (what, fyke, kernel))
+        .filter(|(_, fyke, kernel)| fyke != kernel)
 }
 
 fn numbers(totals: Totals) -> [(&'static str, u64); 4] {

@@ -96,6 +96,39 @@ fn one_octet_on_one_side_is_red() {
 }
 
 #[test]
+fn one_octet_of_the_flow_is_red() {
+    assert_eq!(
+        check(|flow| flow.totals.octets += 1),
+        ["octets of the flow: 901, but the kernel of node-a counted 900"]
+    );
+    assert_eq!(
+        check(|flow| flow.totals.reverse_packets = 0),
+        ["reverse packets of the flow: 0, but the kernel of node-a counted 5"]
+    );
+}
+
+#[test]
+fn the_flows_numbers_are_the_source_nodes() {
+    let mut expected = expected();
+    expected.kernel.destination_side.totals = totals(899);
+    let mut flow = seen(&expected);
+    assert!(compare(vec![expected.clone()], &[flow.clone()]).is_equal());
+    flow.totals = totals(899);
+    assert!(!compare(vec![expected], &[flow]).is_equal());
+}
+
+#[test]
+fn the_flows_numbers_are_the_destinations_where_the_source_never_told() {
+    let mut expected = expected();
+    expected.kernel.destination_side.totals = totals(899);
+    let mut flow = seen(&expected);
+    (flow.from_source, flow.totals) = (None, totals(899));
+    let verdict = compare(vec![expected], &[flow]);
+    let told: Vec<_> = verdict.rows[0].differences.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["the totals of node-a are missing"]);
+}
+
+#[test]
 fn a_side_that_never_came_is_red() {
     assert_eq!(check(|flow| flow.from_source = None), ["the totals of node-a are missing"]);
 }

@@ -12,6 +12,9 @@ use super::{PATIENCE, say_ready};
 /// A request starts with the length of its payload and that of the answer, both big endian.
 const HEADER_LENGTH: usize = 8;
 
+/// A server waits for the next request longer than bytes take: clients pause.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
 #[derive(Debug, Clone, clap::Args)]
 pub struct Client {
     /// Where to connect to.
@@ -100,6 +103,7 @@ pub(super) fn serve(listen: SocketAddr) -> Result<()> {
 /// Answers the requests of one connection until the client has no more of them.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
     prepare(&stream)?;
+    stream.set_read_timeout(Some(LONGEST_PAUSE))?;
     while let Some((up, down)) = next_request(&mut stream)? {
         discard(&mut stream, up)?;
         stream.write_all(&vec![b'd'; down as usize])?;
