@@ -14,7 +14,7 @@ use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::collect::{CollectorLimits, Reported, collect};
 use crate::correlate::{Correlator, Timeouts};
@@ -25,7 +25,9 @@ use crate::metrics::{Metrics, SinkCounters};
 /// [`CollectorLimits`] to say.
 const REPORTED_QUEUE: usize = 1024;
 /// Batches that wait for a sink.
-const SINK_QUEUE: usize = 128;
+const SINK_QUEUE: usize = 512;
+/// How long the last records wait for sinks that have no room.
+const LAST_RECORDS: Duration = Duration::from_millis(500);
 /// Records per batch at most.
 const BATCH: usize = 1024;
 /// How often the correlator looks for what is due.
@@ -218,7 +220,8 @@ async fn correlate(
         if !open {
             correlator.flush(&mut emitted);
         }
-        hand_out(&mut emitted, &mut fan_out);
+        let patience = (!open).then(|| Instant::now() + LAST_RECORDS);
+        hand_out(&mut emitted, &mut fan_out, patience).await;
         metrics.correlator(&correlator.stats(), correlator.len());
         for (sink, records) in fan_out.dropped() {
             metrics.queue_full(sink, records);
@@ -238,13 +241,17 @@ fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64)
     true
 }
 
-fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut) {
+/// Waits for sinks without room until `patience` ends, if there is any.
+async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut, patience: Option<Instant>) {
     #[cfg(feature = "faults")]
     crate::faults::spoil(emitted);
     // At shutdown every flow is handed out at once: moving the rest for each batch would take as
     // long as their number squared.
     let mut rest = emitted.drain(..);
     while rest.len() > 0 {
+        if let Some(until) = patience {
+            fan_out.wait_for_room(until).await;
+        }
         let batch: Batch = rest.by_ref().take(BATCH).collect();
         fan_out.send(&batch);
     }
