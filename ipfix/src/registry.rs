@@ -5,11 +5,17 @@
 //! tables of other crates name them and cannot misspell them; elements unknown here still
 //! decode, by the length their Template gives.
 
+mod csv;
 mod generated;
+mod layered;
+mod types;
 
 use std::fmt;
 
-pub use generated::{antrea, iana};
+pub use csv::{CsvError, Mistake, Problem};
+pub use generated::{antrea, antrea_interim, iana};
+pub use layered::{AddError, Definition, Known, Registry};
+pub use types::{DataType, Semantics, UNITS, UnknownWord};
 
 /// The Private Enterprise Number that stands for the elements assigned by IANA. It is never
 /// written: their field specifiers have no enterprise bit.
@@ -21,6 +27,13 @@ pub const REVERSE_PEN: u32 = 29305;
 
 /// The Private Enterprise Number of Antrea.
 pub const ANTREA_PEN: u32 = 56506;
+
+/// The number Antrea 0.9 and 0.10 used before IANA gave it one. From 106 on, its ids mean something
+/// else under today's number.
+pub const ANTREA_INTERIM_PEN: u32 = 55829;
+
+/// The largest id: the top bit of the wire's 16 is the enterprise bit (RFC 7011, section 3.2).
+pub const MAX_ID: u16 = 0x7fff;
 
 /// The length in a field specifier that says each record carries the length of its own value
 /// (RFC 7011, section 7).
@@ -84,6 +97,11 @@ const fn of_antrea(id: u16, name: &'static str, data_type: DataType) -> Informat
     }
 }
 
+/// The beginning of every row of the registry Antrea had at first.
+const fn of_antrea_interim(id: u16, name: &'static str, data_type: DataType) -> InformationElement {
+    InformationElement { pen: ANTREA_INTERIM_PEN, ..of_antrea(id, name, data_type) }
+}
+
 /// What a row may add.
 impl InformationElement {
     const fn length(self, length: u16) -> Self {
@@ -109,6 +127,7 @@ pub fn element(pen: u32, id: u16) -> Option<InformationElement> {
         IANA_PEN => (iana::ELEMENTS, false),
         REVERSE_PEN => (iana::ELEMENTS, true),
         ANTREA_PEN => (antrea::ELEMENTS, false),
+        ANTREA_INTERIM_PEN => (antrea_interim::ELEMENTS, false),
         _ => return None,
     };
     let index = elements.binary_search_by_key(&id, |element| element.id).ok()?;
@@ -118,7 +137,8 @@ pub fn element(pen: u32, id: u16) -> Option<InformationElement> {
 
 /// Returns the element called `name`, reverse elements included.
 ///
-/// Compares with every name there is: meant for configuration, not for records.
+/// What Antrea called its elements at first is not looked for: most of those names are today's as
+/// well, and then mean today's elements. Compares with every name there is: meant for configuration, not for records.
 pub fn by_name(name: &str) -> Option<InformationElement> {
     let known = iana::ELEMENTS.iter().chain(antrea::ELEMENTS);
     if let Some(element) = known.copied().find(|element| element.name == name) {
@@ -126,79 +146,6 @@ pub fn by_name(name: &str) -> Option<InformationElement> {
     }
     let forward = iana::ELEMENTS.iter().find(|element| element.reverse_name == name)?;
     Some(forward.reverse())
-}
-
-/// An abstract data type (RFC 7012, section 3.1, and RFC 6313, section 4.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DataType {
-    OctetArray,
-    Unsigned8,
-    Unsigned16,
-    Unsigned32,
-    Unsigned64,
-    Unsigned256,
-    Signed8,
-    Signed16,
-    Signed32,
-    Signed64,
-    Float32,
-    Float64,
-    Boolean,
-    MacAddress,
-    String,
-    DateTimeSeconds,
-    DateTimeMilliseconds,
-    DateTimeMicroseconds,
-    DateTimeNanoseconds,
-    Ipv4Address,
-    Ipv6Address,
-    BasicList,
-    SubTemplateList,
-    SubTemplateMultiList,
-}
-
-impl DataType {
-    /// Returns how many bytes a value takes when its length is not reduced (RFC 7011, section
-    /// 6.1); [`VARIABLE`] for types without a length of their own.
-    pub const fn natural_length(self) -> u16 {
-        match self {
-            Self::Unsigned8 | Self::Signed8 | Self::Boolean => 1,
-            Self::Unsigned16 | Self::Signed16 => 2,
-            Self::Unsigned32
-            | Self::Signed32
-            | Self::Float32
-            | Self::DateTimeSeconds
-            | Self::Ipv4Address => 4,
-            Self::MacAddress => 6,
-            Self::Unsigned64
-            | Self::Signed64
-            | Self::Float64
-            | Self::DateTimeMilliseconds
-            | Self::DateTimeMicroseconds
-            | Self::DateTimeNanoseconds => 8,
-            Self::Ipv6Address => 16,
-            Self::Unsigned256 => 32,
-            Self::OctetArray
-            | Self::String
-            | Self::BasicList
-            | Self::SubTemplateList
-            | Self::SubTemplateMultiList => VARIABLE,
-        }
-    }
-}
-
-/// How values of an element behave (RFC 7012, section 3.2, and RFC 6313, section 4.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Semantics {
-    Default,
-    Quantity,
-    TotalCounter,
-    DeltaCounter,
-    Identifier,
-    Flags,
-    List,
-    SnmpCounter,
-    SnmpGauge,
 }
 
 /// Shows the element the way people write it: `octetDeltaCount(1)`, `sourcePodName(56506/101)`.
@@ -239,6 +186,18 @@ mod tests {
     fn names_of_antrea_that_begin_with_reverse_are_its_own() {
         let element = by_name("reverseOctetDeltaCountFromSourceNode").unwrap();
         assert_eq!((element.pen, element.id), (ANTREA_PEN, 127));
+    }
+
+    #[test]
+    fn what_antrea_used_at_first_is_found_by_number_only() {
+        for element in antrea_interim::ELEMENTS.iter().copied() {
+            assert_eq!(super::element(ANTREA_INTERIM_PEN, element.id), Some(element));
+            assert_ne!(by_name(element.name).map(|found| found.pen), Some(ANTREA_INTERIM_PEN));
+        }
+        let then = super::element(ANTREA_INTERIM_PEN, 108).unwrap();
+        let now = super::element(ANTREA_PEN, 108).unwrap();
+        assert_eq!((then.name, then.length), ("destinationServicePortName", VARIABLE));
+        assert_eq!((now.name, now.length), ("destinationServicePort", 2));
     }
 
     #[test]

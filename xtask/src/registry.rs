@@ -1,4 +1,4 @@
-//! Generates `ipfix/src/registry/generated.rs` from the two registries kept as data.
+//! Generates `ipfix/src/registry/generated.rs` from the registries kept as data.
 //!
 //! The tables are generated rather than read at run time so that an Information Element is a
 //! constant: the tables of other crates name it, and a misspelled one does not compile. They are
@@ -41,6 +41,13 @@ const REGISTRIES: &[Registry] = &[
         constructor: "of_antrea",
         csv: "ipfix/registry/antrea.csv",
         doc: "The Information Elements of Antrea.",
+        reversible: false,
+    },
+    Registry {
+        module: "antrea_interim",
+        constructor: "of_antrea_interim",
+        csv: "ipfix/registry/antrea-interim.csv",
+        doc: "The Information Elements of Antrea 0.9 and 0.10, under a number of no one's.",
         reversible: false,
     },
 ];

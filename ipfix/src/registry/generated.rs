@@ -1171,3 +1171,40 @@ pub mod antrea {
         PROXY_SNAT_PORT,
     ];
 }
+
+/// The Information Elements of Antrea 0.9 and 0.10, under a number of no one's.
+#[rustfmt::skip] // One line for each row.
+pub mod antrea_interim {
+    use super::super::{DataType as T, InformationElement as E, of_antrea_interim};
+
+    pub const SOURCE_POD_NAMESPACE: E = of_antrea_interim(100, "sourcePodNamespace", T::String);
+    pub const SOURCE_POD_NAME: E = of_antrea_interim(101, "sourcePodName", T::String);
+    pub const DESTINATION_POD_NAMESPACE: E = of_antrea_interim(102, "destinationPodNamespace", T::String);
+    pub const DESTINATION_POD_NAME: E = of_antrea_interim(103, "destinationPodName", T::String);
+    pub const SOURCE_NODE_NAME: E = of_antrea_interim(104, "sourceNodeName", T::String);
+    pub const DESTINATION_NODE_NAME: E = of_antrea_interim(105, "destinationNodeName", T::String);
+    pub const DESTINATION_CLUSTER_IP: E = of_antrea_interim(106, "destinationClusterIP", T::Ipv4Address);
+    pub const DESTINATION_SERVICE_PORT: E = of_antrea_interim(107, "destinationServicePort", T::Unsigned16);
+    pub const DESTINATION_SERVICE_PORT_NAME: E = of_antrea_interim(108, "destinationServicePortName", T::String);
+    pub const INGRESS_NETWORK_POLICY_NAME: E = of_antrea_interim(109, "ingressNetworkPolicyName", T::String);
+    pub const INGRESS_NETWORK_POLICY_NAMESPACE: E = of_antrea_interim(110, "ingressNetworkPolicyNamespace", T::String);
+    pub const EGRESS_NETWORK_POLICY_NAME: E = of_antrea_interim(111, "egressNetworkPolicyName", T::String);
+    pub const EGRESS_NETWORK_POLICY_NAMESPACE: E = of_antrea_interim(112, "egressNetworkPolicyNamespace", T::String);
+
+    /// All of the above, by ascending id.
+    pub(in crate::registry) static ELEMENTS: &[E] = &[
+        SOURCE_POD_NAMESPACE,
+        SOURCE_POD_NAME,
+        DESTINATION_POD_NAMESPACE,
+        DESTINATION_POD_NAME,
+        SOURCE_NODE_NAME,
+        DESTINATION_NODE_NAME,
+        DESTINATION_CLUSTER_IP,
+        DESTINATION_SERVICE_PORT,
+        DESTINATION_SERVICE_PORT_NAME,
+        INGRESS_NETWORK_POLICY_NAME,
+        INGRESS_NETWORK_POLICY_NAMESPACE,
+        EGRESS_NETWORK_POLICY_NAME,
+        EGRESS_NETWORK_POLICY_NAMESPACE,
+    ];
+}
