@@ -9,9 +9,15 @@
 //! that lied nothing can be trusted, and [`MessageError`] says so.
 
 mod layout;
+pub mod list;
 mod record;
+mod rules;
 mod sequence;
+mod summary;
 mod templates;
+mod waiting;
+
+use std::time::Instant;
 
 use crate::{
     message::{
@@ -25,66 +31,11 @@ use crate::{
 use layout::Spans;
 use sequence::Sequences;
 use templates::Templates;
+use waiting::WaitingSets;
 
 pub use record::{DataRecord, Fields, Values};
-
-/// How much of a peer's doing a session remembers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Templates per session, over all its Observation Domains.
-    pub templates: usize,
-    /// Fields per Template.
-    pub fields_per_template: usize,
-    /// Observation Domains whose sequence numbers are followed.
-    pub domains: usize,
-}
-
-impl Default for Limits {
-    /// Allows several times what known exporters use, and about 4 MiB per session at worst.
-    fn default() -> Self {
-        Self { templates: 1024, fields_per_template: 512, domains: 256 }
-    }
-}
-
-/// What a message contained, apart from its records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    pub header: MessageHeader,
-    /// Data Records visited.
-    pub records: u32,
-    /// Templates that are new, or differ from the one they replace.
-    pub templates: u32,
-    /// Templates withdrawn.
-    pub withdrawals: u32,
-    /// Templates that were not remembered: beyond a limit, or with records of no bytes at all.
-    /// Their Data Sets count as `sets_without_template`.
-    pub templates_refused: u32,
-    /// Data Sets that were skipped because their Template is not known.
-    pub sets_without_template: u32,
-    /// Sets that were skipped because their id is reserved (RFC 7011, section 3.3.2).
-    pub sets_reserved: u32,
-    /// Data Records of this Observation Domain that were sent between the message before and this
-    /// one, and have not arrived.
-    pub lost_records: u32,
-    /// The message is older than one that has already arrived: late or twice.
-    pub out_of_order: bool,
-}
-
-impl Summary {
-    const fn new(header: MessageHeader) -> Self {
-        Self {
-            header,
-            records: 0,
-            templates: 0,
-            withdrawals: 0,
-            templates_refused: 0,
-            sets_without_template: 0,
-            sets_reserved: 0,
-            lost_records: 0,
-            out_of_order: false,
-        }
-    }
-}
+pub use rules::{Duplicates, Limits, Redefinition, Rules, Waiting};
+pub use summary::Summary;
 
 /// The receiving half of one Transport Session.
 ///
@@ -94,27 +45,60 @@ impl Summary {
 pub struct Session<P> {
     templates: Templates<P>,
     sequences: Sequences,
+    duplicates: Duplicates,
+    waiting: WaitingSets,
     /// Where the fields of the record being visited are; kept for its allocation.
     spans: Spans,
 }
 
 impl<P> Session<P> {
-    /// Starts a session that knows no Templates.
+    /// Starts a session that knows no Templates and forgives its peer what can be forgiven.
     pub fn new(limits: Limits) -> Self {
+        Self::with_rules(limits, Rules::default())
+    }
+
+    /// Starts a session that knows no Templates.
+    pub fn with_rules(limits: Limits, rules: Rules) -> Self {
         Self {
-            templates: Templates::new(limits),
+            templates: Templates::new(limits, rules),
             sequences: Sequences::new(limits.domains),
+            duplicates: rules.duplicates,
+            waiting: WaitingSets::new(rules.waiting),
             spans: Spans::default(),
         }
     }
 
-    /// Decodes one whole message.
+    /// Decodes one whole message, in a session in which nothing expires and nothing waits.
     ///
     /// Calls `compile` once for each Template that is new or changed, and `visit` once for each
     /// Data Record. Both happen as the message is read: an error may come after some records have
     /// been visited, and those are sound.
     pub fn decode(
         &mut self,
+        message: &[u8],
+        compile: impl FnMut(&Template) -> P,
+        visit: impl FnMut(&P, &Template, DataRecord<'_>),
+    ) -> Result<Summary, MessageError> {
+        self.decode_message(None, message, compile, visit)
+    }
+
+    /// Decodes one whole message that arrived at `now`, as [`Self::decode`] does.
+    ///
+    /// Forgets Templates that have outlived their lifetime (RFC 7011, section 8.4), and keeps what
+    /// has no Template yet, as far as the [`Rules`] of the session say so.
+    pub fn decode_at(
+        &mut self,
+        now: Instant,
+        message: &[u8],
+        compile: impl FnMut(&Template) -> P,
+        visit: impl FnMut(&P, &Template, DataRecord<'_>),
+    ) -> Result<Summary, MessageError> {
+        self.decode_message(Some(now), message, compile, visit)
+    }
+
+    fn decode_message(
+        &mut self,
+        now: Option<Instant>,
         message: &[u8],
         mut compile: impl FnMut(&Template) -> P,
         mut visit: impl FnMut(&P, &Template, DataRecord<'_>),
@@ -126,6 +110,13 @@ impl<P> Session<P> {
             return Err(MessageError::Length { stated, actual });
         }
         let mut summary = Summary::new(header);
+        let skip = self.duplicates == Duplicates::Skip;
+        if skip && self.sequences.came_twice(header.domain, message) {
+            summary.duplicate = true;
+            return Ok(summary);
+        }
+        self.templates.expire(now, &mut summary);
+        self.waiting.expire(now, &mut summary);
         while !reader.is_empty() {
             let offset = reader.offset();
             let id = reader.u16().map_err(MessageError::SetHeader)?;
@@ -134,9 +125,11 @@ impl<P> Session<P> {
             let set = set_body(&mut reader, length).map_err(malformed)?;
             let result = match (id, TemplateId::new(id)) {
                 (TEMPLATE_SET | OPTIONS_TEMPLATE_SET, _) => {
-                    self.templates.learn(set, id, &mut summary, &mut compile)
+                    let learned = self.templates.learn(set, id, now, &mut summary, &mut compile);
+                    self.resume(&mut summary, &mut visit);
+                    learned
                 }
-                (_, Ok(id)) => self.data_set(message, set, id, &mut summary, &mut visit),
+                (_, Ok(id)) => self.data_set(message, set, id, now, &mut summary, &mut visit),
                 (_, Err(_)) => {
                     summary.sets_reserved += 1;
                     Ok(())
@@ -148,38 +141,85 @@ impl<P> Session<P> {
         Ok(summary)
     }
 
-    /// Visits the records of a Data Set.
+    /// Visits the records of a Data Set, or keeps it until its Template comes.
     fn data_set(
         &mut self,
         message: &[u8],
-        mut set: Reader<'_>,
+        set: Reader<'_>,
         id: TemplateId,
+        now: Option<Instant>,
         summary: &mut Summary,
         visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
     ) -> Result<(), SetError> {
-        let MessageHeader { domain, export_time, .. } = summary.header;
-        let Some(known) = self.templates.get(domain, id) else {
-            summary.sets_without_template += 1;
+        let header = summary.header;
+        if self.templates.get(header.domain, id).is_none() {
+            let body = { set }.bytes(set.remaining()).unwrap_or_default();
+            if self.waiting.keep(header, id, body, now, summary) {
+                summary.sets_waiting += 1;
+            } else {
+                summary.sets_without_template += 1;
+            }
             return Ok(());
+        }
+        let (records, result) = self.records(header, message, set, id, visit);
+        summary.records += records;
+        result
+    }
+
+    /// Visits the records of the Data Sets that have waited for a Template now known.
+    fn resume(
+        &mut self,
+        summary: &mut Summary,
+        visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
+    ) {
+        let templates = &self.templates;
+        for set in self.waiting.resume(|domain, id| templates.get(domain, id).is_some()) {
+            let body = Reader::new(&set.body);
+            let (records, result) = self.records(set.header, &set.body, body, set.id, visit);
+            summary.records_resumed += records;
+            // A Set its Template does not describe is no fault of the message that brought the
+            // Template: the Set may be older than the Template that was meant.
+            match result {
+                Ok(()) => summary.sets_resumed += 1,
+                Err(_) => summary.sets_given_up += 1,
+            }
+        }
+    }
+
+    /// Visits the records in `set`, a part of `message`. Returns how many there were, whatever comes
+    /// after them.
+    fn records(
+        &mut self,
+        header: MessageHeader,
+        message: &[u8],
+        mut set: Reader<'_>,
+        id: TemplateId,
+        visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
+    ) -> (u32, Result<(), SetError>) {
+        let MessageHeader { domain, export_time, .. } = header;
+        let Some(known) = self.templates.get(domain, id) else {
+            return (0, Ok(()));
         };
+        let mut records = 0;
         // What is shorter than any record is padding (RFC 7011, section 3.3.1). No Template with
         // records of no bytes is ever known, so the loop always comes closer to its end.
         while set.remaining() >= known.minimum_record_length {
             let offset = set.offset();
-            self.spans
-                .delimit(&known.template, &mut set)
-                .map_err(|source| SetError::Record { offset, source })?;
+            if let Err(source) = self.spans.delimit(&known.template, &mut set) {
+                return (records, Err(SetError::Record { offset, source }));
+            }
             let record = DataRecord {
                 domain,
                 export_time,
                 message,
                 template: &known.template,
+                templates: &self.templates,
                 spans: self.spans.as_slice(),
             };
             visit(&known.plan, &known.template, record);
-            summary.records += 1;
+            records += 1;
         }
-        Ok(())
+        (records, Ok(()))
     }
 }
 

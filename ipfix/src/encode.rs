@@ -8,6 +8,7 @@
 //! back or moved to the next message when it turns out too long. That is one pass over the
 //! record and, once the buffers have grown, no allocation.
 
+mod list;
 mod open;
 mod writer;
 
@@ -17,6 +18,8 @@ use crate::{
 };
 
 use open::OpenMessage;
+
+pub use list::MultiListWriter;
 pub use writer::RecordWriter;
 
 /// How many records share a message.
@@ -38,6 +41,8 @@ pub enum EncodeError {
     RecordTooLong { id: u16, limit: u16 },
     #[error("record of template {id} is empty")]
     EmptyRecord { id: u16 },
+    #[error("record of template {id} has a value its type or length cannot express")]
+    ValueOutOfRange { id: u16 },
 }
 
 /// The sending half of one Transport Session, for one Observation Domain.

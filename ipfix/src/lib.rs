@@ -56,9 +56,10 @@
 //! ```
 
 // What is said
+pub mod list;
 pub mod registry; // Information Elements and their types
 pub mod template; // which elements a record has, in which order
-pub mod value; // the bytes of one field, typed
+pub mod value; // the bytes of one field, typed // values that are lists
 
 // How it is written
 pub mod encode; // records become messages

@@ -132,6 +132,9 @@ pub enum TemplateError {
     Id(#[from] InvalidTemplateId),
     #[error("scope has {scope} of {fields} fields, but must have at least one and at most all")]
     Scope { scope: u16, fields: u16 },
+    /// RFC 7011, section 8.1: only where the session's rules refuse it.
+    #[error("template {0} differs from the one of that id, which was not withdrawn")]
+    Redefined(u16),
 }
 
 #[cfg(test)]

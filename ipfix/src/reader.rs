@@ -4,7 +4,7 @@
 //! whole input it happened, however deep in Sets and records the reader was split off.
 
 /// A cursor over bytes nobody has vouched for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     offset: usize,

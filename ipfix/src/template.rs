@@ -78,15 +78,23 @@ impl FieldSpecifier {
 
     /// Returns how many bytes the specifier itself takes.
     const fn encoded_length(self) -> usize {
-        if self.pen == registry::IANA_PEN { 4 } else { 8 }
+        if self.is_enterprise() { 8 } else { 4 }
+    }
+
+    /// Returns true if the specifier carries an enterprise number (RFC 7011, section 3.2).
+    pub(crate) const fn is_enterprise(self) -> bool {
+        self.pen != registry::IANA_PEN
+    }
+
+    /// Returns the element's id as it is written.
+    pub(crate) const fn wire_id(self) -> u16 {
+        if self.is_enterprise() { self.id | ENTERPRISE_BIT } else { self.id }
     }
 
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        let enterprise = self.pen != registry::IANA_PEN;
-        let id = if enterprise { self.id | ENTERPRISE_BIT } else { self.id };
-        out.extend_from_slice(&id.to_be_bytes());
+        out.extend_from_slice(&self.wire_id().to_be_bytes());
         out.extend_from_slice(&self.length.to_be_bytes());
-        if enterprise {
+        if self.is_enterprise() {
             out.extend_from_slice(&self.pen.to_be_bytes());
         }
     }

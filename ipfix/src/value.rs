@@ -5,10 +5,23 @@
 //! returns `None` for a length or content its type does not have. What to make of that - a
 //! missing value, a refused record - is for the caller, who knows the field, to decide.
 
+mod typed;
+
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     str,
+    time::Duration,
 };
+
+pub use typed::Value;
+
+/// The UNIX epoch in seconds of NTP's first era, which began in 1900.
+const UNIX_EPOCH: u32 = 2_208_988_800;
+
+/// The bits of an NTP time that `dateTimeMicroseconds` leaves unused (RFC 7011, section 6.1.9).
+pub(crate) const UNUSED_BELOW_MICROSECONDS: u64 = 0x7ff;
+
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Reads an unsigned integer of one to eight bytes.
 ///
@@ -51,16 +64,19 @@ pub fn boolean(value: &[u8]) -> Option<bool> {
     }
 }
 
+/// Reads an IPv4 address (RFC 7011, section 6.1.1).
 #[inline]
 pub fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
     value.try_into().ok().map(|bytes: [u8; 4]| Ipv4Addr::from(bytes))
 }
 
+/// Reads an IPv6 address (RFC 7011, section 6.1.1).
 #[inline]
 pub fn ipv6(value: &[u8]) -> Option<Ipv6Addr> {
     value.try_into().ok().map(|bytes: [u8; 16]| Ipv6Addr::from(bytes))
 }
 
+/// Reads a MAC address (RFC 7011, section 6.1.1).
 #[inline]
 pub fn mac(value: &[u8]) -> Option<[u8; 6]> {
     value.try_into().ok()
@@ -70,6 +86,53 @@ pub fn mac(value: &[u8]) -> Option<[u8; 6]> {
 #[inline]
 pub fn string(value: &[u8]) -> Option<&str> {
     str::from_utf8(value).ok()
+}
+
+/// Reads `dateTimeSeconds` as the time since the UNIX epoch (RFC 7011, section 6.1.7).
+pub fn seconds(value: &[u8]) -> Option<Duration> {
+    unsigned(value).map(Duration::from_secs)
+}
+
+/// Reads `dateTimeMilliseconds` as the time since the UNIX epoch (RFC 7011, section 6.1.8).
+pub fn milliseconds(value: &[u8]) -> Option<Duration> {
+    unsigned(value).map(Duration::from_millis)
+}
+
+/// Reads `dateTimeMicroseconds` as the time since the UNIX epoch (RFC 7011, section 6.1.9).
+///
+/// The bits below a microsecond are ignored, as the RFC asks for. What is left is finer than half a
+/// microsecond, and is read as the nearest.
+pub fn microseconds(value: &[u8]) -> Option<Duration> {
+    let ntp = value.try_into().ok().map(u64::from_be_bytes)?;
+    let time = from_ntp(ntp & !UNUSED_BELOW_MICROSECONDS);
+    let microseconds = (u64::from(time.subsec_nanos()) + 500) / 1_000;
+    Some(Duration::from_secs(time.as_secs()) + Duration::from_micros(microseconds))
+}
+
+/// Reads `dateTimeNanoseconds` as the time since the UNIX epoch (RFC 7011, section 6.1.10).
+pub fn nanoseconds(value: &[u8]) -> Option<Duration> {
+    value.try_into().ok().map(u64::from_be_bytes).map(from_ntp)
+}
+
+/// Reads an NTP time: seconds, and fractions of 2^-32 seconds.
+///
+/// NTP counts anew in 2036. Nothing was exported before 1970, so a time before that is one of the
+/// era to come: this reads times up to 2106.
+fn from_ntp(ntp: u64) -> Duration {
+    let [s0, s1, s2, s3, f0, f1, f2, f3] = ntp.to_be_bytes();
+    let seconds = u32::from_be_bytes([s0, s1, s2, s3]).wrapping_sub(UNIX_EPOCH);
+    let fraction = u64::from(u32::from_be_bytes([f0, f1, f2, f3]));
+    // To the nearest nanosecond, which is longer than four fractions; so no nanosecond is lost.
+    let nanoseconds = (fraction * NANOSECONDS_PER_SECOND + (1 << 31)) >> 32;
+    Duration::from_secs(u64::from(seconds)) + Duration::from_nanos(nanoseconds)
+}
+
+/// Returns a time since the UNIX epoch as NTP writes it; `None` from 2106 on.
+pub(crate) fn to_ntp(time: Duration) -> Option<u64> {
+    let seconds = u32::try_from(time.as_secs()).ok()?.wrapping_add(UNIX_EPOCH);
+    // Rounded up, so that whoever rounds down when reading reads the same nanosecond.
+    let fraction = (u64::from(time.subsec_nanos()) << 32).div_ceil(NANOSECONDS_PER_SECOND);
+    Some(u64::from(seconds) << 32 | fraction)
 }
 
 /// Reads one to eight bytes as a number, and says how many of its 64 bits they leave unused.
@@ -133,6 +196,38 @@ mod tests {
         assert_eq!(ipv4(&[10, 0, 0, 1]), Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!(ipv6(&[0; 16]), Some(Ipv6Addr::UNSPECIFIED));
         assert_eq!(mac(&[1, 2, 3, 4, 5, 6]), Some([1, 2, 3, 4, 5, 6]));
+    }
+
+    #[test]
+    fn times_of_ntp_count_from_1900_and_then_from_2036() {
+        let time = |ntp: u64| nanoseconds(&ntp.to_be_bytes()).unwrap();
+        let unix_epoch = u64::from(UNIX_EPOCH) << 32;
+        assert_eq!(time(unix_epoch), Duration::ZERO);
+        assert_eq!(time(unix_epoch + (1 << 31)), Duration::from_millis(500));
+        assert_eq!(time(u64::from(u32::MAX) << 32), Duration::from_secs(2_085_978_495));
+        assert_eq!(time(0), Duration::from_secs(2_085_978_496), "2036-02-07T06:28:16Z");
+        assert_eq!(nanoseconds(&[0; 4]), None);
+        assert_eq!(microseconds(&[0; 9]), None);
+    }
+
+    #[test]
+    fn times_of_ntp_lose_nothing() {
+        for nanos in [0, 1, 499, 500, 999, 123_456_789, 999_999_499, 999_999_999] {
+            let time = Duration::new(1_700_000_000, nanos);
+            let bytes = to_ntp(time).unwrap().to_be_bytes();
+            assert_eq!(nanoseconds(&bytes), Some(time));
+            let time = Duration::new(1_700_000_000, nanos / 1_000 * 1_000);
+            let bytes = (to_ntp(time).unwrap() & !UNUSED_BELOW_MICROSECONDS).to_be_bytes();
+            assert_eq!(microseconds(&bytes), Some(time));
+        }
+        assert_eq!(to_ntp(Duration::from_secs(1 << 32)), None);
+    }
+
+    #[test]
+    fn bits_below_a_microsecond_are_ignored() {
+        let ntp = to_ntp(Duration::from_micros(5)).unwrap() & !UNUSED_BELOW_MICROSECONDS;
+        let noisy = (ntp | UNUSED_BELOW_MICROSECONDS).to_be_bytes();
+        assert_eq!(microseconds(&noisy), Some(Duration::from_micros(5)));
     }
 
     #[test]

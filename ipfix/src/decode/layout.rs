@@ -41,15 +41,21 @@ impl Spans {
     ) -> Result<(), Truncated> {
         self.0.clear();
         for field in &template.fields {
-            let length = match field.length {
-                VARIABLE => variable_length(set)?,
-                fixed => usize::from(fixed),
-            };
+            let length = value_length(field.length, set)?;
             let start = offset(set);
             set.bytes(length)?;
             self.0.push(Span { start, end: offset(set) });
         }
         Ok(())
+    }
+}
+
+/// Returns how long the value at the beginning of `set` is, and goes to where it begins.
+#[inline]
+pub(super) fn value_length(length: u16, set: &mut Reader<'_>) -> Result<usize, Truncated> {
+    match length {
+        VARIABLE => variable_length(set),
+        fixed => Ok(usize::from(fixed)),
     }
 }
 

@@ -1,12 +1,15 @@
 //! A Data Record, read in place.
 
-use std::{iter, slice};
+use std::{fmt, iter, slice};
 
-use super::layout::Span;
+use super::{
+    layout::Span,
+    list::{Lists, TemplatesOfDomains},
+};
 use crate::template::{FieldSpecifier, Template};
 
 /// One Data Record: its values, as they are in the message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct DataRecord<'a> {
     /// The Observation Domain that sent the record.
     pub domain: u32,
@@ -14,6 +17,8 @@ pub struct DataRecord<'a> {
     pub export_time: u32,
     pub(super) message: &'a [u8],
     pub(super) template: &'a Template,
+    /// For lists of records, which name their Templates (RFC 6313).
+    pub(super) templates: &'a (dyn TemplatesOfDomains + 'a),
     pub(super) spans: &'a [Span],
 }
 
@@ -34,6 +39,23 @@ impl<'a> DataRecord<'a> {
     #[inline]
     pub fn fields(&self) -> Fields<'a> {
         Fields { inner: self.template.fields.iter().zip(self.values()).enumerate() }
+    }
+
+    /// Returns what reads the lists in this record, nested at most `depth` deep (RFC 6313).
+    #[inline]
+    pub fn lists(&self, depth: u8) -> Lists<'a> {
+        Lists::new(self.domain, self.templates, depth)
+    }
+}
+
+impl fmt::Debug for DataRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataRecord")
+            .field("domain", &self.domain)
+            .field("export_time", &self.export_time)
+            .field("template", &self.template.id)
+            .field("values", &self.values().collect::<Vec<_>>())
+            .finish()
     }
 }
 

@@ -4,9 +4,14 @@
 //! section 3.1). On TCP a difference means that the exporter discarded records; on UDP that the
 //! network did, or that messages overtook each other.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::Summary;
+
+/// How many of the last messages of a domain a message is compared with, to see if it came twice.
+const REMEMBERED: usize = 32;
 
 /// Half of all sequence numbers: what is nearer ahead is a gap, what is nearer behind is late.
 const HALF: u32 = 1 << 31;
@@ -15,6 +20,17 @@ const HALF: u32 = 1 << 31;
 pub(super) struct Sequences {
     domains: HashMap<u32, Expected>,
     max_domains: usize,
+    recent: HashMap<u32, Recent>,
+    /// Seeded at random, so that no peer can make one message pass for another.
+    hasher: DefaultHashBuilder,
+}
+
+/// The hashes of the last messages of a domain.
+#[derive(Debug)]
+struct Recent {
+    hashes: [u64; REMEMBERED],
+    /// Where the next one goes.
+    next: usize,
 }
 
 /// What the next message of a domain should begin with.
@@ -29,7 +45,37 @@ struct Expected {
 
 impl Sequences {
     pub(super) fn new(max_domains: usize) -> Self {
-        Self { domains: HashMap::new(), max_domains }
+        Self {
+            domains: HashMap::new(),
+            max_domains,
+            recent: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    /// Returns true if one of the last messages of `domain` was this very one. If not, the next may
+    /// be.
+    ///
+    /// A message says when it was sent and what was sent before it, so only one that says nothing
+    /// new can be like another within a second.
+    pub(super) fn came_twice(&mut self, domain: u32, message: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(message);
+        let Some(recent) = self.recent.get_mut(&domain) else {
+            if self.recent.len() < self.max_domains {
+                let mut hashes = [0; REMEMBERED];
+                hashes[0] = hash;
+                self.recent.insert(domain, Recent { hashes, next: 1 });
+            }
+            return false;
+        };
+        if recent.hashes.contains(&hash) {
+            return true;
+        }
+        if let Some(place) = recent.hashes.get_mut(recent.next) {
+            *place = hash;
+        }
+        recent.next = (recent.next + 1) % REMEMBERED;
+        false
     }
 
     /// Compares the summary of a message, complete but for this, with the messages before it.
@@ -37,8 +83,7 @@ impl Sequences {
         let domain = summary.header.domain;
         let sequence_number = summary.header.sequence_number;
         // A Data Set without a Template has an unknown number of records.
-        let countable = summary.sets_without_template == 0;
-        let after = countable.then(|| sequence_number.wrapping_add(summary.records));
+        let after = summary.is_complete().then(|| sequence_number.wrapping_add(summary.records));
 
         let Some(expected) = self.domains.get_mut(&domain) else {
             if self.domains.len() < self.max_domains {

@@ -1,12 +1,15 @@
 //! The Templates of one Transport Session, by Observation Domain and id.
 //!
 //! A Template may be sent again at any time. If it says the same, what was compiled from it stays;
-//! if it says something else, it takes the place of the old one, as does one that is refused: to
-//! decode new records with an old Template would be worse than not to decode them.
+//! if it says something else, it breaks a rule (RFC 7011, section 8.1) and [`Rules`] decides. Where
+//! it takes the place of the old one, so does one that is refused: to decode new records with an
+//! old Template would be worse than not to decode them.
+
+use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::{Limits, Summary};
+use super::{Limits, Redefinition, Rules, Summary, list::TemplatesOfDomains};
 use crate::{
     message::{OPTIONS_TEMPLATE_SET, SetError, TEMPLATE_SET, TemplateError},
     reader::Reader,
@@ -21,6 +24,9 @@ const SHORTEST: usize = 4;
 pub(super) struct Templates<P> {
     known: HashMap<(u32, TemplateId), Known<P>>,
     limits: Limits,
+    rules: Rules,
+    /// No Template was last sent before this.
+    first_sent: Option<Instant>,
 }
 
 /// A Template and what follows from it.
@@ -30,6 +36,8 @@ pub(super) struct Known<P> {
     pub(super) plan: P,
     /// At least 1.
     pub(super) minimum_record_length: usize,
+    /// When it was last sent, if the session is told the time.
+    sent: Option<Instant>,
 }
 
 /// What a Template Record asks for.
@@ -42,8 +50,8 @@ enum Request {
 }
 
 impl<P> Templates<P> {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { known: HashMap::new(), limits }
+    pub(super) fn new(limits: Limits, rules: Rules) -> Self {
+        Self { known: HashMap::new(), limits, rules, first_sent: None }
     }
 
     pub(super) fn get(&self, domain: u32, id: TemplateId) -> Option<&Known<P>> {
@@ -55,6 +63,7 @@ impl<P> Templates<P> {
         &mut self,
         mut set: Reader<'_>,
         set_id: u16,
+        now: Option<Instant>,
         summary: &mut Summary,
         compile: &mut impl FnMut(&Template) -> P,
     ) -> Result<(), SetError> {
@@ -65,7 +74,10 @@ impl<P> Templates<P> {
                 .request(&mut set, set_id)
                 .map_err(|source| SetError::Template { offset, source })?;
             match request {
-                Request::Define(template) => self.define(domain, template, summary, compile),
+                Request::Define(template) => {
+                    self.define(domain, template, now, summary, compile)
+                        .map_err(|source| SetError::Template { offset, source })?;
+                }
                 Request::DefineTooLong(id) => self.refuse(domain, id, summary),
                 Request::Withdraw(id) => {
                     summary.withdrawals += u32::from(self.known.remove(&(domain, id)).is_some());
@@ -109,23 +121,56 @@ impl<P> Templates<P> {
         &mut self,
         domain: u32,
         template: Template,
+        now: Option<Instant>,
         summary: &mut Summary,
         compile: &mut impl FnMut(&Template) -> P,
-    ) {
+    ) -> Result<(), TemplateError> {
         let key = (domain, template.id);
-        let old = self.known.get(&key);
-        if old.is_some_and(|old| old.template == template) {
-            return;
+        let old = self.known.get_mut(&key);
+        let is_new = old.is_none();
+        if let Some(old) = old {
+            if old.template == template {
+                old.sent = now;
+                return Ok(());
+            }
+            if self.rules.redefinition == Redefinition::Malformed {
+                return Err(TemplateError::Redefined(template.id.get()));
+            }
+            summary.redefinitions += 1;
         }
         let minimum_record_length = template.minimum_record_length();
-        let full = old.is_none() && self.known.len() >= self.limits.templates;
+        let full = is_new && self.known.len() >= self.limits.templates;
         // Records of no bytes cannot be told apart, and there would be no end to them.
         if full || minimum_record_length == 0 {
-            return self.refuse(domain, template.id, summary);
+            self.refuse(domain, template.id, summary);
+            return Ok(());
         }
         let plan = compile(&template);
-        self.known.insert(key, Known { template, plan, minimum_record_length });
+        self.known.insert(key, Known { template, plan, minimum_record_length, sent: now });
+        // Time does not run backwards: a Template sent now is never the first but if alone.
+        self.first_sent = self.first_sent.or(now);
         summary.templates += 1;
+        Ok(())
+    }
+
+    /// Forgets the Templates that have not been sent for longer than they live.
+    ///
+    /// Called once per message, and looks through the Templates only when the one that was sent
+    /// first may be due.
+    pub(super) fn expire(&mut self, now: Option<Instant>, summary: &mut Summary) {
+        let (Some(now), Some(lifetime)) = (now, self.rules.template_lifetime) else {
+            return;
+        };
+        if self.first_sent.is_none_or(|sent| now.saturating_duration_since(sent) <= lifetime) {
+            return;
+        }
+        self.known.retain(|_, known| {
+            let expired =
+                known.sent.is_some_and(|sent| now.saturating_duration_since(sent) > lifetime);
+            summary.templates_expired += u32::from(expired);
+            !expired
+        });
+        self.first_sent = self.known.values().filter_map(|known| known.sent).min();
     }
 
     fn refuse(&mut self, domain: u32, id: TemplateId, summary: &mut Summary) {
@@ -141,6 +186,12 @@ impl<P> Templates<P> {
             summary.withdrawals += u32::from(withdrawn);
             !withdrawn
         });
+    }
+}
+
+impl<P> TemplatesOfDomains for Templates<P> {
+    fn template(&self, domain: u32, id: TemplateId) -> Option<&Template> {
+        self.get(domain, id).map(|known| &known.template)
     }
 }
 

@@ -1,3 +1,5 @@
+mod rules;
+
 use std::{error::Error, iter};
 
 use super::*;
@@ -19,7 +21,12 @@ impl Test {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { session: Session::new(limits), compiled: Vec::new(), visited: Vec::new() }
+        Self::under(limits, Rules::default())
+    }
+
+    fn under(limits: Limits, rules: Rules) -> Self {
+        let session = Session::with_rules(limits, rules);
+        Self { session, compiled: Vec::new(), visited: Vec::new() }
     }
 
     /// Decodes a message of `sets`, from Observation Domain 7.
@@ -28,7 +35,16 @@ impl Test {
     }
 
     fn decode_message(&mut self, message: &[u8]) -> Result<Summary, MessageError> {
-        self.session.decode(
+        self.decode_some_time(None, message)
+    }
+
+    fn decode_some_time(
+        &mut self,
+        now: Option<Instant>,
+        message: &[u8],
+    ) -> Result<Summary, MessageError> {
+        self.session.decode_message(
+            now,
             message,
             |template| {
                 self.compiled.push(template.id.get());

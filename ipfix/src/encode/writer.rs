@@ -1,13 +1,19 @@
 //! Writes the fields of one record.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use super::EncodeError;
-use crate::template::TemplateId;
+use crate::{
+    template::{FieldSpecifier, TemplateId},
+    value,
+};
 
 /// A variable-length value of this many bytes or more has its length in three bytes instead of one,
 /// the first of them this number (RFC 7011, section 7).
-const LONG: u8 = 255;
+pub(super) const LONG: u8 = 255;
 
 /// Appends fields to a record, in the order its Template lists them.
 ///
@@ -20,6 +26,8 @@ pub struct RecordWriter<'a> {
     /// Where the longest record there may be would end.
     limit: usize,
     too_long: bool,
+    /// A value cannot be expressed in the length or the type it should have.
+    refused: bool,
 }
 
 /// Why a record was not accepted.
@@ -27,6 +35,7 @@ pub struct RecordWriter<'a> {
 pub(super) enum Refused {
     TooLong,
     Empty,
+    Value,
 }
 
 impl Refused {
@@ -35,6 +44,7 @@ impl Refused {
         match self {
             Self::TooLong => EncodeError::RecordTooLong { id, limit },
             Self::Empty => EncodeError::EmptyRecord { id },
+            Self::Value => EncodeError::ValueOutOfRange { id },
         }
     }
 }
@@ -43,12 +53,15 @@ impl<'a> RecordWriter<'a> {
     /// Begins a record of at most `room` bytes at the end of `bytes`.
     pub(super) const fn new(bytes: &'a mut Vec<u8>, room: usize) -> Self {
         let start = bytes.len();
-        Self { bytes, start, limit: start + room, too_long: false }
+        Self { bytes, start, limit: start + room, too_long: false, refused: false }
     }
 
     pub(super) const fn finish(self) -> Result<(), Refused> {
         if self.too_long {
             return Err(Refused::TooLong);
+        }
+        if self.refused {
+            return Err(Refused::Value);
         }
         if self.bytes.len() == self.start { Err(Refused::Empty) } else { Ok(()) }
     }
@@ -102,11 +115,121 @@ impl<'a> RecordWriter<'a> {
     /// Writes a value of variable length, preceded by that length.
     #[inline]
     pub fn variable(&mut self, value: &[u8]) {
-        match u8::try_from(value.len()) {
-            Ok(length) if length < LONG => self.u8(length),
-            _ => self.long_length(value.len()),
-        }
+        self.length(value.len());
         self.bytes(value);
+    }
+
+    /// Writes the length of a value of variable length (RFC 7011, section 7).
+    #[inline]
+    pub(crate) fn length(&mut self, length: usize) {
+        match u8::try_from(length) {
+            Ok(length) if length < LONG => self.u8(length),
+            _ => self.long_length(length),
+        }
+    }
+
+    /// Writes an unsigned integer in `length` bytes, which may be fewer than its type has (RFC 7011,
+    /// section 6.2). A value that needs more makes the record refused.
+    pub fn unsigned(&mut self, value: u64, length: u16) {
+        let bytes = value.to_be_bytes();
+        match bytes
+            .len()
+            .checked_sub(usize::from(length))
+            .and_then(|cut| bytes.split_at_checked(cut))
+        {
+            Some((cut, kept)) if cut.iter().all(|byte| *byte == 0) => self.bytes(kept),
+            _ => self.refused = true,
+        }
+    }
+
+    /// Writes a signed integer in `length` bytes, which may be fewer than its type has.
+    pub fn signed(&mut self, value: i64, length: u16) {
+        let bytes = value.to_be_bytes();
+        let Some(cut) = bytes.len().checked_sub(usize::from(length)).filter(|cut| *cut < 8) else {
+            self.refused = true;
+            return;
+        };
+        // What is cut off must be nothing but copies of the sign.
+        let unused_bits = 8 * u32::try_from(cut).unwrap_or_default();
+        if (value << unused_bits) >> unused_bits != value {
+            self.refused = true;
+            return;
+        }
+        self.bytes(bytes.get(cut..).unwrap_or_default());
+    }
+
+    /// Writes a float64.
+    pub fn f64(&mut self, value: f64) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Writes a float32, or a float64 reduced to one (RFC 7011, section 6.2).
+    pub fn f32(&mut self, value: f32) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Writes a truth value: 1 is true and 2 is false (RFC 7011, section 6.1.5).
+    pub fn boolean(&mut self, value: bool) {
+        self.u8(if value { 1 } else { 2 });
+    }
+
+    /// Writes a float64 reduced to a float32, unless that changes it.
+    pub(crate) fn reduced_float(&mut self, value: f64) {
+        #[expect(clippy::cast_possible_truncation, reason = "it is compared with what it was")]
+        let reduced = value as f32;
+        if f64::from(reduced).to_bits() == value.to_bits() {
+            self.f32(reduced);
+        } else {
+            self.refused = true;
+        }
+    }
+
+    /// Writes `value`, which must have `length` bytes.
+    pub(crate) fn exactly(&mut self, value: &[u8], length: u16) {
+        if value.len() == usize::from(length) { self.bytes(value) } else { self.refused = true }
+    }
+
+    /// Makes the record refused, whatever else is written.
+    pub(crate) const fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// Writes a MAC address.
+    pub fn mac(&mut self, value: [u8; 6]) {
+        self.bytes(&value);
+    }
+
+    /// Writes a time, given since the UNIX epoch, as `dateTimeSeconds` (RFC 7011, section 6.1.7).
+    pub fn seconds(&mut self, value: Duration) {
+        self.unsigned(value.as_secs(), 4);
+    }
+
+    /// Writes a time, given since the UNIX epoch, as `dateTimeMilliseconds` (RFC 7011, section
+    /// 6.1.8).
+    pub fn milliseconds(&mut self, value: Duration) {
+        match u64::try_from(value.as_millis()) {
+            Ok(milliseconds) => self.u64(milliseconds),
+            Err(_) => self.refused = true,
+        }
+    }
+
+    /// Writes a time, given since the UNIX epoch, as `dateTimeMicroseconds` (RFC 7011, section
+    /// 6.1.9).
+    pub fn microseconds(&mut self, value: Duration) {
+        self.ntp(value, !value::UNUSED_BELOW_MICROSECONDS);
+    }
+
+    /// Writes a time, given since the UNIX epoch, as `dateTimeNanoseconds` (RFC 7011, section
+    /// 6.1.10).
+    pub fn nanoseconds(&mut self, value: Duration) {
+        self.ntp(value, u64::MAX);
+    }
+
+    fn ntp(&mut self, value: Duration, mask: u64) {
+        match value::to_ntp(value) {
+            Some(ntp) => self.u64(ntp & mask),
+            None => self.refused = true,
+        }
     }
 
     #[cold]
@@ -117,6 +240,41 @@ impl<'a> RecordWriter<'a> {
                 self.u16(length);
             }
             Err(_) => self.too_long = true,
+        }
+    }
+
+    /// Writes a field specifier, as lists carry one.
+    pub(super) fn field(&mut self, field: FieldSpecifier) {
+        self.u16(field.wire_id());
+        self.u16(field.length);
+        if field.is_enterprise() {
+            self.u32(field.pen);
+        }
+    }
+
+    /// Returns how far the record has come.
+    pub(super) const fn position(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Leaves two bytes for a length to fill in, and says where they are.
+    pub(super) fn reserve(&mut self) -> usize {
+        let place = self.bytes.len();
+        self.u16(0);
+        place
+    }
+
+    /// Fills in a length. If it was not written, because the record is too long, this does nothing.
+    pub(super) fn fill_in(&mut self, place: usize, length: usize) {
+        let Ok(length) = u16::try_from(length) else {
+            self.too_long = true;
+            return;
+        };
+        if self.too_long {
+            return;
+        }
+        if let Some(bytes) = self.bytes.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+            *bytes = length.to_be_bytes();
         }
     }
 }

@@ -93,6 +93,11 @@ impl DataType {
         }
     }
 
+    /// Returns true if values are lists of others (RFC 6313, section 4.5).
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::BasicList | Self::SubTemplateList | Self::SubTemplateMultiList)
+    }
+
     /// Returns the type `number` stands for (RFC 5610, section 3.1).
     pub fn from_number(number: u8) -> Option<Self> {
         DATA_TYPES.get(usize::from(number)).map(|&(data_type, _)| data_type)
