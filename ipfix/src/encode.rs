@@ -10,23 +10,48 @@
 
 mod list;
 mod open;
+mod refresh;
 mod writer;
 
 use crate::{
-    message::{HEADER_LENGTH, SET_HEADER_LENGTH},
+    message::{HEADER_LENGTH, OPTIONS_TEMPLATE_SET, SET_HEADER_LENGTH, TEMPLATE_SET},
     template::{Template, TemplateId},
 };
 
 use open::OpenMessage;
 
 pub use list::MultiListWriter;
+pub use refresh::TemplateRefresh;
 pub use writer::RecordWriter;
 
+/// The longest message of a stream: as long as a message can be (RFC 7011, section 3.1).
+pub const MAX_STREAM_MESSAGE: u16 = u16::MAX;
+
+/// The longest message of a datagram, if nothing is known of the path or of who reads it.
+///
+/// It passes wherever IPv6 does, and fits the 1,024 bytes that Antrea's collector reads of a
+/// datagram. RFC 7011, section 10.3.3, recommends 512 for the packet as a whole where the path is
+/// unknown; many Templates are longer than that.
+pub const MAX_DATAGRAM_MESSAGE: u16 = 1_024;
+
+/// Returns the longest message of a UDP datagram over IPv4 on a path with this MTU (RFC 7011,
+/// section 10.3.3).
+pub const fn max_message_over_ipv4(mtu: u16) -> u16 {
+    mtu.saturating_sub(20 + 8)
+}
+
+/// Returns the longest message of a UDP datagram over IPv6 on a path with this MTU (RFC 7011,
+/// section 10.3.3).
+pub const fn max_message_over_ipv6(mtu: u16) -> u16 {
+    mtu.saturating_sub(40 + 8)
+}
+
 /// How many records share a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Packing {
     /// One Set with one record per message. Antrea's collector reads no more than that: it
     /// refuses a second Set.
+    #[default]
     OneRecord,
     /// As many records as fit.
     Full,
@@ -62,6 +87,18 @@ impl Encoder {
         Self { max_message, packing, sequence_number: 0, open }
     }
 
+    /// Starts a session on a stream, in messages that every collector can read: one record each,
+    /// without padding (RFC 7011, section 10.4).
+    pub fn stream(domain: u32) -> Self {
+        Self::new(domain, MAX_STREAM_MESSAGE, Packing::default())
+    }
+
+    /// Starts a session of datagrams, in messages that every collector can read and every path
+    /// lets through (RFC 7011, section 10.3).
+    pub fn datagrams(domain: u32) -> Self {
+        Self::new(domain, MAX_DATAGRAM_MESSAGE, Packing::default())
+    }
+
     /// Appends a message with this one Template Record to `out`, after the one still open.
     pub fn template(
         &mut self,
@@ -78,6 +115,56 @@ impl Encoder {
         }
         self.open.close(out);
         self.open.template(export_time, self.sequence_number, template, fields);
+        self.open.close(out);
+        Ok(())
+    }
+
+    /// Appends a message that withdraws `template` to `out`, after the one still open (RFC 7011,
+    /// section 8.1). Its id may be used anew.
+    ///
+    /// Not for UDP, where a Template must not be withdrawn (RFC 7011, section 8.4).
+    pub fn withdraw(
+        &mut self,
+        export_time: u32,
+        template: &Template,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.withdrawal(export_time, template_set(template), template.id.get(), out)
+    }
+
+    /// Appends a message that withdraws all Templates of the Observation Domain to `out`, but not
+    /// its Options Templates, as [`Self::withdraw`] does one.
+    pub fn withdraw_all_templates(
+        &mut self,
+        export_time: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.withdrawal(export_time, TEMPLATE_SET, TEMPLATE_SET, out)
+    }
+
+    /// Appends a message that withdraws all Options Templates of the Observation Domain to `out`,
+    /// as [`Self::withdraw`] does one.
+    pub fn withdraw_all_options_templates(
+        &mut self,
+        export_time: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.withdrawal(export_time, OPTIONS_TEMPLATE_SET, OPTIONS_TEMPLATE_SET, out)
+    }
+
+    fn withdrawal(
+        &mut self,
+        export_time: u32,
+        set_id: u16,
+        id: u16,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        const LENGTH: u16 = HEADER_LENGTH + SET_HEADER_LENGTH + 4;
+        if self.max_message < LENGTH {
+            return Err(EncodeError::TemplateTooLong { id, limit: self.max_message });
+        }
+        self.open.close(out);
+        self.open.withdrawal(export_time, self.sequence_number, set_id, id);
         self.open.close(out);
         Ok(())
     }
@@ -123,6 +210,11 @@ impl Encoder {
     pub const fn sequence_number(&self) -> u32 {
         self.sequence_number
     }
+}
+
+/// Returns the id of the Sets that Templates like this one are sent in (RFC 7011, section 3.3.2).
+const fn template_set(template: &Template) -> u16 {
+    if template.is_options() { OPTIONS_TEMPLATE_SET } else { TEMPLATE_SET }
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Messages back to back in a file, which is all an IPFIX File is (RFC 5655, section 4).
 
+mod writer;
+
 use std::io::{self, Read};
 
 use crate::{framing::Framer, message::MessageError};
+
+pub use writer::{FileWriter, WriteError};
 
 /// The messages of an IPFIX File, read through one buffer whatever the size of the file.
 #[derive(Debug)]

@@ -56,10 +56,11 @@
 //! ```
 
 // What is said
-pub mod list;
+pub mod list; // values that are lists
 pub mod registry; // Information Elements and their types
 pub mod template; // which elements a record has, in which order
-pub mod value; // the bytes of one field, typed // values that are lists
+pub mod type_information; // elements that describe themselves
+pub mod value; // the bytes of one field, typed
 
 // How it is written
 pub mod encode; // records become messages

@@ -123,6 +123,19 @@ impl Template {
         Self { id, fields, scope_count: 0 }
     }
 
+    /// Describes options records that say `elements` about `scope`, which must not be empty (RFC
+    /// 7011, section 3.4.2).
+    pub fn options(
+        id: TemplateId,
+        scope: impl IntoIterator<Item = InformationElement>,
+        elements: impl IntoIterator<Item = InformationElement>,
+    ) -> Self {
+        let mut fields: Vec<FieldSpecifier> = scope.into_iter().map(Into::into).collect();
+        let scope_count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
+        fields.extend(elements.into_iter().map(FieldSpecifier::from));
+        Self { id, fields, scope_count }
+    }
+
     /// Returns the fewest bytes a record takes. What is left of a Set below this is padding
     /// (RFC 7011, section 3.3.1).
     pub fn minimum_record_length(&self) -> usize {

@@ -3,10 +3,9 @@
 //! Lengths are written last, when they are known: a header begins as zeros and is filled in as its
 //! Set or message closes.
 
+use super::template_set;
 use crate::{
-    message::{
-        HEADER_LENGTH, MessageHeader, OPTIONS_TEMPLATE_SET, SET_HEADER_LENGTH, TEMPLATE_SET,
-    },
+    message::{HEADER_LENGTH, MessageHeader, SET_HEADER_LENGTH},
     template::{Template, TemplateId},
 };
 
@@ -68,8 +67,7 @@ impl OpenMessage {
     ) {
         self.begin(sequence_number);
         self.export_time = export_time;
-        let set_id = if template.is_options() { OPTIONS_TEMPLATE_SET } else { TEMPLATE_SET };
-        self.begin_set(set_id);
+        self.begin_set(template_set(template));
         put(&mut self.bytes, template.id.get());
         put(&mut self.bytes, field_count);
         if template.is_options() {
@@ -78,6 +76,21 @@ impl OpenMessage {
         for field in &template.fields {
             field.encode(&mut self.bytes);
         }
+    }
+
+    /// Fills the message, which must be empty, with one withdrawal (RFC 7011, section 8.1).
+    pub(super) fn withdrawal(
+        &mut self,
+        export_time: u32,
+        sequence_number: u32,
+        set_id: u16,
+        id: u16,
+    ) {
+        self.begin(sequence_number);
+        self.export_time = export_time;
+        self.begin_set(set_id);
+        put(&mut self.bytes, id);
+        put(&mut self.bytes, 0);
     }
 
     /// Makes the end of the message the place for a record of `template`.

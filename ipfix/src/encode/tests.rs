@@ -231,3 +231,54 @@ fn a_limit_below_the_headers_refuses_everything() {
         assert!(out.is_empty());
     }
 }
+
+#[test]
+fn a_withdrawal_is_a_template_without_fields() {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(7, 512, Packing::Full);
+    encoder.record(NOW, ID, &mut out, |record| record.u8(1)).unwrap();
+    encoder.withdraw(NOW, &Template::new(ID, []), &mut out).unwrap();
+    assert_eq!(messages(&out), [(21, 0), (24, 1)], "records come before the withdrawal");
+    #[rustfmt::skip]
+    assert_eq!(out[21 + 16..], [
+        0x00, 0x02, 0x00, 0x08, // Template Set, length 8
+        0x01, 0x00, 0x00, 0x00, // Template 256 of no fields
+    ]);
+    out.clear();
+    let options = Template { scope_count: 1, ..Template::new(ID, [iana::OBSERVATION_DOMAIN_ID]) };
+    encoder.withdraw(NOW, &options, &mut out).unwrap();
+    assert_eq!(out[16..], [0x00, 0x03, 0x00, 0x08, 0x01, 0x00, 0x00, 0x00]);
+}
+
+#[test]
+fn all_templates_are_withdrawn_by_the_id_of_their_set() {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(7, 512, Packing::Full);
+    encoder.withdraw_all_templates(NOW, &mut out).unwrap();
+    assert_eq!(out[16..], [0x00, 0x02, 0x00, 0x08, 0x00, 0x02, 0x00, 0x00]);
+    out.clear();
+    encoder.withdraw_all_options_templates(NOW, &mut out).unwrap();
+    assert_eq!(out[16..], [0x00, 0x03, 0x00, 0x08, 0x00, 0x03, 0x00, 0x00]);
+    let refused = Encoder::new(7, 23, Packing::Full).withdraw_all_templates(NOW, &mut out);
+    assert_eq!(refused, Err(EncodeError::TemplateTooLong { id: 2, limit: 23 }));
+}
+
+#[test]
+fn messages_are_conservative_unless_told_otherwise() {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::datagrams(7);
+    for _ in 0..2 {
+        add(&mut encoder, ID, 100, &mut out).unwrap();
+    }
+    assert_eq!(messages(&out), [(120, 0), (120, 1)]);
+    let refused = add(&mut encoder, ID, 1_003, &mut out);
+    assert_eq!(refused, Err(EncodeError::RecordTooLong { id: 256, limit: 1_024 }));
+    add(&mut Encoder::stream(7), ID, 65_513, &mut out).unwrap();
+}
+
+#[test]
+fn a_datagram_leaves_room_for_its_headers() {
+    assert_eq!(max_message_over_ipv4(1_500), 1_472);
+    assert_eq!(max_message_over_ipv6(1_280), 1_232);
+    assert_eq!(max_message_over_ipv6(40), 0);
+}
