@@ -1,9 +1,16 @@
-//! Messages on a connection, for tokio.
+//! Transport Sessions, for tokio: the Exporting and the Collecting Process (RFC 7011, section 10).
 //!
-//! Which connection - TCP, TLS, a pipe in a test - is the caller's choice, and so are its
-//! timeouts: a peer that sends one byte a minute breaks no rule of the format.
+//! Both hand their caller what happened instead of logging it, and ask for whatever differs from
+//! site to site: names, deadlines, certificates. [`MessageStream`] alone serves a caller with a
+//! connection of its own; what that is, and how long it may be silent, is the caller's choice.
 
 mod backoff;
+pub mod collect; // messages arrive
+mod destination;
+pub mod export; // messages leave
+mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 
@@ -12,6 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::{framing::Framer, message::MessageError};
 
 pub use backoff::Backoff;
+pub use destination::{Deadlines, Destination, SessionError, Transport};
+pub use socket::{RECEIVE_BUFFER, bind_udp, receive_buffer};
+#[cfg(feature = "tls")]
+pub use tls::{ClientTls, ServerTls};
 
 /// The messages arriving on one connection.
 #[derive(Debug)]

@@ -1,0 +1,158 @@
+//! What sessions have done: each for itself, and all together.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::{Peer, Refused, SessionEnd};
+use crate::decode::Summary;
+
+/// What one session has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// Messages taken.
+    pub messages: u64,
+    pub bytes: u64,
+    pub records: u64,
+    pub templates: u64,
+    pub templates_refused: u64,
+    pub sets_without_template: u64,
+    pub lost_records: u64,
+    pub out_of_order: u64,
+    /// Messages that were malformed or too long. Over TCP and TLS there is at most one.
+    pub malformed: u64,
+}
+
+/// What all sessions together have done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub sessions: SessionCounters,
+    pub opened: u64,
+    pub refused_too_many: u64,
+    pub refused_handshake: u64,
+    /// Datagrams of peers without a session that were no messages.
+    pub refused_datagrams: u64,
+    pub ended_closed: u64,
+    pub ended_idle: u64,
+    pub ended_shutdown: u64,
+    pub ended_malformed: u64,
+    /// The connection broke, or ended inside a message.
+    pub ended_broken: u64,
+    pub ended_unwanted: u64,
+    pub ended_panicked: u64,
+}
+
+/// The counters of a session that is open.
+#[derive(Debug)]
+pub(super) struct Live {
+    id: u64,
+    peer: Peer,
+    counted: Mutex<SessionCounters>,
+}
+
+/// All sessions that are open, and the sum of those that are over.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    next_id: AtomicU64,
+    open: Mutex<HashMap<u64, Arc<Live>>>,
+    total: Mutex<Counters>,
+}
+
+/// A panic of a session is caught elsewhere, and leaves no counter half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Live {
+    pub(super) fn taken(&self, bytes: usize, summary: &Summary) {
+        let mut counted = lock(&self.counted);
+        counted.messages += 1;
+        counted.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        counted.records += u64::from(summary.records);
+        counted.templates += u64::from(summary.templates);
+        counted.templates_refused += u64::from(summary.templates_refused);
+        counted.sets_without_template += u64::from(summary.sets_without_template);
+        counted.lost_records += u64::from(summary.lost_records);
+        counted.out_of_order += u64::from(summary.out_of_order);
+    }
+
+    pub(super) fn malformed(&self) {
+        lock(&self.counted).malformed += 1;
+    }
+}
+
+impl Registry {
+    pub(super) fn open(&self, peer: Peer) -> Arc<Live> {
+        let id = self.next_id.fetch_add(1, Relaxed);
+        let live = Arc::new(Live { id, peer, counted: Mutex::default() });
+        lock(&self.open).insert(id, Arc::clone(&live));
+        lock(&self.total).opened += 1;
+        live
+    }
+
+    pub(super) fn close(&self, live: &Live, end: &SessionEnd) {
+        // Both under one lock, so that no session is missing from the sum or in it twice.
+        let mut open = lock(&self.open);
+        let mut total = lock(&self.total);
+        open.remove(&live.id);
+        total.sessions.add(*lock(&live.counted));
+        *total.ended(end) += 1;
+    }
+
+    pub(super) fn refused(&self, why: &Refused) {
+        *lock(&self.total).refused(why) += 1;
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let open = lock(&self.open);
+        let mut total = *lock(&self.total);
+        for live in open.values() {
+            total.sessions.add(*lock(&live.counted));
+        }
+        total
+    }
+
+    pub(super) fn sessions(&self) -> Vec<(Peer, SessionCounters)> {
+        lock(&self.open).values().map(|live| (live.peer.clone(), *lock(&live.counted))).collect()
+    }
+}
+
+impl SessionCounters {
+    const fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.records += other.records;
+        self.templates += other.templates;
+        self.templates_refused += other.templates_refused;
+        self.sets_without_template += other.sets_without_template;
+        self.lost_records += other.lost_records;
+        self.out_of_order += other.out_of_order;
+        self.malformed += other.malformed;
+    }
+}
+
+impl Counters {
+    const fn ended(&mut self, end: &SessionEnd) -> &mut u64 {
+        match end {
+            end if end.is_malformed() => &mut self.ended_malformed,
+            SessionEnd::Closed => &mut self.ended_closed,
+            SessionEnd::Idle => &mut self.ended_idle,
+            SessionEnd::Shutdown => &mut self.ended_shutdown,
+            SessionEnd::Rejected(_) | SessionEnd::TooLong(_) => &mut self.ended_unwanted,
+            SessionEnd::Read(_) => &mut self.ended_broken,
+            SessionEnd::Panicked => &mut self.ended_panicked,
+        }
+    }
+
+    const fn refused(&mut self, why: &Refused) -> &mut u64 {
+        match why {
+            Refused::TooMany(_) => &mut self.refused_too_many,
+            Refused::Handshake(_) | Refused::HandshakeDeadline(_) => &mut self.refused_handshake,
+            Refused::Malformed(_) | Refused::TooLong(_) => &mut self.refused_datagrams,
+        }
+    }
+}

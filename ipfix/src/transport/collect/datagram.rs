@@ -1,0 +1,136 @@
+//! Sessions over UDP: all in one task, told apart by the peer's address and port (RFC 7011,
+//! section 10.3).
+//!
+//! Nothing opens or closes them. One begins with the first datagram that looks like a message, so
+//! that port scans cost nothing, and ends when it has been silent for long.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::UdpSocket,
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use super::{Collector, Peer, Protocol, Refused, SessionEnd, Shared, canonical, session::Open};
+use crate::message::{MessageError, MessageHeader};
+use crate::reader::Reader;
+
+/// The longest datagram.
+const LONGEST: usize = u16::MAX as usize;
+/// An error of the socket itself is none of a peer; it may pass.
+const RECEIVE_AGAIN: Duration = Duration::from_millis(100);
+/// How often, within the time a session may be silent, silent ones are looked for.
+const SWEEPS: u32 = 4;
+
+pub(super) async fn listen<C: Collector>(
+    shared: &Arc<Shared<C>>,
+    socket: UdpSocket,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut sessions = Sessions { shared, by_peer: HashMap::new() };
+    let mut buffer = vec![0; LONGEST];
+    let period = (shared.limits.idle_udp / SWEEPS).max(Duration::from_millis(1));
+    let mut sweep = interval(period);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buffer) => received,
+            _ = sweep.tick() => {
+                sessions.sweep(Instant::now());
+                continue;
+            }
+            _ = shutdown.wait_for(|stop| *stop) => break,
+        };
+        match received {
+            Ok((length, peer)) => sessions.datagram(&buffer, length, peer).await,
+            Err(_) => sleep(RECEIVE_AGAIN).await,
+        }
+    }
+    sessions.drain(&socket, &mut buffer).await;
+    sessions.end();
+}
+
+struct Sessions<'a, C: Collector> {
+    shared: &'a Arc<Shared<C>>,
+    by_peer: HashMap<SocketAddr, (Open<C>, Instant)>,
+}
+
+impl<C: Collector> Sessions<'_, C> {
+    /// Hands a datagram to its session. What is wrong with it costs nobody else anything.
+    async fn datagram(&mut self, buffer: &[u8], length: usize, peer: SocketAddr) {
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if !self.by_peer.contains_key(&peer) {
+            match self.open(datagram, peer) {
+                Ok(session) => self.by_peer.insert(peer, (session, Instant::now())),
+                Err(refused) => return self.shared.refuse(canonical(peer), &refused),
+            };
+        }
+        let Some((session, heard)) = self.by_peer.get_mut(&peer) else { return };
+        *heard = Instant::now();
+        match session.take(datagram).await {
+            Ok(()) => {}
+            Err(end) if end.is_malformed() => session.malformed(),
+            Err(end) => self.close(peer, &end),
+        }
+    }
+
+    fn open(&self, datagram: &[u8], peer: SocketAddr) -> Result<Open<C>, Refused> {
+        looks_like_a_message(datagram)?;
+        let limits = self.shared.limits;
+        if datagram.len() > usize::from(limits.message) {
+            return Err(Refused::TooLong(datagram.len()));
+        }
+        let permit = Arc::clone(&self.shared.permits)
+            .try_acquire_owned()
+            .map_err(|_| Refused::TooMany(limits.sessions))?;
+        let peer = Peer { address: canonical(peer), protocol: Protocol::Udp, certificate: None };
+        Ok(Open::new(self.shared, peer, permit))
+    }
+
+    fn close(&mut self, peer: SocketAddr, end: &SessionEnd) {
+        if let Some((session, _)) = self.by_peer.remove(&peer) {
+            session.end(end);
+        }
+    }
+
+    /// Ends sessions that have been silent for too long.
+    fn sweep(&mut self, now: Instant) {
+        let idle = self.shared.limits.idle_udp;
+        let is_silent = |_: &SocketAddr, (_, heard): &mut (Open<C>, Instant)| {
+            now.saturating_duration_since(*heard) >= idle
+        };
+        for (_, (session, _)) in self.by_peer.extract_if(is_silent) {
+            session.end(&SessionEnd::Idle);
+        }
+    }
+
+    /// Takes the datagrams that have arrived already, for as long as that may take.
+    async fn drain(&mut self, socket: &UdpSocket, buffer: &mut [u8]) {
+        let deadline = Instant::now() + self.shared.limits.drain;
+        while Instant::now() < deadline {
+            match socket.try_recv_from(buffer) {
+                Ok((length, peer)) => self.datagram(buffer, length, peer).await,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn end(self) {
+        for (session, _) in self.by_peer.into_values() {
+            session.end(&SessionEnd::Shutdown);
+        }
+    }
+}
+
+/// Checks what can be checked without Templates.
+fn looks_like_a_message(datagram: &[u8]) -> Result<(), MessageError> {
+    let header = MessageHeader::decode(&mut Reader::new(datagram))?;
+    let (stated, actual) = (header.length, datagram.len());
+    if usize::from(stated) == actual {
+        Ok(())
+    } else {
+        Err(MessageError::Length { stated, actual })
+    }
+}

@@ -1,0 +1,165 @@
+//! Where an Exporting Process sends its messages, and how it gets a connection there.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UdpSocket, lookup_host},
+    time::timeout,
+};
+
+use super::socket;
+#[cfg(feature = "tls")]
+use super::tls::ClientTls;
+use crate::{encode::EncodeError, message::MessageError};
+
+/// A Collecting Process as its exporters see it.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// `host:port`. A name is resolved anew for each session, since collectors move.
+    pub address: String,
+    pub transport: Transport,
+    pub deadlines: Deadlines,
+}
+
+/// What carries the messages (RFC 7011, section 10).
+///
+/// Two are left out. SCTP is what no exporter or collector around us speaks. DTLS 1.2 has no
+/// maintained implementation in the style of rustls; whoever needs encryption takes TLS, which in
+/// addition loses nothing.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    Tcp,
+    #[cfg(feature = "tls")]
+    Tls(ClientTls),
+    /// One message per datagram.
+    Udp,
+}
+
+/// How long a destination may take before it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// To connect, per address the name stands for; and again for the TLS handshake.
+    pub connect: Duration,
+    /// To take anything at all of what is written.
+    pub write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), write: Duration::from_secs(10) }
+    }
+}
+
+/// Why there is no session, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    #[error("{address} cannot be resolved")]
+    Resolve {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0} stands for no address")]
+    NoAddress(String),
+    #[error("no connection to {address}")]
+    Connect {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no connection to {address} within {deadline:?}")]
+    ConnectDeadline { address: SocketAddr, deadline: Duration },
+    #[error("TLS handshake was not successful")]
+    Handshake(#[source] io::Error),
+    #[error("no TLS handshake within {0:?}")]
+    HandshakeDeadline(Duration),
+    #[error("connection broke")]
+    Io(#[from] io::Error),
+    #[error("collector took nothing for {0:?}")]
+    WriteDeadline(Duration),
+    #[error("collector closed the connection")]
+    Closed,
+    #[error("what is to be sent is not a message")]
+    Message(#[from] MessageError),
+    #[error("what is to be sent ends {0} bytes into a message")]
+    Truncated(usize),
+    #[error("template cannot be encoded")]
+    Template(#[from] EncodeError),
+}
+
+/// A connection that carries messages back to back.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
+
+/// What a session sends through.
+pub(super) enum Link {
+    Stream(Box<dyn Stream>),
+    Datagrams(UdpSocket),
+}
+
+impl Destination {
+    pub fn new(address: impl Into<String>, transport: Transport) -> Self {
+        Self { address: address.into(), transport, deadlines: Deadlines::default() }
+    }
+
+    /// Returns true if a message is a datagram, and may get lost.
+    pub const fn is_udp(&self) -> bool {
+        matches!(self.transport, Transport::Udp)
+    }
+
+    pub(super) async fn connect(&self) -> Result<Link, SessionError> {
+        let stream = |stream| Link::Stream(Box::new(stream));
+        match &self.transport {
+            Transport::Udp => self.first_that(udp).await.map(Link::Datagrams),
+            Transport::Tcp => self.first_that(tcp).await.map(stream),
+            #[cfg(feature = "tls")]
+            Transport::Tls(tls) => {
+                let handshake = tls.connect(self.first_that(tcp).await?);
+                let deadline = self.deadlines.connect;
+                let connected = timeout(deadline, handshake)
+                    .await
+                    .map_err(|_| SessionError::HandshakeDeadline(deadline))?
+                    .map_err(SessionError::Handshake)?;
+                Ok(Link::Stream(Box::new(connected)))
+            }
+        }
+    }
+
+    /// Returns the first connection that works, of all addresses the name stands for.
+    async fn first_that<T, F>(&self, connect: impl Fn(SocketAddr) -> F) -> Result<T, SessionError>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
+        let addresses = lookup_host(&self.address)
+            .await
+            .map_err(|source| SessionError::Resolve { address: self.address.clone(), source })?;
+        let mut last = SessionError::NoAddress(self.address.clone());
+        let deadline = self.deadlines.connect;
+        for address in addresses {
+            last = match timeout(deadline, connect(address)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(source)) => SessionError::Connect { address, source },
+                Err(_) => SessionError::ConnectDeadline { address, deadline },
+            };
+        }
+        Err(last)
+    }
+}
+
+async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Messages are written as many at a time as there are; what is left waits for nothing.
+    stream.set_nodelay(true)?;
+    socket::keep_alive(&stream)?;
+    Ok(stream)
+}
+
+/// A connected socket, so that the kernel passes on that nobody listens at the other end.
+async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(address).await?;
+    Ok(socket)
+}

@@ -1,0 +1,303 @@
+//! The Exporting Process: records leave over one Transport Session at a time.
+//!
+//! Templates are sent first in each session, and again and again over UDP. A session that breaks
+//! is opened anew. A message that was written whole is never written again: its records may be
+//! lost with the session, but none is ever told twice. One that was cut off is: the collector
+//! cannot have read it. Its records are encoded anew, since Templates and sequence numbers begin
+//! anew with each session.
+
+mod outbox;
+mod session;
+
+use std::{future, time::Duration};
+
+use super::{
+    backoff::Backoff,
+    destination::{Destination, SessionError},
+};
+use crate::{
+    encode::{EncodeError, Encoder, Packing},
+    template::Template,
+};
+
+use outbox::Outbox;
+pub use outbox::whole_messages;
+pub use session::ExportSession;
+
+/// What an Exporting Process sends.
+pub trait Export: Send {
+    type Record: Send;
+
+    /// Returns what each session begins with.
+    fn templates(&self) -> Vec<Template>;
+
+    /// Encodes one record with [`Encoder::record`].
+    fn encode(
+        &self,
+        record: &Self::Record,
+        encoder: &mut Encoder,
+        export_time: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Learns that `messages` have been written whole.
+    fn sent(&mut self, _messages: &[u8]) {}
+
+    /// Learns that no message can hold `record`, which is dropped.
+    fn refused(&mut self, _record: &Self::Record, _error: EncodeError) {}
+}
+
+/// How messages are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Messages {
+    pub domain: u32,
+    pub packing: Packing,
+    /// The longest message.
+    pub max_length: u16,
+    /// When Templates are sent again; `None` for never.
+    pub refresh: Option<Refresh>,
+}
+
+/// When Templates are sent again (RFC 7011, section 8.4): whatever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    pub after: Duration,
+    pub after_messages: u32,
+}
+
+impl Messages {
+    /// The longest message over UDP: what Antrea's collector has room for, and what every path
+    /// there is to a Pod passes unfragmented.
+    pub const MAX_UDP: u16 = 1024;
+
+    /// Returns what any collector understands: one record per message, no datagram that is
+    /// fragmented, and Templates that come soon to a collector that has just started.
+    ///
+    /// Over TCP and TLS Templates are not repeated: a collector may take that for an error
+    /// (RFC 7011, section 8.1).
+    pub fn conservative(domain: u32, destination: &Destination) -> Self {
+        let refresh = Refresh { after: Duration::from_mins(1), after_messages: 1000 };
+        let udp = destination.is_udp();
+        Self {
+            domain,
+            packing: Packing::OneRecord,
+            max_length: if udp { Self::MAX_UDP } else { u16::MAX },
+            refresh: udp.then_some(refresh),
+        }
+    }
+}
+
+/// What an Exporting Process has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExportCounters {
+    pub sessions: u64,
+    /// Sessions that ended before this process ended them.
+    pub sessions_lost: u64,
+    pub connect_failures: u64,
+    /// Messages written whole.
+    pub messages: u64,
+    /// Records in these.
+    pub records: u64,
+    /// Records that no message can hold.
+    pub records_refused: u64,
+    /// How often Templates were sent again within a session.
+    pub refreshes: u64,
+    /// Messages that no datagram can hold.
+    pub messages_unsendable: u64,
+}
+
+/// Sends records to one destination.
+#[derive(Debug)]
+pub struct ExportingProcess<E: Export> {
+    destination: Destination,
+    messages: Messages,
+    export: E,
+    backoff: Backoff,
+    session: Option<(ExportSession, Outbox)>,
+    /// Records that have not left in a message written whole.
+    pending: Vec<E::Record>,
+    counters: ExportCounters,
+}
+
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LAST_DELAY: Duration = Duration::from_secs(30);
+
+impl<E: Export> ExportingProcess<E> {
+    /// Fails if a Template does not fit a message. Connects with the first records.
+    pub fn new(
+        destination: Destination,
+        messages: Messages,
+        export: E,
+    ) -> Result<Self, EncodeError> {
+        Outbox::begin(messages, &export.templates(), 0)?;
+        Ok(Self {
+            destination,
+            messages,
+            export,
+            backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
+            session: None,
+            pending: Vec::new(),
+            counters: ExportCounters::default(),
+        })
+    }
+
+    /// Adds a record to what [`Self::flush`] sends. How many there may be is for the caller to
+    /// limit, who alone can stop their source.
+    pub fn push(&mut self, record: E::Record) {
+        self.pending.push(record);
+    }
+
+    /// Returns how many records wait.
+    pub const fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub const fn counters(&self) -> ExportCounters {
+        self.counters
+    }
+
+    pub const fn export(&self) -> &E {
+        &self.export
+    }
+
+    /// Returns how long to wait after an error; see [`Backoff::next_delay`].
+    pub fn next_delay(&mut self, random: f64) -> Duration {
+        self.backoff.next_delay(random)
+    }
+
+    /// Sends all that waits, in a new session if there is none. `now` is in seconds.
+    ///
+    /// After an error the session is over; what has not left still waits, and may be sent by
+    /// another call after [`Self::next_delay`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing and sends nothing twice.
+    pub async fn flush(&mut self, now: u32) -> Result<(), SessionError> {
+        self.leave_ended_session().await;
+        let result = self.send_pending(now).await;
+        if result.is_err() {
+            self.settle();
+            self.end_session();
+        }
+        result
+    }
+
+    /// Sends all that waits, as often as it takes. `failed` learns of each error, and of the delay
+    /// before the next attempt.
+    pub async fn deliver(
+        &mut self,
+        clock: impl Fn() -> u32,
+        random: impl Fn() -> f64,
+        mut failed: impl FnMut(&SessionError, Duration),
+    ) {
+        while let Err(error) = self.flush(clock()).await {
+            let delay = self.next_delay(random());
+            failed(&error, delay);
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Waits until the collector ends the session, so that the next one can be opened before there
+    /// is something to send. Waits forever if there is none.
+    pub async fn closed(&mut self) -> SessionError {
+        let Some((session, _)) = &mut self.session else { return future::pending().await };
+        let ended = session.closed().await;
+        self.end_session();
+        ended
+    }
+
+    /// Ends the session so that the collector gets everything that was written, and returns the
+    /// records that were not.
+    pub async fn close(mut self) -> (Vec<E::Record>, Result<(), SessionError>) {
+        self.settle();
+        let result = match self.session.take() {
+            Some((session, _)) => session.close().await,
+            None => Ok(()),
+        };
+        (self.pending, result)
+    }
+
+    async fn send_pending(&mut self, now: u32) -> Result<(), SessionError> {
+        self.open(now).await?;
+        self.write().await?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.fill(now)?;
+        self.write().await?;
+        // Only a collector that takes records is worth an eager second try.
+        self.backoff.reset();
+        Ok(())
+    }
+
+    /// Opens a session, and puts the Templates into its outbox.
+    async fn open(&mut self, now: u32) -> Result<(), SessionError> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let outbox = Outbox::begin(self.messages, &self.export.templates(), now)?;
+        let opened = ExportSession::open(&self.destination).await;
+        let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
+        self.counters.sessions += 1;
+        self.session = Some((session, outbox));
+        Ok(())
+    }
+
+    /// Puts all that waits into the outbox, behind the Templates if it is time for them again.
+    fn fill(&mut self, now: u32) -> Result<(), EncodeError> {
+        let Some((session, outbox)) = &mut self.session else { return Ok(()) };
+        if self.messages.refresh.is_some() && (session.take_refused() || outbox.is_due(now)) {
+            outbox.templates(&self.export.templates(), now)?;
+            self.counters.refreshes += 1;
+        }
+        let mut refused = 0;
+        self.pending.retain(|record| {
+            let encoded =
+                outbox.record(|encoder, out| self.export.encode(record, encoder, now, out));
+            refused += u64::from(encoded.is_err());
+            encoded.map_err(|error| self.export.refused(record, error)).is_ok()
+        });
+        self.counters.records_refused += refused;
+        outbox.finish();
+        Ok(())
+    }
+
+    /// Writes what is in the outbox.
+    async fn write(&mut self) -> Result<(), SessionError> {
+        let Some((session, outbox)) = &mut self.session else { return Ok(()) };
+        let (messages, written) = outbox.unwritten();
+        session.write(messages, written).await?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Forgets the records of messages that have been written whole.
+    fn settle(&mut self) {
+        let Some((_, outbox)) = &mut self.session else { return };
+        let whole = outbox.whole();
+        self.export.sent(whole.messages);
+        let (bytes, count, records) = (whole.messages.len(), whole.count, whole.records);
+        outbox.forget(bytes, count, records);
+        self.counters.messages += count;
+        self.counters.records += u64::from(records);
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        self.pending.drain(..records.min(self.pending.len()));
+    }
+
+    /// What is written to a session that the collector has ended would be lost.
+    async fn leave_ended_session(&mut self) {
+        let Some((session, _)) = &mut self.session else { return };
+        if session.ended().await.is_some() {
+            self.settle();
+            self.end_session();
+        }
+    }
+
+    fn end_session(&mut self) {
+        if let Some((session, _)) = self.session.take() {
+            self.counters.sessions_lost += 1;
+            self.counters.messages_unsendable += session.unsendable();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! TLS below a Transport Session (RFC 7011, section 11.1).
+//!
+//! Certificates are renewed while a process runs, so neither side holds a configuration: it asks
+//! for one before each handshake. What is in it - versions, roots, whether the peer needs a
+//! certificate - is the caller's.
+
+use std::{fmt, io, sync::Arc};
+
+use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+/// Returns what the next handshake uses.
+type Provider<T> = Arc<dyn Fn() -> Arc<T> + Send + Sync>;
+
+/// How an Exporting Process authenticates itself and its collector.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Provider<ClientConfig>,
+    server_name: ServerName<'static>,
+}
+
+impl ClientTls {
+    /// Expects a collector whose certificate is for `server_name`, which is also sent as SNI
+    /// if it is a name. `config` is called before each handshake.
+    pub fn new(
+        server_name: ServerName<'static>,
+        config: impl Fn() -> Arc<ClientConfig> + Send + Sync + 'static,
+    ) -> Self {
+        Self { config: Arc::new(config), server_name }
+    }
+
+    pub(super) async fn connect(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<client::TlsStream<TcpStream>> {
+        TlsConnector::from((self.config)()).connect(self.server_name.clone(), stream).await
+    }
+}
+
+/// How a Collecting Process authenticates itself and its exporters.
+#[derive(Clone)]
+pub struct ServerTls {
+    config: Provider<ServerConfig>,
+}
+
+impl ServerTls {
+    /// Calls `config` before each handshake.
+    pub fn new(config: impl Fn() -> Arc<ServerConfig> + Send + Sync + 'static) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<server::TlsStream<TcpStream>> {
+        TlsAcceptor::from((self.config)()).accept(stream).await
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
