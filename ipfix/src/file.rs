@@ -18,10 +18,13 @@ pub struct Messages<R> {
 /// Why a file has no next message, though it has not ended.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// Reading failed; the file may be whole.
     #[error("file cannot be read")]
     Io(#[from] io::Error),
+    /// Nothing after it can be found.
     #[error("file holds something that is not a message")]
     Message(#[from] MessageError),
+    /// The file was cut, or is still being written.
     #[error("file ends {0} bytes into a message")]
     Truncated(usize),
 }

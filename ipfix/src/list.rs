@@ -7,11 +7,17 @@
 /// How the elements of a list relate to the record they are in (RFC 6313, section 4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListSemantic {
+    /// None of the elements holds.
     NoneOf,
+    /// Exactly one of them holds.
     ExactlyOneOf,
+    /// At least one of them holds.
     OneOrMoreOf,
+    /// All of them hold.
     AllOf,
+    /// All of them hold, and their order matters.
     Ordered,
+    /// The exporter does not say.
     Undefined,
     /// A number that had no meaning when this was written.
     Unassigned(u8),

@@ -83,16 +83,22 @@ fn frame(reader: &mut Reader<'_>) -> Result<u16, MessageError> {
 /// datagram is dropped. Records before the broken part may already have been visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
+    /// RFC 7011, section 3.1.
     #[error("message header is incomplete")]
     Header(#[from] Truncated),
+    /// RFC 7011, section 3.1.
     #[error("version is {0}, not 10")]
     Version(u16),
+    /// RFC 7011, section 3.1.
     #[error("message length is {0}, but a header alone takes 16")]
     Short(u16),
+    /// The length in the header is not that of the message.
     #[error("message length is {stated}, but the message has {actual} bytes")]
     Length { stated: u16, actual: usize },
+    /// RFC 7011, section 3.3.2.
     #[error("set header is incomplete")]
     SetHeader(#[source] Truncated),
+    /// What is wrong in a Set, and which Set it is.
     #[error("set {id} at offset {offset} is malformed")]
     Set {
         id: u16,
@@ -105,16 +111,20 @@ pub enum MessageError {
 /// What is wrong inside a Set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
+    /// RFC 7011, section 3.3.2.
     #[error("set length is {0}, but a set header alone takes 4")]
     Short(u16),
+    /// A Set ends where its message does, or before.
     #[error("set is longer than its message")]
     Long(#[source] Truncated),
+    /// RFC 7011, sections 3.4.1 and 3.4.2.
     #[error("template record at offset {offset} is malformed")]
     Template {
         offset: usize,
         #[source]
         source: TemplateError,
     },
+    /// RFC 7011, section 3.4.3.
     #[error("data record at offset {offset} is malformed")]
     Record {
         offset: usize,
@@ -126,10 +136,13 @@ pub enum SetError {
 /// What is wrong with a Template Record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
+    /// The record states more fields than there are bytes.
     #[error("template record is incomplete")]
     Truncated(#[from] Truncated),
+    /// RFC 7011, section 3.4.1.
     #[error(transparent)]
     Id(#[from] InvalidTemplateId),
+    /// RFC 7011, section 3.4.2.
     #[error("scope has {scope} of {fields} fields, but must have at least one and at most all")]
     Scope { scope: u16, fields: u16 },
     /// RFC 7011, section 8.1: only where the session's rules refuse it.

@@ -16,11 +16,14 @@ pub struct Reader<'a> {
 pub struct Truncated {
     /// Where in the whole input the missing bytes would have begun.
     pub offset: usize,
+    /// How many bytes were asked for.
     pub wanted: usize,
+    /// How many there were.
     pub left: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// Reads `bytes`, of which the first is at offset 0.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, offset: 0 }
     }
@@ -47,18 +50,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes the next byte.
     pub fn u8(&mut self) -> Result<u8, Truncated> {
         self.array().map(u8::from_be_bytes)
     }
 
+    /// Takes a number of two bytes, the most significant first.
     pub fn u16(&mut self) -> Result<u16, Truncated> {
         self.array().map(u16::from_be_bytes)
     }
 
+    /// Takes a number of four bytes, the most significant first.
     pub fn u32(&mut self) -> Result<u32, Truncated> {
         self.array().map(u32::from_be_bytes)
     }
 
+    /// Takes a number of eight bytes, the most significant first.
     pub fn u64(&mut self) -> Result<u64, Truncated> {
         self.array().map(u64::from_be_bytes)
     }
@@ -73,6 +80,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    /// Returns true if nothing is left.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

@@ -46,13 +46,17 @@ pub struct InformationElement {
     pub pen: u32,
     /// 1 to 32767: the top bit of the wire's 16 is the enterprise bit.
     pub id: u16,
+    /// What the registry calls the element (RFC 7012, section 2.1).
     pub name: &'static str,
     /// The name of the element for the opposite direction; empty if it has none.
     reverse_name: &'static str,
+    /// How its values are to be read (RFC 7012, section 3.1).
     pub data_type: DataType,
     /// How long a value is in a record; [`VARIABLE`] if each record says so.
     pub length: u16,
+    /// How its values behave (RFC 7012, section 3.2).
     pub semantics: Semantics,
+    /// What its values are measured in, if anything.
     pub units: Option<&'static str>,
     /// The smallest and largest meaningful value, where the registry limits them.
     pub range: Option<(u64, u64)>,

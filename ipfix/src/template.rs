@@ -25,12 +25,15 @@ pub struct TemplateId(u16);
 pub struct InvalidTemplateId(pub u16);
 
 impl TemplateId {
+    /// The lowest number that identifies a Template.
     pub const MIN: Self = Self(256);
 
+    /// Checks that `id` identifies a Template (RFC 7011, section 3.4.1).
     pub const fn new(id: u16) -> Result<Self, InvalidTemplateId> {
         if id < Self::MIN.0 { Err(InvalidTemplateId(id)) } else { Ok(Self(id)) }
     }
 
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0
     }
@@ -109,7 +112,9 @@ impl From<InformationElement> for FieldSpecifier {
 /// A Template, or an Options Template if it has a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Template {
+    /// Which Data Sets hold records of this Template.
     pub id: TemplateId,
+    /// What a record consists of, in this order.
     pub fields: Vec<FieldSpecifier>,
     /// How many of the leading fields say what an Options Data Record is about (RFC 7011, section
     /// 3.4.2); 0 for a Template.

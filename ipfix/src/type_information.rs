@@ -40,7 +40,7 @@ use crate::{
     value,
 };
 
-/// Describes records that each describe an element (RFC 5610, section 3.9), for [`write`].
+/// Describes records that each describe an element (RFC 5610, section 3.9), for [`write()`].
 pub fn template(id: TemplateId) -> Template {
     Template::options(
         id,
@@ -88,8 +88,10 @@ pub struct TypeInformation {
 /// Why a record does not describe an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TypeInformationError {
+    /// A part of the description is missing or malformed.
     #[error("{0} has no value of its type")]
     Value(InformationElement),
+    /// IANA had not assigned the number when this was written.
     #[error("data type {0} is not known")]
     DataType(u8),
 }

@@ -23,7 +23,7 @@ pub(crate) const UNUSED_BELOW_MICROSECONDS: u64 = 0x7ff;
 
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Reads an unsigned integer of one to eight bytes.
+/// Reads an unsigned integer of one to eight bytes (RFC 7011, sections 6.1.1 and 6.2).
 ///
 /// Also reads `dateTimeSeconds` and `dateTimeMilliseconds`, which count from the UNIX epoch.
 #[inline]
@@ -37,7 +37,8 @@ pub fn unsigned(value: &[u8]) -> Option<u64> {
     }
 }
 
-/// Reads a signed integer of one to eight bytes, in two's complement.
+/// Reads a signed integer of one to eight bytes, in two's complement (RFC 7011, sections 6.1.1 and
+/// 6.2).
 #[inline]
 pub fn signed(value: &[u8]) -> Option<i64> {
     let (number, unused_bits) = reduced(value)?;
@@ -45,7 +46,8 @@ pub fn signed(value: &[u8]) -> Option<i64> {
     Some((number << unused_bits).cast_signed() >> unused_bits)
 }
 
-/// Reads a float32, a float64, or a float64 reduced to a float32.
+/// Reads a float32, a float64, or a float64 reduced to a float32 (RFC 7011, sections 6.1.3, 6.1.4
+/// and 6.2).
 #[inline]
 pub fn float(value: &[u8]) -> Option<f64> {
     if let Ok(bytes) = value.try_into() {
@@ -64,19 +66,19 @@ pub fn boolean(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// Reads an IPv4 address (RFC 7011, section 6.1.1).
+/// Reads an IPv4 address (RFC 7011, section 6.1.2).
 #[inline]
 pub fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
     value.try_into().ok().map(|bytes: [u8; 4]| Ipv4Addr::from(bytes))
 }
 
-/// Reads an IPv6 address (RFC 7011, section 6.1.1).
+/// Reads an IPv6 address (RFC 7011, section 6.1.2).
 #[inline]
 pub fn ipv6(value: &[u8]) -> Option<Ipv6Addr> {
     value.try_into().ok().map(|bytes: [u8; 16]| Ipv6Addr::from(bytes))
 }
 
-/// Reads a MAC address (RFC 7011, section 6.1.1).
+/// Reads a MAC address (RFC 7011, section 6.1.2).
 #[inline]
 pub fn mac(value: &[u8]) -> Option<[u8; 6]> {
     value.try_into().ok()

@@ -27,18 +27,25 @@ pub(super) trait TemplatesOfDomains {
 /// Why a value is not the list it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
+    /// Beyond the depth the reader of the list asked for.
     #[error("list is nested too deep")]
     TooDeep,
+    /// The list names a Template its session does not know.
     #[error("template {0} of the list is not known")]
     UnknownTemplate(u16),
+    /// The list names a Template no session can know.
     #[error(transparent)]
     TemplateId(#[from] InvalidTemplateId),
+    /// A length is longer than what is left.
     #[error("list is incomplete")]
     Truncated(#[from] Truncated),
+    /// There is no telling how many elements the list has.
     #[error("list has elements of no bytes")]
     NoBytes,
+    /// RFC 6313, section 4.5.3.
     #[error("part of a list states a length of {0}, but its own header takes 4")]
     Short(u16),
+    /// RFC 6313 has three types of lists.
     #[error("type is not that of a list")]
     NotAList,
 }
@@ -54,8 +61,11 @@ pub struct Lists<'a> {
 /// A list of whatever kind.
 #[derive(Debug, Clone, Copy)]
 pub enum List<'a> {
+    /// RFC 6313, section 4.5.1.
     Basic(BasicList<'a>),
+    /// RFC 6313, section 4.5.2.
     SubTemplate(SubTemplateList<'a>),
+    /// RFC 6313, section 4.5.3.
     SubTemplateMulti(SubTemplateMultiList<'a>),
 }
 
@@ -139,6 +149,7 @@ impl fmt::Debug for Lists<'_> {
 /// Values of one element (RFC 6313, section 4.5.1).
 #[derive(Debug, Clone, Copy)]
 pub struct BasicList<'a> {
+    /// How the elements relate to the record (RFC 6313, section 4.4).
     pub semantic: ListSemantic,
     /// What each value is.
     pub field: FieldSpecifier,
@@ -158,7 +169,9 @@ impl<'a> BasicList<'a> {
 /// Records of one Template (RFC 6313, section 4.5.2).
 #[derive(Debug, Clone, Copy)]
 pub struct SubTemplateList<'a> {
+    /// How the elements relate to the record (RFC 6313, section 4.4).
     pub semantic: ListSemantic,
+    /// What each record consists of.
     pub template: &'a Template,
     records: Reader<'a>,
     lists: Lists<'a>,
@@ -197,6 +210,7 @@ impl<'a> SubTemplateList<'a> {
 /// Records of several Templates (RFC 6313, section 4.5.3).
 #[derive(Debug, Clone, Copy)]
 pub struct SubTemplateMultiList<'a> {
+    /// How the elements relate to the record (RFC 6313, section 4.4).
     pub semantic: ListSemantic,
     parts: Reader<'a>,
     lists: Lists<'a>,
@@ -221,6 +235,7 @@ impl<'a> SubTemplateMultiList<'a> {
 /// One record in a list.
 #[derive(Debug, Clone, Copy)]
 pub struct SubRecord<'a> {
+    /// What each record consists of.
     pub template: &'a Template,
     values: Reader<'a>,
     /// Reads the values that are lists themselves.

@@ -60,6 +60,7 @@ pub enum Duplicates {
 pub struct Waiting {
     /// Bytes per session, with what it takes to keep them; 0 keeps nothing.
     pub bytes: usize,
+    /// How long a Set is kept.
     pub time: Duration,
 }
 

@@ -5,6 +5,7 @@ use crate::message::MessageHeader;
 /// What a message contained, apart from its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
+    /// What the message begins with (RFC 7011, section 3.1).
     pub header: MessageHeader,
     /// Data Records of this message that were visited.
     pub records: u32,

@@ -66,31 +66,37 @@ impl<'a> RecordWriter<'a> {
         if self.bytes.len() == self.start { Err(Refused::Empty) } else { Ok(()) }
     }
 
+    /// Writes an unsigned8 (RFC 7011, section 6.1.1).
     #[inline]
     pub fn u8(&mut self, value: u8) {
         self.bytes(&[value]);
     }
 
+    /// Writes an unsigned16 (RFC 7011, section 6.1.1).
     #[inline]
     pub fn u16(&mut self, value: u16) {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Writes an unsigned32 (RFC 7011, section 6.1.1).
     #[inline]
     pub fn u32(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Writes an unsigned64 (RFC 7011, section 6.1.1).
     #[inline]
     pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// Writes an IPv4 address (RFC 7011, section 6.1.2).
     #[inline]
     pub fn ipv4(&mut self, value: Ipv4Addr) {
         self.bytes(&value.octets());
     }
 
+    /// Writes an IPv6 address (RFC 7011, section 6.1.2).
     #[inline]
     pub fn ipv6(&mut self, value: Ipv6Addr) {
         self.bytes(&value.octets());

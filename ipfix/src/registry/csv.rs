@@ -25,20 +25,26 @@ pub struct CsvError(pub Vec<Problem>);
 pub struct Problem {
     /// The first line is 1.
     pub line: usize,
+    /// What is wrong there.
     pub mistake: Mistake,
 }
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
+    /// The file does not begin with the names of the columns.
     #[error("first line is not {HEADER:?}")]
     Header,
+    /// The line does not have eight fields.
     #[error("{0} fields, not 8")]
     Fields(usize),
+    /// A field is not what its column asks for.
     #[error("{column} is {got:?}")]
     Field { column: &'static str, got: String },
+    /// An element comes twice in one file.
     #[error("element is the same as on line {0}")]
     Twice(usize),
+    /// The line describes what no element can be.
     #[error(transparent)]
     Element(#[from] AddError),
 }

@@ -24,11 +24,15 @@ pub struct Definition {
     pub pen: u32,
     /// 1 to [`MAX_ID`].
     pub id: u16,
+    /// What the element is called (RFC 7012, section 2.1).
     pub name: String,
+    /// How its values are to be read (RFC 7012, section 3.1).
     pub data_type: DataType,
     /// How long a value is in a record; [`super::VARIABLE`] if each record says so.
     pub length: u16,
+    /// How its values behave (RFC 7012, section 3.2).
     pub semantics: Semantics,
+    /// What its values are measured in, if anything.
     pub units: Option<String>,
     /// The smallest and largest meaningful value.
     pub range: Option<(u64, u64)>,
@@ -54,13 +58,21 @@ impl Definition {
 /// An element a [`Registry`] knows, from wherever it knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Known<'a> {
+    /// Who defined the element; 0 for IANA.
     pub pen: u32,
+    /// 1 to [`MAX_ID`].
     pub id: u16,
+    /// What the element is called (RFC 7012, section 2.1).
     pub name: &'a str,
+    /// How its values are to be read (RFC 7012, section 3.1).
     pub data_type: DataType,
+    /// How long a value is in a record; [`super::VARIABLE`] if each record says so.
     pub length: u16,
+    /// How its values behave (RFC 7012, section 3.2).
     pub semantics: Semantics,
+    /// What its values are measured in, if anything.
     pub units: Option<&'a str>,
+    /// The smallest and largest meaningful value.
     pub range: Option<(u64, u64)>,
 }
 
@@ -84,18 +96,25 @@ impl<'a> From<&'a Definition> for Known<'a> {
 /// Why an element was not added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
+    /// No id is 0 or has the enterprise bit (RFC 7011, section 3.2).
     #[error("id is {0}, but must be between 1 and 32767")]
     Id(u16),
+    /// RFC 5103, section 6.1.
     #[error("reverse elements follow from those of IANA and cannot be added")]
     Reverse,
+    /// The name or the units are too long, or there is no name.
     #[error("name is {0} bytes long, but must be between 1 and 255")]
     Name(usize),
+    /// Values of no bytes say nothing.
     #[error("length is 0")]
     Length,
+    /// No value is in the range.
     #[error("range is from {0} to {1}")]
     Range(u64, u64),
+    /// What is known is not for an exporter to change.
     #[error("element is already known")]
     Known,
+    /// An exporter has described as much as is remembered.
     #[error("{0} elements have been learned, and no more are taken")]
     Full(usize),
 }

@@ -1,7 +1,7 @@
 //! What kinds of values there are, by name and by number.
 //!
 //! Names are those of the registry; numbers are those by which one process tells another the type
-//! of an element (RFC 5610, sections 3.1, 3.7 and 3.8, and the sub-registries of IANA they set up).
+//! of an element (RFC 5610, sections 3.1, 3.6 and 3.7, and the sub-registries of IANA they set up).
 
 use std::str::FromStr;
 
@@ -10,29 +10,53 @@ use super::VARIABLE;
 /// An abstract data type (RFC 7012, section 3.1, and RFC 6313, section 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
+    /// Octets, with whatever meaning (RFC 7012, section 3.1.13).
     OctetArray,
+    /// RFC 7012, section 3.1.1.
     Unsigned8,
+    /// RFC 7012, section 3.1.2.
     Unsigned16,
+    /// RFC 7012, section 3.1.3.
     Unsigned32,
+    /// RFC 7012, section 3.1.4.
     Unsigned64,
+    /// An unsigned integer of 32 bytes, assigned by IANA.
     Unsigned256,
+    /// RFC 7012, section 3.1.5.
     Signed8,
+    /// RFC 7012, section 3.1.6.
     Signed16,
+    /// RFC 7012, section 3.1.7.
     Signed32,
+    /// RFC 7012, section 3.1.8.
     Signed64,
+    /// RFC 7012, section 3.1.9.
     Float32,
+    /// RFC 7012, section 3.1.10.
     Float64,
+    /// RFC 7012, section 3.1.11.
     Boolean,
+    /// RFC 7012, section 3.1.12.
     MacAddress,
+    /// Text in UTF-8 (RFC 7012, section 3.1.14).
     String,
+    /// RFC 7012, section 3.1.15.
     DateTimeSeconds,
+    /// RFC 7012, section 3.1.16.
     DateTimeMilliseconds,
+    /// RFC 7012, section 3.1.17.
     DateTimeMicroseconds,
+    /// RFC 7012, section 3.1.18.
     DateTimeNanoseconds,
+    /// RFC 7012, section 3.1.19.
     Ipv4Address,
+    /// RFC 7012, section 3.1.20.
     Ipv6Address,
+    /// Values of one element (RFC 6313, section 4.5.1).
     BasicList,
+    /// Records of one Template (RFC 6313, section 4.5.2).
     SubTemplateList,
+    /// Records of several Templates (RFC 6313, section 4.5.3).
     SubTemplateMultiList,
 }
 
@@ -117,14 +141,23 @@ impl DataType {
 /// How values of an element behave (RFC 7012, section 3.2, and RFC 6313, section 4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Semantics {
+    /// Nothing in particular.
     Default,
+    /// A measured value (RFC 7012, section 3.2.1).
     Quantity,
+    /// Counts since the flow began (RFC 7012, section 3.2.2).
     TotalCounter,
+    /// Counts since the record before (RFC 7012, section 3.2.3).
     DeltaCounter,
+    /// Tells one thing from another (RFC 7012, section 3.2.4).
     Identifier,
+    /// Single bits with meanings of their own (RFC 7012, section 3.2.5).
     Flags,
+    /// Structured data (RFC 6313).
     List,
+    /// A counter of SNMP (RFC 8038).
     SnmpCounter,
+    /// A gauge of SNMP (RFC 8038).
     SnmpGauge,
 }
 

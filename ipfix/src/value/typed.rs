@@ -19,15 +19,23 @@ use crate::{encode::RecordWriter, registry::DataType, template::VARIABLE};
 pub enum Value<'a> {
     /// Of type `octetArray`, `unsigned256` or a list, or not of the length its type has.
     Octets(&'a [u8]),
+    /// RFC 7011, section 6.1.1.
     Unsigned(u64),
+    /// RFC 7011, section 6.1.1.
     Signed(i64),
+    /// RFC 7011, sections 6.1.3 and 6.1.4.
     Float(f64),
+    /// RFC 7011, section 6.1.5.
     Boolean(bool),
+    /// RFC 7011, section 6.1.2.
     Mac([u8; 6]),
+    /// RFC 7011, section 6.1.6.
     String(&'a str),
-    /// Since the UNIX epoch.
+    /// Since the UNIX epoch (RFC 7011, sections 6.1.7 to 6.1.10).
     Time(Duration),
+    /// RFC 7011, section 6.1.2.
     Ipv4(Ipv4Addr),
+    /// RFC 7011, section 6.1.2.
     Ipv6(Ipv6Addr),
 }
 
