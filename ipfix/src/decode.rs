@@ -30,7 +30,7 @@ use crate::{
 
 use layout::Spans;
 use sequence::Sequences;
-use templates::Templates;
+use templates::{Known, Templates};
 use waiting::WaitingSets;
 
 pub use record::{DataRecord, Fields, Values};
@@ -152,7 +152,7 @@ impl<P> Session<P> {
         visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
     ) -> Result<(), SetError> {
         let header = summary.header;
-        if self.templates.get(header.domain, id).is_none() {
+        let Some(known) = self.templates.get(header.domain, id) else {
             let body = { set }.bytes(set.remaining()).unwrap_or_default();
             if self.waiting.keep(header, id, body, now, summary) {
                 summary.sets_waiting += 1;
@@ -160,8 +160,9 @@ impl<P> Session<P> {
                 summary.sets_without_template += 1;
             }
             return Ok(());
-        }
-        let (records, result) = self.records(header, message, set, id, visit);
+        };
+        let source = Source { header, message, templates: &self.templates };
+        let (records, result) = source.visit(known, set, &mut self.spans, visit);
         summary.records += records;
         result
     }
@@ -174,8 +175,10 @@ impl<P> Session<P> {
     ) {
         let templates = &self.templates;
         for set in self.waiting.resume(|domain, id| templates.get(domain, id).is_some()) {
+            let Some(known) = templates.get(set.header.domain, set.id) else { continue };
+            let source = Source { header: set.header, message: &set.body, templates };
             let body = Reader::new(&set.body);
-            let (records, result) = self.records(set.header, &set.body, body, set.id, visit);
+            let (records, result) = source.visit(known, body, &mut self.spans, visit);
             summary.records_resumed += records;
             // A Set its Template does not describe is no fault of the message that brought the
             // Template: the Set may be older than the Template that was meant.
@@ -185,36 +188,42 @@ impl<P> Session<P> {
             }
         }
     }
+}
 
-    /// Visits the records in `set`, a part of `message`. Returns how many there were, whatever comes
-    /// after them.
-    fn records(
-        &mut self,
-        header: MessageHeader,
-        message: &[u8],
+/// What the records of a Set have in common.
+struct Source<'a, P> {
+    header: MessageHeader,
+    /// What the Set is a part of.
+    message: &'a [u8],
+    templates: &'a Templates<P>,
+}
+
+impl<P> Source<'_, P> {
+    /// Visits the records in `set`, which are of the Template `known`. Returns how many there were,
+    /// whatever comes after them.
+    fn visit(
+        &self,
+        known: &Known<P>,
         mut set: Reader<'_>,
-        id: TemplateId,
+        spans: &mut Spans,
         visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
     ) -> (u32, Result<(), SetError>) {
-        let MessageHeader { domain, export_time, .. } = header;
-        let Some(known) = self.templates.get(domain, id) else {
-            return (0, Ok(()));
-        };
+        let MessageHeader { domain, export_time, .. } = self.header;
         let mut records = 0;
         // What is shorter than any record is padding (RFC 7011, section 3.3.1). No Template with
         // records of no bytes is ever known, so the loop always comes closer to its end.
         while set.remaining() >= known.minimum_record_length {
             let offset = set.offset();
-            if let Err(source) = self.spans.delimit(&known.template, &mut set) {
+            if let Err(source) = spans.delimit(&known.template, &mut set) {
                 return (records, Err(SetError::Record { offset, source }));
             }
             let record = DataRecord {
                 domain,
                 export_time,
-                message,
+                message: self.message,
                 template: &known.template,
-                templates: &self.templates,
-                spans: self.spans.as_slice(),
+                templates: self.templates,
+                spans: spans.as_slice(),
             };
             visit(&known.plan, &known.template, record);
             records += 1;
