@@ -1,6 +1,6 @@
 //! What a hostile peer can make a session remember: not much, however long it tries.
 //!
-//! Attacks by a single message are in `src/decode/tests.rs`; these take many.
+//! Attacks by a single message are in `src/decode/tests/hostile.rs`; these take many.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic")]
