@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -19,6 +19,12 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("bash", "bash"),
     ("python3", "python3"),
     ("cc", "gcc"),
+    // Foreign readers and writers of IPFIX.
+    ("nfacctd", "pmacct"),
+    ("nfcapd", "nfdump"),
+    ("nfdump", "nfdump"),
+    ("tshark", "tshark"),
+    ("softflowd", "softflowd"),
 ];
 
 /// Foreign readers of our formats, from PyPI.
