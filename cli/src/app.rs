@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::demo::{self, peer::Role, requirements::Missing, run::Options};
 use crate::flows::{self, FlowsArgs};
+use crate::ipfix::{self, IpfixCommand};
 use crate::seen::seen;
 
 /// Every connection of the cluster, exactly counted.
@@ -28,6 +29,11 @@ enum Command {
     Aggregator(aggregator::Args),
     /// Show what is stored
     Flows(FlowsArgs),
+    /// Look at IPFIX messages, send them, or receive them
+    Ipfix {
+        #[command(subcommand)]
+        command: IpfixCommand,
+    },
     /// One end of the demo's traffic
     #[command(hide = true)]
     DemoTraffic {
@@ -87,6 +93,9 @@ pub fn main() -> ExitCode {
             let now_ms = daemon::now_ns() / 1_000_000;
             let shown = flows::run(&args, now_ms, &mut io::stdout().lock());
             ended(shown.map(|()| ExitCode::SUCCESS))
+        }
+        Command::Ipfix { command } => {
+            ended(ipfix::run(&command, io::stdout()).map(|()| ExitCode::SUCCESS))
         }
         Command::DemoTraffic { role } => ended(demo::peer::run(&role).map(|()| ExitCode::SUCCESS)),
     }
