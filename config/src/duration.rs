@@ -19,7 +19,7 @@ const UNITS: [(&str, u64); 8] = [
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a duration: {why}; expected numbers with a unit (ns, us, ms, s, m, h), such as \"90s\" or \"1m30s\""
+    "{text:?} will not do: {why}; expected numbers with a unit (ns, us, ms, s, m, h), such as \"90s\" or \"1m30s\""
 )]
 pub struct DurationError {
     text: String,
@@ -43,6 +43,16 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         rest = behind;
     }
     Ok(Duration::from_nanos(total))
+}
+
+/// Reads a timeout. Antrea refuses those below a second, since its times have no finer ones.
+pub fn parse_timeout(text: &str) -> Result<Duration, DurationError> {
+    let duration = parse(text)?;
+    if duration < Duration::from_secs(1) {
+        let text = text.chars().take(40).collect();
+        return Err(DurationError { text, why: "it must be at least 1s" });
+    }
+    Ok(duration)
 }
 
 /// Splits the first number and unit off `text`, in nanoseconds.
@@ -112,6 +122,14 @@ mod tests {
             ["", "5", "s", ".s", "5 s", "-5s", "5x", "1h 5m", "99999999999999999999s", "9e9h"]
         {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_has_at_least_a_second() {
+        assert_eq!(parse_timeout("1s"), Ok(Duration::from_secs(1)));
+        for text in ["0", "999ms", "1us", "x"] {
+            assert!(parse_timeout(text).is_err(), "{text}");
         }
     }
 

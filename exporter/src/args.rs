@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::duration;
+use config::duration::parse_timeout;
 use flow::Profile;
 
 use crate::Options;
@@ -37,13 +37,13 @@ pub struct Args {
     #[arg(long = "zone", value_name = "ZONE", default_value = "0")]
     zones: Vec<u16>,
     /// Report a connection that goes on this often
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
     active_timeout: Duration,
     /// Report what a connection last did once it is quiet for this long
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_timeout)]
     idle_timeout: Duration,
     /// Read the counters of living connections this often
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
     poll_interval: Duration,
     /// Connections kept in memory at most (about 300 bytes each)
     #[arg(long, value_name = "N", default_value = "1000000")]
@@ -55,15 +55,6 @@ pub struct Args {
     /// is created for its owner's eyes only
     #[arg(long, value_name = "FILE")]
     copy: Option<PathBuf>,
-}
-
-/// Antrea refuses timeouts below a second, since its times have no finer ones.
-fn timeout(text: &str) -> Result<Duration, String> {
-    let duration = duration::parse(text).map_err(|error| error.to_string())?;
-    if duration < Duration::from_secs(1) {
-        return Err("must be at least 1s".to_owned());
-    }
-    Ok(duration)
 }
 
 impl From<Args> for Options {

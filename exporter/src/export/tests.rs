@@ -1,0 +1,167 @@
+use super::*;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::time::Instant;
+
+const SOON: Duration = Duration::from_millis(300);
+/// Sooner than any deadline of a session.
+const LATE: Duration = Duration::from_secs(3);
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn exporting(collector: &TcpListener) -> Exporting {
+    let collector = collector.local_addr().unwrap().to_string();
+    let destination = Destination { collector, domain: 1, profile: Profile::Fyke };
+    Exporting { destination, copy: None, metrics: Arc::default() }
+}
+
+fn batch(records: usize) -> Batch {
+    vec![FlowRecord::default(); records].into()
+}
+
+/// More than the buffers of any connection hold.
+async fn fill(queue: &Sender<Batch>) -> u64 {
+    for _ in 0..16 {
+        queue.send(batch(8192)).await.unwrap();
+    }
+    16 * 8192
+}
+
+async fn run(exporting: Exporting, queue: Receiver<Batch>, stop: Stop) {
+    let run = exporting.run(queue, stop, || 1_000_000_000);
+    timeout(LATE, run).await.expect("it ends by itself");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_collector_that_is_away_is_counted_at_the_deadline() {
+    let exporting = exporting(&listener().await);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    sender.send(batch(3)).await.unwrap();
+    sender.send(batch(4)).await.unwrap();
+    let (switch, stop) = Stop::new();
+    switch.stop_by(Instant::now() + SOON);
+    // The sender is not dropped: the deadline holds whatever the observer does.
+    run(exporting, queue, stop).await;
+    assert_eq!(metrics.records_abandoned.get(), 7);
+    assert!(sender.try_send(batch(1)).is_err(), "nobody takes, let alone counts, any more");
+}
+
+#[tokio::test]
+async fn with_nothing_to_send_no_collector_is_waited_for() {
+    let exporting = exporting(&listener().await);
+    let (_, queue) = channel(16);
+    let (switch, stop) = Stop::new();
+    switch.stop_by(Instant::now() + 2 * LATE);
+    run(exporting, queue, stop).await;
+}
+
+#[tokio::test]
+async fn a_stop_cuts_pauses_short() {
+    let (switch, stop) = Stop::new();
+    let pausing = tokio::spawn(async move {
+        pause(2 * LATE, &stop).await;
+        pause(2 * LATE, &stop).await;
+    });
+    sleep(SOON).await;
+    assert!(!pausing.is_finished());
+    switch.stop_by(Instant::now() + 2 * LATE);
+    timeout(LATE, pausing).await.expect("it has not waited").unwrap();
+}
+
+#[tokio::test]
+async fn a_collector_that_comes_back_at_the_end_gets_what_waited() {
+    let listener = listener().await;
+    let exporting = exporting(&listener);
+    let collector = listener.local_addr().unwrap();
+    drop(listener);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    let (switch, stop) = Stop::new();
+    let running = tokio::spawn(run(exporting, queue, stop));
+    while metrics.connect_failures.get() < 4 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // The collector comes back, and the exporter has something to say to it.
+    let listener = TcpListener::bind(collector).await.unwrap();
+    sender.send(batch(5)).await.unwrap();
+    drop(sender);
+    switch.stop_by(Instant::now() + LATE);
+    let reading = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    timeout(LATE, reading).await.unwrap();
+    running.await.unwrap();
+    assert_eq!((metrics.records_sent.get(), metrics.records_abandoned.get()), (5, 0));
+}
+
+#[tokio::test]
+async fn at_the_deadline_each_record_is_either_sent_or_abandoned() {
+    let listener = listener().await;
+    let exporting = exporting(&listener);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    let records = fill(&sender).await;
+    let (switch, stop) = Stop::new();
+    switch.stop_by(Instant::now() + SOON);
+    // The system accepts the connection; nobody ever reads from it.
+    run(exporting, queue, stop).await;
+    let (sent, abandoned) = (metrics.records_sent.get(), metrics.records_abandoned.get());
+    assert!(sent > 0 && abandoned > 0, "{sent} sent, {abandoned} abandoned");
+    assert_eq!(sent + abandoned, records);
+}
+
+#[tokio::test]
+async fn nothing_is_written_into_a_session_known_to_be_over() {
+    let listener = listener().await;
+    let mut exporting = exporting(&listener);
+    for _ in 0..20 {
+        let stream = exporting.connect().await.unwrap();
+        drop(listener.accept().await.unwrap());
+        // Now the end of the session is known as well as the batch.
+        stream.readable().await.unwrap();
+        let (sender, mut queue) = channel(16);
+        sender.send(batch(3)).await.unwrap();
+        let mut backoff = Backoff::new(FIRST_DELAY, LAST_DELAY);
+        let mut pending = Vec::new();
+        let ended = exporting
+            .serve(stream, &mut queue, &mut pending, &mut backoff, &|| 1_000_000_000)
+            .await;
+        assert!(matches!(ended, Err(SessionError::Closed)), "{ended:?}");
+    }
+    assert_eq!(exporting.metrics.records_sent.get(), 0);
+}
+
+#[tokio::test]
+async fn a_collector_that_closes_is_noticed_while_it_reads_nothing() {
+    let listener = listener().await;
+    let exporting = exporting(&listener);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    fill(&sender).await;
+    let (_switch, stop) = Stop::new();
+    let running = tokio::spawn(exporting.run(queue, stop, || 1_000_000_000));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    sleep(SOON).await;
+    assert_eq!(metrics.sessions_lost.get(), 0, "it is stuck in a write");
+    stream.shutdown().await.unwrap();
+    sleep(SOON).await;
+    assert_eq!(metrics.sessions_lost.get(), 1);
+    running.abort();
+}
+
+#[test]
+fn observation_domains_are_antreas() {
+    for (node, domain) in [
+        ("test-node", 912_985_946),
+        ("node1", 3_957_252_814),
+        ("kind-worker", 801_257_890),
+        ("k8s-node-control-plane", 2_432_262_065),
+    ] {
+        assert_eq!(observation_domain(node), domain, "{node}");
+    }
+}

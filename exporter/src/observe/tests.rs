@@ -1,0 +1,86 @@
+use k8s::Cluster;
+
+use super::*;
+use crate::conntrack::{Counters, Kind, Player, Recorded, Step, Tuple};
+use crate::meter::{Limits, Timeouts};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+const CLUSTER: &str = "
+nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]
+pods: [{name: p, namespace: n, node: a, addresses: [10.0.0.2]}]
+";
+
+fn observer(zones: Vec<u16>) -> (Player, Observer<Recorded>) {
+    let (player, source) = Recorded::new();
+    let meter = Meter::new(Timeouts::new(INTERVAL, INTERVAL), Limits { connections: 10 });
+    let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
+    let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
+    (player, Observer::new(source, meter, enricher, zones, INTERVAL, Arc::default()))
+}
+
+fn entry(kind: Kind) -> Entry {
+    let (pod, outside) = (([10, 0, 0, 2].into(), 4000), ([192, 0, 2, 1].into(), 53));
+    let entry = Entry::new(kind, Tuple::new(pod, outside, 17), Tuple::new(outside, pod, 17));
+    Entry { counters: Some(Counters { packets: 1, octets: 100, ..Counters::default() }), ..entry }
+}
+
+#[test]
+fn a_dump_that_fails_is_tried_again_after_the_interval() {
+    let (player, mut observer) = observer(vec![0]);
+    player.play(Step::Event(entry(Kind::New)));
+    player.play(Step::FailDump);
+    for now in 0..3 {
+        observer.observe(now).unwrap();
+    }
+    assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 0));
+    assert_eq!(observer.meter.stats().live, 1, "nothing is taken for vanished");
+    assert!(observer.is_quiet(), "it waits");
+    observer.observe(nanoseconds(INTERVAL)).unwrap();
+    assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 1));
+    assert_eq!(observer.meter.stats().vanished, 1, "this dump is believed");
+}
+
+#[test]
+fn a_round_with_a_failed_dump_is_none() {
+    let (player, mut observer) = observer(vec![1, 2]);
+    player.play(Step::FailDump);
+    for now in 0..3 {
+        observer.observe(now).unwrap();
+    }
+    assert_eq!((observer.source.tally().dumps, observer.rounds()), (1, 0));
+    for now in 0..2 {
+        observer.observe(nanoseconds(INTERVAL) + now).unwrap();
+    }
+    assert_eq!((observer.source.tally().dumps, observer.rounds()), (3, 1));
+}
+
+#[test]
+fn a_failure_is_told_once_per_interval() {
+    let (_, mut observer) = observer(vec![0]);
+    let error = SourceError::NoDump;
+    let told: Vec<_> = [0, 1, nanoseconds(INTERVAL)]
+        .map(|now| {
+            observer.note_failure(0, &error, now);
+            observer.dumps.warn_ns
+        })
+        .into();
+    let interval = nanoseconds(INTERVAL);
+    assert_eq!(told, [interval, interval, 2 * interval]);
+    assert_eq!(observer.metrics.dumps_failed.get(), 3);
+}
+
+#[test]
+fn what_a_source_told_before_it_failed_is_handed_out() {
+    let (player, observer) = observer(vec![0]);
+    player.play(Step::Event(entry(Kind::New)));
+    player.play(Step::Table(vec![entry(Kind::Dump)]));
+    let (queue, mut batches) = tokio::sync::mpsc::channel(4);
+    let on_round = |rounds| {
+        if rounds == 1 {
+            player.play(Step::FailEvents);
+        }
+    };
+    let ended = observer.run(&queue, || false, || 1, on_round);
+    assert!(matches!(ended, Err(SourceError::Events(_))), "{ended:?}");
+    assert_eq!(batches.try_recv().unwrap().len(), 1);
+}
