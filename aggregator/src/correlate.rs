@@ -7,11 +7,11 @@
 //!
 //! A 5-tuple that is used again is a new flow: the reporting Node's connection id and start time
 //! tell the two apart, and halves of the two Nodes are joined by the nearest start.
-mod flow_entry; // one flow and its halves
+mod role; // whose half a record is
 mod half; // what one Node has told
 mod half_id; // what tells one Node's connections apart
 mod merge; // names of both ends into one record
-mod role; // whose half a record is
+mod flow_entry; // one flow and its halves
 mod told; // what has been told of connections nobody follows
 
 use std::collections::BTreeSet;

@@ -4,14 +4,14 @@
 //!
 //! An IPFIX Mediator in the words of RFC 6183: Collecting Process, Intermediate Correlation and
 //! Aggregation Processes, Exporting Process.
-mod app; // ties them together
-mod args; // the command line
 pub mod collect; // Transport Sessions become Flow Records
 pub mod correlate; // two Nodes' reports become one record
 pub mod fan_out; // every batch to every sink
+pub mod metrics; // what is counted
+mod app; // ties them together
+mod args; // the command line
 #[cfg(feature = "faults")]
-mod faults;
-pub mod metrics; // what is counted // mistakes made on purpose, to see the checks fail
+mod faults; // mistakes made on purpose, to see the checks fail
 
 pub use app::{Options, StartError, run};
 pub use args::Args;

@@ -1,8 +1,8 @@
 //! The command line: the daemons, queries of the store, and the demo.
 mod app; // which command was typed
-pub mod demo; // the whole of Fyke on this machine's kernel
 pub mod flows; // what is in the store
 pub mod ipfix; // messages from and to anywhere
+pub mod demo; // the whole of Fyke on this machine's kernel
 pub mod seen; // the store's flows as the demo's check wants them
 
 pub use app::main;

@@ -1,10 +1,10 @@
 //! What every process of Fyke needs around its pipeline: logs, signals, metrics, supervision.
-pub mod admin; // metrics and health over HTTP
-mod clock; // the only place that asks what time it is
 pub mod logs; // what operators read
 mod run; // a runtime, and what its end means to the shell
 mod shutdown; // SIGTERM and Ctrl-C
 mod supervise; // a task that ends by itself ends the process
+pub mod admin; // metrics and health over HTTP
+mod clock; // the only place that asks what time it is
 
 pub use clock::{SteadyClock, now_ns};
 pub use config::Chain;

@@ -8,13 +8,13 @@
 //! at once, and only the `DESTROY` event proves that a connection shorter than the interval
 //! between two dumps ever existed. No event tells the counters of a living connection; a dump does.
 
-mod attributes; // netlink's type-length-value format
 mod entry; // one connection, as one message tells it
-mod message; // netlink's framing
-mod netlink; // the kernel, live
+mod attributes; // netlink's type-length-value format
 mod parse; // bytes become an entry
-mod recorded; // no kernel at all
+mod message; // netlink's framing
 mod sys; // what the socket library does not offer
+mod netlink; // the kernel, live
+mod recorded; // no kernel at all
 mod sysctl; // is the kernel set up to tell enough?
 
 use std::{io, time::Duration};

@@ -3,9 +3,9 @@
 //! The order of the rows is a promise: the first 43 are Antrea's template, the rows behind them
 //! what the `fyke` profile adds, the last ones what only the aggregator knows. A new attribute
 //! goes at the end of its part.
-mod aggregated; // what correlation adds
 mod antrea; // the template of Antrea's Flow Exporter
 mod fyke; // what keeps two connections apart
+mod aggregated; // what correlation adds
 
 use std::net::IpAddr;
 

@@ -3,9 +3,9 @@
 //! [`FlowRecord`] is what travels through the pipeline. [`FIELDS`] describes each of its
 //! attributes once; IPFIX templates, decode plans, table columns and JSON keys are all derived
 //! from it, so that a new attribute is one new row.
-mod fields; // every attribute, once
-mod name; // strings shared by many flows
 mod record; // a flow, as one observer or the aggregator tells it
+mod name; // strings shared by many flows
+mod fields; // every attribute, once
 mod wire; // records as IPFIX Data Records, by the table
 
 pub use fields::{Access, Elements, FIELDS, Field, Profile};

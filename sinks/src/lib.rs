@@ -4,11 +4,11 @@
 //!
 //! A sink only knows how to take one batch. Retrying, backing off, counting and shutting down are
 //! the same for all of them and live in [`deliver`], which is written and tested once.
-mod counters; // what became of the records
-mod deliver; // runs a sink until its queue closes
-pub mod json; // a record as a JSON object
-mod log; // JSON lines in a file
 mod sink; // what a far end must be able to do
+mod deliver; // runs a sink until its queue closes
+mod counters; // what became of the records
+mod log; // JSON lines in a file
+pub mod json; // a record as a JSON object
 mod store; // the embedded store
 
 pub use counters::DeliveryCounters;

@@ -6,16 +6,16 @@
 //! because dropping old flows is then removing directories. Writing and reading are separate
 //! types that share nothing but that directory: a reader works from any process, beside a running
 //! writer, and sees what has been flushed.
-mod columns; // records become columns
-mod decode; // columns become records
-mod directory; // one writer, durable names
-mod error; // what can go wrong
 mod layout; // which file lies where
-mod merge; // records become flows
+mod directory; // one writer, durable names
+mod columns; // records become columns
+mod writer; // columns become files
 mod query; // what is asked
-mod reader;
 mod scan; // the files a question needs
-mod writer; // columns become files // questions get answers
+mod decode; // columns become records
+mod merge; // records become flows
+mod reader; // questions get answers
+mod error; // what can go wrong
 
 pub use columns::{TIME_INSERTED, schema};
 pub use error::StoreError;
