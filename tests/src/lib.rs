@@ -3,7 +3,8 @@
 //!
 //! In the pipeline everything between the kernel and the disk is the product's own code, bytes
 //! on the wire included. Time is an argument, so a scenario of minutes takes milliseconds.
-pub mod binary;
 pub mod connections; // what the kernel of each Node would say
 pub mod pipeline; // exporters, wire, aggregator, store
-pub mod scenario; // the text form // real processes
+pub mod scenario; // the text form
+pub mod binary; // real processes
+pub mod records; // what goes over the wire in tests

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use exporter::export::Messages;
-use flow::{
-    Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule, Profile, Service,
-};
+use flow::{FlowRecord, FlowType, PolicyRule, Profile, Service};
 use serde_json::{Value, json};
+use tests::records::{counters, record};
 
 /// Antrea's elements in their order: name, id and type for those of PEN 56506.
 #[rustfmt::skip]
@@ -46,14 +45,8 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-fn record(source: &str, destination: &str, service: &str) -> FlowRecord {
-    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-    let counters = |base| Counters {
-        packets_total: base,
-        octets_total: base + 1,
-        packets_delta: base + 2,
-        octets_delta: base + 3,
-    };
+/// A record that has something in almost every attribute.
+fn full_record(source: &str, destination: &str, service: &str) -> FlowRecord {
     let rule = |direction: &str| PolicyRule {
         name: format!("{direction}-policy").as_str().into(),
         namespace: "shop".into(),
@@ -61,31 +54,18 @@ fn record(source: &str, destination: &str, service: &str) -> FlowRecord {
         rule: format!("{direction}-rule").as_str().into(),
         action: 1,
     };
+    let ip = service.parse::<IpAddr>().expect("an address");
     FlowRecord {
         flow_id: 4_000_000_007,
-        key: FlowKey {
-            source: address(source),
-            destination: address(destination),
-            source_port: 40_000,
-            destination_port: 8080,
-            protocol: 6,
-            icmp_type_code: 0,
-        },
-        start_ms: 1_700_000_000_123,
-        end_ms: 1_700_000_009_456,
-        end_reason: FlowEndReason::EndOfFlow,
-        forward: counters(1000),
         reverse: counters(1 << 40),
-        source: Endpoint { pod: "web-0".into(), namespace: "shop".into(), node: "node-a".into() },
-        service: Service { ip: Some(address(service)), port: 80, name: "shop/db:sql".into() },
+        service: Service { ip: Some(ip), port: 80, name: "shop/db:sql".into() },
         ingress: rule("ingress"),
         egress: rule("egress"),
-        tcp_state: "TIME_WAIT".into(),
         flow_type: FlowType::InterNode,
         egress_name: "egress-1".into(),
         egress_ip: "192.0.2.1".into(),
         egress_node_name: "node-e".into(),
-        ..FlowRecord::default()
+        ..record(source, destination)
     }
 }
 
@@ -94,8 +74,8 @@ fn messages(profile: Profile) -> Vec<u8> {
     let mut messages = Messages::new(912_985_946, profile, 1_700_000_010).expect("templates");
     let mut bytes = messages.bytes().to_vec();
     let mut records = vec![
-        record("10.10.0.2", "10.10.1.2", "10.96.0.10"),
-        record("fd00:10::2", "fd00:10:1::2", "fd00:96::10"),
+        full_record("10.10.0.2", "10.10.1.2", "10.96.0.10"),
+        full_record("fd00:10::2", "fd00:10:1::2", "fd00:96::10"),
     ];
     assert_eq!(messages.encode(&mut records, 1_700_000_010), 0);
     bytes.extend_from_slice(messages.bytes());

@@ -8,49 +8,20 @@ mod tools;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
-use flow::{
-    Counters, Endpoint, Family, FlowEndReason, FlowKey, FlowRecord, Profile, encode, template,
-};
+use flow::{Family, Profile, encode, template};
 use ipfix::decode::{Limits, Session};
 use ipfix::encode::{Encoder, Packing};
 use ipfix::template::{FieldSpecifier, TemplateId};
 use ipfix::value;
 use serde_json::Value;
+use tests::records::record;
 use tools::{Running, each, free_port, program, python, run, send, wait_for};
 
 const END: u32 = 1_700_000_010;
-
-fn record(source: &str, destination: &str) -> FlowRecord {
-    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-    let counters = |base| Counters {
-        packets_total: base,
-        octets_total: base + 1,
-        packets_delta: base + 2,
-        octets_delta: base + 3,
-    };
-    FlowRecord {
-        key: FlowKey {
-            source: address(source),
-            destination: address(destination),
-            source_port: 40_000,
-            destination_port: 8080,
-            protocol: 6,
-            icmp_type_code: 0,
-        },
-        start_ms: 1_700_000_000_123,
-        end_ms: 1_700_000_009_456,
-        end_reason: FlowEndReason::EndOfFlow,
-        forward: counters(1000),
-        reverse: counters(1 << 33),
-        source: Endpoint { pod: "web-0".into(), namespace: "shop".into(), node: "node-a".into() },
-        tcp_state: "TIME_WAIT".into(),
-        ..FlowRecord::default()
-    }
-}
 
 /// What a session of ours says: both templates, and a record of each.
 fn ours(profile: Profile, packing: Packing) -> Vec<u8> {
