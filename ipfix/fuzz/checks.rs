@@ -10,9 +10,10 @@
 use std::time::{Duration, Instant};
 
 use ipfix::{
-    decode::{DataRecord, Limits, Rules, Session, Summary, Waiting, list::Walked},
+    decode::{DataRecord, Limits, Rules, Session, Summary, Types, Waiting, list::Walked},
     encode::{Encoder, Packing},
     file::{FileWriter, Messages},
+    registry::DataType,
     template::{FieldSpecifier, Template, TemplateId, VARIABLE},
     type_information::TypeInformation,
     value::Value,
@@ -99,6 +100,14 @@ fn decode(
 
 fn look(template: &Template, record: &DataRecord<'_>) {
     assert_eq!(record.values().len(), template.fields.len());
+    let one_by_one = record.fields().map(|(_, field, value)| {
+        let data_type = field.element().map_or(DataType::OctetArray, |element| element.data_type);
+        Value::decode(data_type, value)
+    });
+    let mut together = Vec::new();
+    record.typed(&Types::of(template), |value| together.push(value));
+    // As text, since what is not a number is not itself.
+    assert_eq!(format!("{together:?}"), format!("{:?}", one_by_one.collect::<Vec<_>>()));
     for (index, field, value) in record.fields() {
         assert_eq!(record.value(index), Some(value));
         assert!(field.length == VARIABLE || value.len() == usize::from(field.length));

@@ -15,6 +15,7 @@ mod rules;
 mod sequence;
 mod summary;
 mod templates;
+mod typed;
 mod waiting;
 
 use std::time::Instant;
@@ -28,7 +29,7 @@ use crate::{
     template::{Template, TemplateId},
 };
 
-use layout::Spans;
+use layout::Anchors;
 use sequence::Sequences;
 use templates::{Known, Templates};
 use waiting::WaitingSets;
@@ -36,6 +37,7 @@ use waiting::WaitingSets;
 pub use record::{DataRecord, Fields, Values};
 pub use rules::{Duplicates, Limits, Redefinition, Rules, Waiting};
 pub use summary::Summary;
+pub use typed::Types;
 
 /// The receiving half of one Transport Session.
 ///
@@ -47,8 +49,8 @@ pub struct Session<P> {
     sequences: Sequences,
     duplicates: Duplicates,
     waiting: WaitingSets,
-    /// Where the fields of the record being visited are; kept for its allocation.
-    spans: Spans,
+    /// What moves the fields of the record being visited; kept for its allocation.
+    anchors: Anchors,
 }
 
 impl<P> Session<P> {
@@ -64,7 +66,7 @@ impl<P> Session<P> {
             sequences: Sequences::new(limits.domains),
             duplicates: rules.duplicates,
             waiting: WaitingSets::new(rules.waiting),
-            spans: Spans::default(),
+            anchors: Anchors::default(),
         }
     }
 
@@ -162,7 +164,7 @@ impl<P> Session<P> {
             return Ok(());
         };
         let source = Source { header, message, templates: &self.templates };
-        let (records, result) = source.visit(known, set, &mut self.spans, visit);
+        let (records, result) = source.visit(known, set, &mut self.anchors, visit);
         summary.records += records;
         result
     }
@@ -178,7 +180,7 @@ impl<P> Session<P> {
             let Some(known) = templates.get(set.header.domain, set.id) else { continue };
             let source = Source { header: set.header, message: &set.body, templates };
             let body = Reader::new(&set.body);
-            let (records, result) = source.visit(known, body, &mut self.spans, visit);
+            let (records, result) = source.visit(known, body, &mut self.anchors, visit);
             summary.records_resumed += records;
             // A Set its Template does not describe is no fault of the message that brought the
             // Template: the Set may be older than the Template that was meant.
@@ -205,16 +207,19 @@ impl<P> Source<'_, P> {
         &self,
         known: &Known<P>,
         mut set: Reader<'_>,
-        spans: &mut Spans,
+        anchors: &mut Anchors,
         visit: &mut impl FnMut(&P, &Template, DataRecord<'_>),
     ) -> (u32, Result<(), SetError>) {
         let MessageHeader { domain, export_time, .. } = self.header;
         let mut records = 0;
+        anchors.prepare(&known.layout);
         // What is shorter than any record is padding (RFC 7011, section 3.3.1). No Template with
         // records of no bytes is ever known, so the loop always comes closer to its end.
-        while set.remaining() >= known.minimum_record_length {
+        while set.remaining() >= known.layout.minimum() {
             let offset = set.offset();
-            if let Err(source) = spans.delimit(&known.template, &mut set) {
+            if let Err(source) =
+                anchors.delimit(self.message, &known.layout, &known.template, &mut set)
+            {
                 return (records, Err(SetError::Record { offset, source }));
             }
             let record = DataRecord {
@@ -223,7 +228,8 @@ impl<P> Source<'_, P> {
                 message: self.message,
                 template: &known.template,
                 templates: self.templates,
-                spans: spans.as_slice(),
+                layout: &known.layout,
+                anchors: anchors.as_slice(),
             };
             visit(&known.plan, &known.template, record);
             records += 1;

@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// Returns what is left, without taking it.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Returns how far into the whole input this reader is.
     pub const fn offset(&self) -> usize {
         self.offset

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use ipfix::{
-    decode::{DataRecord, Limits, Rules, Session, list::List},
+    decode::{DataRecord, Limits, Rules, Session, Types, list::List},
     encode::{Encoder, MAX_STREAM_MESSAGE, Packing, RecordWriter},
     file::Messages,
     list::ListSemantic,
-    registry::{self, DataType, InformationElement, iana},
+    registry::{self, DataType, InformationElement, antrea, iana},
     template::{FieldSpecifier, Template, TemplateId, VARIABLE},
     value::Value,
 };
@@ -106,6 +106,21 @@ fn value(element: InformationElement) -> BoxedStrategy<(u16, Owned)> {
     }
 }
 
+/// Bytes that are text, or were until a few of them changed.
+fn almost_text() -> impl Strategy<Value = Vec<u8>> {
+    let damage = vec((any::<sample::Index>(), any::<u8>()), 0..2);
+    (prop_oneof!["[a-z0-9-]{0,60}", ".{0,20}", ".{0,300}"], damage).prop_map(|(text, damage)| {
+        let mut bytes = text.into_bytes();
+        if !bytes.is_empty() {
+            for (place, byte) in damage {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+        }
+        bytes
+    })
+}
+
 /// A time that is a multiple of so many nanoseconds.
 fn time(unit: u32) -> impl Strategy<Value = Duration> {
     (any::<u32>(), 0..1_000_000_000_u32)
@@ -159,7 +174,7 @@ proptest! {
         let mut messages = Messages::new(wire.as_slice());
         let mut records = 0;
         while let Some(message) = messages.next_message().unwrap() {
-            session.decode(message, |_| (), |(), got, record| {
+            session.decode(message, Types::of, |types, got, record| {
                 assert_eq!(got, &template);
                 records += 1;
                 for (index, _, bytes) in record.fields() {
@@ -167,9 +182,54 @@ proptest! {
                     let value = Value::decode(field.element.data_type, bytes);
                     assert!(same(value, field.value.borrow()), "{value:?} is not {field:?}");
                 }
+                let mut rest = fields.iter();
+                record.typed(types, |value| {
+                    let field = rest.next().unwrap();
+                    assert!(same(value, field.value.borrow()), "{value:?} is not {field:?}");
+                });
+                assert_eq!(rest.len(), 0);
             }).unwrap();
         }
         prop_assert_eq!(records, 3);
+    }
+
+    /// Text is read many fields at once, which must not be seen: whatever bytes are in the place of
+    /// it, and whatever is between.
+    #[test]
+    fn a_text_is_what_it_is_by_itself(
+        texts in vec((almost_text(), vec(any::<u8>(), 0..3), any::<bool>()), 1..12),
+    ) {
+        let mut elements = Vec::new();
+        for (_, bytes, port) in &texts {
+            elements.push(antrea::SOURCE_POD_NAME);
+            elements.extend(bytes.iter().map(|_| antrea::FLOW_TYPE));
+            elements.extend(port.then_some(iana::SOURCE_TRANSPORT_PORT));
+        }
+        let template = Template::new(TemplateId::MIN, elements);
+        let mut encoder = Encoder::stream(7);
+        let (mut definition, mut data) = (Vec::new(), Vec::new());
+        encoder.template(0, &template, &mut definition).unwrap();
+        encoder.record(0, template.id, &mut data, |record| {
+            for (text, bytes, port) in &texts {
+                record.variable(text);
+                record.bytes(bytes);
+                if *port {
+                    record.u16(443);
+                }
+            }
+        }).unwrap();
+        let mut session = Session::new(Limits::default());
+        for message in [definition, data] {
+            session.decode(&message, Types::of, |types, _, record| {
+                let by_itself = record.fields().map(|(_, field, bytes)| {
+                    Value::decode(field.element().unwrap().data_type, bytes)
+                });
+                let by_itself: Vec<_> = by_itself.collect();
+                let mut together = Vec::new();
+                record.typed(types, |value| together.push(value));
+                assert_eq!(together, by_itself);
+            }).unwrap();
+        }
     }
 
     /// The other way round: what was decoded is encoded to the very same bytes.

@@ -3,10 +3,14 @@
 use std::{fmt, iter, slice};
 
 use super::{
-    layout::Span,
+    layout::{Layout, Place, Span},
     list::{Lists, TemplatesOfDomains},
+    typed::Types,
 };
-use crate::template::{FieldSpecifier, Template};
+use crate::{
+    template::{FieldSpecifier, Template},
+    value::Value,
+};
 
 /// One Data Record: its values, as they are in the message.
 #[derive(Clone, Copy)]
@@ -19,20 +23,31 @@ pub struct DataRecord<'a> {
     pub(super) template: &'a Template,
     /// For lists of records, which name their Templates (RFC 6313).
     pub(super) templates: &'a (dyn TemplatesOfDomains + 'a),
-    pub(super) spans: &'a [Span],
+    pub(super) layout: &'a Layout,
+    pub(super) anchors: &'a [Span],
 }
 
 impl<'a> DataRecord<'a> {
     /// Returns the value at `index` in the order of the Template.
     #[inline]
     pub fn value(&self, index: usize) -> Option<&'a [u8]> {
-        self.spans.get(index).map(|span| span.of(self.message))
+        self.layout.places().get(index).map(|place| place.of(self.anchors, self.message))
     }
 
     /// Returns the values, in the order of the Template.
     #[inline]
     pub fn values(&self) -> Values<'a> {
-        Values { message: self.message, spans: self.spans.iter() }
+        let Self { message, anchors, .. } = *self;
+        Values { message, anchors, places: self.layout.places().iter() }
+    }
+
+    /// Visits the values in the order of the Template, each as its type says.
+    ///
+    /// `types` are those of the record's Template; with others, values are wrong or missing. What is
+    /// not of its type is handed out as the octets it is, as [`Value::decode`] does.
+    #[inline]
+    pub fn typed(&self, types: &Types, visit: impl FnMut(Value<'a>)) {
+        types.read(self, visit);
     }
 
     /// Returns the values, each with its position in the Template and its specifier.
@@ -63,7 +78,8 @@ impl fmt::Debug for DataRecord<'_> {
 #[derive(Debug, Clone)]
 pub struct Values<'a> {
     message: &'a [u8],
-    spans: slice::Iter<'a, Span>,
+    anchors: &'a [Span],
+    places: slice::Iter<'a, Place>,
 }
 
 impl<'a> Iterator for Values<'a> {
@@ -71,11 +87,11 @@ impl<'a> Iterator for Values<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        self.spans.next().map(|span| span.of(self.message))
+        self.places.next().map(|place| place.of(self.anchors, self.message))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.spans.size_hint()
+        self.places.size_hint()
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Allows several times what known exporters use, and about 4 MiB per session at worst.
+    /// Allows several times what known exporters use, and about 8 MiB per session at worst.
     fn default() -> Self {
         Self { templates: 1024, fields_per_template: 512, domains: 256 }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::{Limits, Redefinition, Rules, Summary, list::TemplatesOfDomains};
+use super::{Limits, Redefinition, Rules, Summary, layout::Layout, list::TemplatesOfDomains};
 use crate::{
     message::{OPTIONS_TEMPLATE_SET, SetError, TEMPLATE_SET, TemplateError},
     reader::Reader,
@@ -34,8 +34,8 @@ pub(super) struct Templates<P> {
 pub(super) struct Known<P> {
     pub(super) template: Template,
     pub(super) plan: P,
-    /// At least 1.
-    pub(super) minimum_record_length: usize,
+    /// Its minimum is at least 1.
+    pub(super) layout: Layout,
     /// When it was last sent, if the session is told the time.
     sent: Option<Instant>,
 }
@@ -138,15 +138,15 @@ impl<P> Templates<P> {
             }
             summary.redefinitions += 1;
         }
-        let minimum_record_length = template.minimum_record_length();
+        let layout = Layout::of(&template);
         let full = is_new && self.known.len() >= self.limits.templates;
         // Records of no bytes cannot be told apart, and there would be no end to them.
-        if full || minimum_record_length == 0 {
+        if full || layout.minimum() == 0 {
             self.refuse(domain, template.id, summary);
             return Ok(());
         }
         let plan = compile(&template);
-        self.known.insert(key, Known { template, plan, minimum_record_length, sent: now });
+        self.known.insert(key, Known { template, plan, layout, sent: now });
         // Time does not run backwards: a Template sent now is never the first but if alone.
         self.first_sent = self.first_sent.or(now);
         summary.templates += 1;

@@ -50,6 +50,21 @@ fn lengths_that_lie_are_refused() {
          truncated at offset 33: wanted 3 bytes, 2 left",
     );
     refuse(
+        &message(7, &[define(256, &[VARIABLE]), set(256, &[255, 0])]),
+        "set 256 at offset 28 is malformed: data record at offset 32 is malformed: \
+         truncated at offset 33: wanted 2 bytes, 1 left",
+    );
+    refuse(
+        &message(7, &[define(256, &[VARIABLE, VARIABLE]), set(256, &[1, b'a'])]),
+        "set 256 at offset 32 is malformed: data record at offset 36 is malformed: \
+         truncated at offset 38: wanted 1 bytes, 0 left",
+    );
+    refuse(
+        &message(7, &[define(256, &[VARIABLE, 4]), set(256, &[2, b'a', b'b', 0, 0])]),
+        "set 256 at offset 32 is malformed: data record at offset 36 is malformed: \
+         truncated at offset 39: wanted 4 bytes, 2 left",
+    );
+    refuse(
         &message(7, &[vec![0x01, 0x00, 0x00]]),
         "set header is incomplete: truncated at offset 18: wanted 2 bytes, 1 left",
     );
