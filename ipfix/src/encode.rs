@@ -188,13 +188,15 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         let start = self.open.begin_record(self.sequence_number, template);
         let room = self.max_message.saturating_sub(HEADER_LENGTH + SET_HEADER_LENGTH);
-        let mut writer = RecordWriter::new(self.open.bytes_mut(), usize::from(room));
+        let mut writer = RecordWriter::new(self.open.room(usize::from(room)));
         write(&mut writer);
-        if let Err(refused) = writer.finish() {
-            self.open.take_back(&start);
-            return Err(refused.explain(template, self.max_message));
+        match writer.finish() {
+            Ok(length) => self.open.take(length),
+            Err(refused) => {
+                self.open.take_back(&start);
+                return Err(refused.explain(template, self.max_message));
+            }
         }
-
         if self.open.length() > usize::from(self.max_message) {
             self.open.move_on(&start, self.sequence_number, template, out);
         }

@@ -94,11 +94,12 @@ impl FieldSpecifier {
         if self.is_enterprise() { self.id | ENTERPRISE_BIT } else { self.id }
     }
 
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.wire_id().to_be_bytes());
-        out.extend_from_slice(&self.length.to_be_bytes());
+    /// Hands the specifier's bytes to `put`, part by part.
+    pub(crate) fn encode(self, mut put: impl FnMut(&[u8])) {
+        put(&self.wire_id().to_be_bytes());
+        put(&self.length.to_be_bytes());
         if self.is_enterprise() {
-            out.extend_from_slice(&self.pen.to_be_bytes());
+            put(&self.pen.to_be_bytes());
         }
     }
 }
@@ -175,7 +176,7 @@ mod tests {
     #[track_caller]
     fn check(field: FieldSpecifier, bytes: &[u8]) {
         let mut encoded = Vec::new();
-        field.encode(&mut encoded);
+        field.encode(|bytes| encoded.extend_from_slice(bytes));
         assert_eq!(encoded, bytes);
         assert_eq!(field.encoded_length(), bytes.len());
         assert_eq!(FieldSpecifier::decode(&mut Reader::new(bytes)), Ok(field));

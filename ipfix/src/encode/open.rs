@@ -1,7 +1,7 @@
 //! The message being filled.
 //!
-//! Lengths are written last, when they are known: a header begins as zeros and is filled in as its
-//! Set or message closes.
+//! Lengths are written last, when they are known: room is left for a header, and it is filled in as
+//! its Set or message closes.
 
 use super::template_set;
 use crate::{
@@ -16,7 +16,10 @@ const FIRST_RECORD: usize = HEADER_LENGTH as usize + SET_HEADER_LENGTH as usize;
 #[derive(Debug)]
 pub(super) struct OpenMessage {
     domain: u32,
-    bytes: Vec<u8>,
+    /// The message, and behind it room for one more record, however much of a message it takes.
+    bytes: Box<[u8]>,
+    /// How much of `bytes` is the message.
+    length: usize,
     export_time: u32,
     /// The number of the first record in here.
     sequence_number: u32,
@@ -41,16 +44,24 @@ pub(super) struct RecordStart {
 
 impl OpenMessage {
     pub(super) fn new(domain: u32, max_message: u16) -> Self {
-        let bytes = Vec::with_capacity(usize::from(max_message));
-        Self { domain, bytes, export_time: 0, sequence_number: 0, set: None }
+        let bytes = vec![0; 2 * usize::from(max_message) + FIRST_RECORD].into();
+        Self { domain, bytes, length: 0, export_time: 0, sequence_number: 0, set: None }
     }
 
     pub(super) const fn length(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
-    pub(super) const fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// Returns the room for a record of at most `room` bytes.
+    #[inline]
+    pub(super) fn room(&mut self, room: usize) -> &mut [u8] {
+        self.bytes.get_mut(self.length..).and_then(|rest| rest.get_mut(..room)).unwrap_or_default()
+    }
+
+    /// Makes the first `length` bytes of the room a part of the message.
+    #[inline]
+    pub(super) const fn take(&mut self, length: usize) {
+        self.length += length;
     }
 
     pub(super) const fn set_export_time(&mut self, export_time: u32) {
@@ -68,13 +79,13 @@ impl OpenMessage {
         self.begin(sequence_number);
         self.export_time = export_time;
         self.begin_set(template_set(template));
-        put(&mut self.bytes, template.id.get());
-        put(&mut self.bytes, field_count);
+        self.put(template.id.get());
+        self.put(field_count);
         if template.is_options() {
-            put(&mut self.bytes, template.scope_count);
+            self.put(template.scope_count);
         }
         for field in &template.fields {
-            field.encode(&mut self.bytes);
+            field.encode(|bytes| self.put_bytes(bytes));
         }
     }
 
@@ -89,8 +100,8 @@ impl OpenMessage {
         self.begin(sequence_number);
         self.export_time = export_time;
         self.begin_set(set_id);
-        put(&mut self.bytes, id);
-        put(&mut self.bytes, 0);
+        self.put(id);
+        self.put(0);
     }
 
     /// Makes the end of the message the place for a record of `template`.
@@ -99,19 +110,19 @@ impl OpenMessage {
         sequence_number: u32,
         template: TemplateId,
     ) -> RecordStart {
-        let (length_before, set_before) = (self.bytes.len(), self.set);
-        if self.bytes.is_empty() {
+        let (length_before, set_before) = (self.length, self.set);
+        if self.length == 0 {
             self.begin(sequence_number);
         }
         if self.set.is_none_or(|set| set.id != template.get()) {
             self.begin_set(template.get());
         }
-        RecordStart { length_before, set_before, record: self.bytes.len() }
+        RecordStart { length_before, set_before, record: self.length }
     }
 
     /// Takes back the record begun at `start`, and the headers that began with it.
     pub(super) fn take_back(&mut self, start: &RecordStart) {
-        self.bytes.truncate(start.length_before);
+        self.length = start.length_before;
         self.set = start.set_before;
     }
 
@@ -130,7 +141,8 @@ impl OpenMessage {
         self.send(start.length_before, out);
         // A message that has a record is at least a header, a Set header and that record long, so
         // the headers of the next message always fit in front of the record.
-        self.bytes.drain(FIRST_RECORD..start.record);
+        self.bytes.copy_within(start.record..self.length, FIRST_RECORD);
+        self.length -= start.record - FIRST_RECORD;
         self.sequence_number = sequence_number;
         self.set = Some(OpenSet { id: template.get(), start: usize::from(HEADER_LENGTH) });
         patch(&mut self.bytes, usize::from(HEADER_LENGTH), template.get());
@@ -138,27 +150,42 @@ impl OpenMessage {
 
     /// Appends the message to `out`, if it is not empty, and empties it.
     pub(super) fn close(&mut self, out: &mut Vec<u8>) {
-        if self.bytes.is_empty() {
+        if self.length == 0 {
             return;
         }
-        let end = self.bytes.len();
+        let end = self.length;
         self.patch_set(self.set, end);
         self.send(end, out);
-        self.bytes.clear();
+        self.length = 0;
         self.set = None;
     }
 
     fn begin(&mut self, sequence_number: u32) {
-        self.bytes.resize(usize::from(HEADER_LENGTH), 0);
+        self.length = usize::from(HEADER_LENGTH);
         self.sequence_number = sequence_number;
     }
 
     fn begin_set(&mut self, id: u16) {
-        let start = self.bytes.len();
+        let start = self.length;
         self.patch_set(self.set, start);
-        put(&mut self.bytes, id);
-        put(&mut self.bytes, 0);
+        self.put(id);
+        self.put(0);
         self.set = Some(OpenSet { id, start });
+    }
+
+    fn put(&mut self, number: u16) {
+        self.put_bytes(&number.to_be_bytes());
+    }
+
+    /// Appends a part of a header or a Template, which are known to fit.
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        let place = self.bytes.get_mut(self.length..end);
+        debug_assert!(place.is_some(), "no room behind {} bytes", self.length);
+        if let Some(place) = place {
+            place.copy_from_slice(bytes);
+            self.length = end;
+        }
     }
 
     /// Fills in the length of `set`, now that it is known to end at `end`.
@@ -188,10 +215,6 @@ fn wire_length(length: usize) -> u16 {
     let wire_length = u16::try_from(length);
     debug_assert!(wire_length.is_ok(), "{length} bytes in one message");
     wire_length.unwrap_or(u16::MAX)
-}
-
-fn put(bytes: &mut Vec<u8>, number: u16) {
-    bytes.extend_from_slice(&number.to_be_bytes());
 }
 
 /// Overwrites the two bytes at `offset`.

@@ -21,10 +21,11 @@ pub(super) const LONG: u8 = 255;
 /// and until then takes no more room than the longest record there may be.
 #[derive(Debug)]
 pub struct RecordWriter<'a> {
-    bytes: &'a mut Vec<u8>,
-    start: usize,
-    /// Where the longest record there may be would end.
-    limit: usize,
+    /// As long as the longest record there may be.
+    room: &'a mut [u8],
+    /// How much of that is written. No record is longer than this can tell, and sums of it cannot
+    /// overflow, so that one comparison is enough for each value.
+    length: u16,
     too_long: bool,
     /// A value cannot be expressed in the length or the type it should have.
     refused: bool,
@@ -50,20 +51,20 @@ impl Refused {
 }
 
 impl<'a> RecordWriter<'a> {
-    /// Begins a record of at most `room` bytes at the end of `bytes`.
-    pub(super) const fn new(bytes: &'a mut Vec<u8>, room: usize) -> Self {
-        let start = bytes.len();
-        Self { bytes, start, limit: start + room, too_long: false, refused: false }
+    /// Begins a record in `room`.
+    pub(super) const fn new(room: &'a mut [u8]) -> Self {
+        Self { room, length: 0, too_long: false, refused: false }
     }
 
-    pub(super) const fn finish(self) -> Result<(), Refused> {
+    /// Returns how long the record is.
+    pub(super) const fn finish(self) -> Result<usize, Refused> {
         if self.too_long {
             return Err(Refused::TooLong);
         }
         if self.refused {
             return Err(Refused::Value);
         }
-        if self.bytes.len() == self.start { Err(Refused::Empty) } else { Ok(()) }
+        if self.length == 0 { Err(Refused::Empty) } else { Ok(self.length as usize) }
     }
 
     /// Writes an unsigned8 (RFC 7011, section 6.1.1).
@@ -111,18 +112,41 @@ impl<'a> RecordWriter<'a> {
     /// Writes a value of the fixed length its Template states.
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
-        if value.len() > self.limit - self.bytes.len() {
-            self.too_long = true;
-            return;
+        if let Some(place) = self.place(value.len()) {
+            place.copy_from_slice(value);
         }
-        self.bytes.extend_from_slice(value);
+    }
+
+    /// Takes the next `length` bytes of the room, to be written.
+    #[inline]
+    fn place(&mut self, length: usize) -> Option<&mut [u8]> {
+        let start = usize::from(self.length);
+        let place = u16::try_from(length).ok().and_then(|length| {
+            let place = self.room.get_mut(start..start + usize::from(length))?;
+            self.length += length;
+            Some(place)
+        });
+        self.too_long |= place.is_none();
+        place
     }
 
     /// Writes a value of variable length, preceded by that length.
     #[inline]
     pub fn variable(&mut self, value: &[u8]) {
-        self.length(value.len());
-        self.bytes(value);
+        match u8::try_from(value.len()) {
+            // What does not apply to a flow is empty, and copying nothing is slow.
+            Ok(0) => self.u8(0),
+            Ok(length) if length < LONG => {
+                if let Some([first, place @ ..]) = self.place(1 + value.len()) {
+                    *first = length;
+                    place.copy_from_slice(value);
+                }
+            }
+            _ => {
+                self.long_length(value.len());
+                self.bytes(value);
+            }
+        }
     }
 
     /// Writes the length of a value of variable length (RFC 7011, section 7).
@@ -251,21 +275,17 @@ impl<'a> RecordWriter<'a> {
 
     /// Writes a field specifier, as lists carry one.
     pub(super) fn field(&mut self, field: FieldSpecifier) {
-        self.u16(field.wire_id());
-        self.u16(field.length);
-        if field.is_enterprise() {
-            self.u32(field.pen);
-        }
+        field.encode(|bytes| self.bytes(bytes));
     }
 
     /// Returns how far the record has come.
-    pub(super) const fn position(&self) -> usize {
-        self.bytes.len()
+    pub(super) fn position(&self) -> usize {
+        usize::from(self.length)
     }
 
     /// Leaves two bytes for a length to fill in, and says where they are.
     pub(super) fn reserve(&mut self) -> usize {
-        let place = self.bytes.len();
+        let place = self.position();
         self.u16(0);
         place
     }
@@ -279,7 +299,7 @@ impl<'a> RecordWriter<'a> {
         if self.too_long {
             return;
         }
-        if let Some(bytes) = self.bytes.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+        if let Some(bytes) = self.room.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
             *bytes = length.to_be_bytes();
         }
     }
