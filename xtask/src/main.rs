@@ -1,6 +1,8 @@
 //! Repository chores: `cargo xtask test`, `generate`, `soak`.
 
+mod codec; // the codec beside those of others
 mod generate; // files made from other files
+mod peers; // Information Elements for those we compare with
 mod registry; // Information Elements as Rust
 mod run; // other programs
 mod setup; // what tests need on the machine
@@ -16,7 +18,8 @@ cargo xtask COMMAND
   setup              only install what tests need
   generate           write generated files anew
   generate --check   fail if a generated file is stale
-  soak               what takes too long for every change";
+  soak               what takes too long for every change
+  codec              of that, only the codec beside those of others";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::install(&root),
         ["generate"] => generate::write(&root),
         ["generate", "--check"] => generate::check(&root),
+        ["codec"] => codec::check(&root),
         ["soak"] => setup::install(&root).and_then(|()| verify::soak(&root)),
         _ => {
             eprintln!("{USAGE}");

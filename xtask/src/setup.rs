@@ -40,6 +40,11 @@ pub(crate) fn install(root: &Path) -> Result<()> {
     python(root)
 }
 
+/// Installs what only some chores need.
+pub(crate) fn require(program: &str, package: &str) -> Result<()> {
+    if is_installed(program) { Ok(()) } else { packages(&[package]) }
+}
+
 fn packages(wanted: &[&str]) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::codec;
 use crate::generate;
 use crate::run::run;
 
@@ -34,6 +35,7 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
     cargo(root, &["bench", "--package", "benches", "--bench", "meter", "--", "--check"])?;
+    codec::check(root)?;
     let demo = root.join("target/release/fyke");
     run(Command::new(demo).args(["demo", "--connections", "10000"]))
 }
