@@ -1,5 +1,6 @@
-//! Repository chores: `cargo xtask test`, `generate`, `soak`.
+//! Repository chores: `cargo xtask test`, `generate`, `fuzz`, `soak`.
 
+mod fuzz; // inputs nobody thought of
 mod generate; // files made from other files
 mod registry; // Information Elements as Rust
 mod run; // other programs
@@ -16,6 +17,7 @@ cargo xtask COMMAND
   setup              only install what tests need
   generate           write generated files anew
   generate --check   fail if a generated file is stale
+  fuzz               look for input that breaks a parser, as test does
   soak               what takes too long for every change";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         ["setup"] => setup::install(&root),
         ["generate"] => generate::write(&root),
         ["generate", "--check"] => generate::check(&root),
+        ["fuzz"] => fuzz::fuzz(&root, fuzz::BRIEF),
         ["soak"] => setup::install(&root).and_then(|()| verify::soak(&root)),
         _ => {
             eprintln!("{USAGE}");
