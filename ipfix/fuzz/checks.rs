@@ -10,12 +10,15 @@
 use std::time::{Duration, Instant};
 
 use ipfix::{
-    decode::{DataRecord, Limits, Rules, Session, Summary, Types, Waiting, list::Walked},
-    encode::{Encoder, Packing},
+    decode::{
+        DataRecord, Limits, Rules, Session, Summary, Types, Waiting,
+        list::{List, Lists, SubTemplateList, Walked},
+    },
+    encode::{Encoder, Packing, RecordWriter},
     file::{FileWriter, Messages},
-    registry::DataType,
+    registry::{DataType, Known, Registry, iana},
     template::{FieldSpecifier, Template, TemplateId, VARIABLE},
-    type_information::TypeInformation,
+    type_information::{self, TypeInformation},
     value::Value,
 };
 
@@ -139,6 +142,168 @@ pub(crate) fn file(data: &[u8]) {
     let copy = copy.into_inner();
     assert!(data.starts_with(&copy));
     assert!(!whole || copy.len() == data.len());
+}
+
+/// A file of elements: it is taken as a whole or not at all, and twice is as good as once.
+pub(crate) fn registry(data: &[u8]) {
+    let Ok(csv) = std::str::from_utf8(data) else { return };
+    let mut registry = Registry::new();
+    match registry.add_csv(csv) {
+        Ok(count) => {
+            // Elements of IANA bring their reverse ones along.
+            let added = registry.added();
+            assert!((count..=2 * count).contains(&added));
+            assert_eq!(registry.add_csv(csv), Ok(count));
+            assert_eq!(registry.added(), added);
+        }
+        Err(error) => {
+            assert!((1..=100).contains(&error.0.len()));
+            assert_eq!(registry.added(), 0);
+        }
+    }
+}
+
+/// Records that describe elements: what is learned of one can be told again.
+pub(crate) fn type_information(data: &[u8]) {
+    let template = type_information::template(TemplateId::MIN);
+    let mut registry = Registry::with_room(8);
+    for definition in described(&template, &framed_set(TemplateId::MIN, data)) {
+        let told = written(&template, |record| {
+            type_information::write(&Known::from(&definition), record);
+        });
+        assert_eq!(described(&template, &told).as_slice(), std::slice::from_ref(&definition));
+        let (pen, id) = (definition.pen, definition.id);
+        let before = registry.element(pen, id).is_some();
+        if registry.learn(definition).is_ok() {
+            assert!(!before && registry.element(pen, id).is_some());
+        }
+    }
+    assert!(registry.added() <= 8);
+}
+
+/// The elements a message of records of `template` describes.
+fn described(template: &Template, message: &[u8]) -> Vec<ipfix::registry::Definition> {
+    let mut described = Vec::new();
+    visit(&[template], message, |record| {
+        let types = TypeInformation::of(template).expect("it describes elements");
+        described.extend(types.read(record));
+    });
+    described
+}
+
+/// A list of every kind, and lists in it: what is read can be written, and reads the same.
+pub(crate) fn list(data: &[u8]) {
+    let Some((&kind, value)) = data.split_first() else { return };
+    let (element, data_type) = match kind % 3 {
+        0 => (iana::BASIC_LIST, DataType::BasicList),
+        1 => (iana::SUB_TEMPLATE_LIST, DataType::SubTemplateList),
+        _ => (iana::SUB_TEMPLATE_MULTI_LIST, DataType::SubTemplateMultiList),
+    };
+    let value = value.get(..value.len().min(60_000)).unwrap_or_default();
+    let [first, second, third] = [256, 257, 258].map(|id| TemplateId::new(id).unwrap());
+    let outer = Template::new(first, [element]);
+    let plain = Template::new(second, [iana::SOURCE_TRANSPORT_PORT, iana::INTERFACE_NAME]);
+    let lists = [iana::BASIC_LIST, iana::SUB_TEMPLATE_LIST, iana::SUB_TEMPLATE_MULTI_LIST];
+    let inner = Template::new(third, lists);
+    let templates = [&outer, &plain, &inner];
+    let message = written(&outer, |record| record.variable(value));
+    let mut read = Vec::new();
+    visit(&templates, &message, |record| {
+        read.push(look_into(record, data_type));
+    });
+    let [(walked, values, again)] = read.as_slice() else { panic!("one record") };
+    assert!(values.iter().map(|(_, value)| value.len()).sum::<usize>() <= value.len());
+    let Some(again) = again else { return };
+    visit(&templates, again, |record| {
+        let (walked_again, values_again, _) = look_into(record, data_type);
+        assert_eq!((&walked_again, &values_again), (walked, values));
+    });
+}
+
+type LookedInto = (Walked, Vec<(FieldSpecifier, Vec<u8>)>, Option<Vec<u8>>);
+
+/// Walks through the list that a record is, and writes it anew if all of it could be read.
+fn look_into(record: &DataRecord<'_>, data_type: DataType) -> LookedInto {
+    let (lists, value) = (record.lists(DEPTH), record.value(0).expect("one field"));
+    let mut values = Vec::new();
+    let walked = lists.walk(data_type, value, |field, value| values.push((field, value.to_vec())));
+    let whole = Walked { lists: walked.lists, values: walked.values, ..Walked::default() };
+    let again = (walked == whole).then(|| {
+        let outer = Template::new(TemplateId::MIN, []);
+        written(&outer, |record| rewrite(&lists, data_type, value, record))
+    });
+    (walked, values, again)
+}
+
+fn rewrite(lists: &Lists<'_>, data_type: DataType, value: &[u8], record: &mut RecordWriter<'_>) {
+    match lists.open(data_type, value).expect("it has been walked through") {
+        List::Basic(list) => record.basic_list(list.semantic, list.field, |values| {
+            for value in list.values() {
+                rewrite_value(&list.lists, list.field, value, values);
+            }
+        }),
+        List::SubTemplate(list) => {
+            record.sub_template_list(list.semantic, list.template.id, |records| {
+                rewrite_records(&list, records);
+            });
+        }
+        List::SubTemplateMulti(list) => record.sub_template_multi_list(list.semantic, |parts| {
+            for part in list.parts() {
+                let part = part.expect("it has been walked through");
+                parts.records(part.template.id, |records| rewrite_records(&part, records));
+            }
+        }),
+    }
+}
+
+fn rewrite_records(list: &SubTemplateList<'_>, records: &mut RecordWriter<'_>) {
+    for record in list.records() {
+        for (field, value) in record.fields() {
+            rewrite_value(&record.lists, *field, value, records);
+        }
+    }
+}
+
+fn rewrite_value(
+    lists: &Lists<'_>,
+    field: FieldSpecifier,
+    value: &[u8],
+    record: &mut RecordWriter<'_>,
+) {
+    let list = field.element().map(|element| element.data_type).filter(|kind| kind.is_list());
+    match (field.length, list) {
+        (VARIABLE, Some(list)) => rewrite(lists, list, value, record),
+        (VARIABLE, None) => record.variable(value),
+        _ => record.bytes(value),
+    }
+}
+
+/// A message with one record of `template`; nothing, if the record is too long or has no bytes.
+fn written(template: &Template, write: impl FnOnce(&mut RecordWriter<'_>)) -> Vec<u8> {
+    let mut message = Vec::new();
+    Encoder::stream(1).record(0, template.id, &mut message, write).ok();
+    message
+}
+
+/// A message with one Data Set.
+fn framed_set(id: TemplateId, body: &[u8]) -> Vec<u8> {
+    let body = body.get(..body.len().min(65_515)).unwrap_or_default();
+    let length = u16::try_from(4 + body.len()).unwrap();
+    framed(&[&id.get().to_be_bytes(), &length.to_be_bytes(), body].concat(), 1, 0)
+}
+
+/// Visits the records of a message whose Templates are known.
+fn visit(templates: &[&Template], message: &[u8], mut look: impl FnMut(&DataRecord<'_>)) {
+    let mut wire = Vec::new();
+    let mut session = Session::new(Limits::default());
+    for template in templates {
+        wire.clear();
+        Encoder::stream(1).template(0, template, &mut wire).expect("it fits");
+        session.decode(&wire, |_| (), |(), _, _| ()).expect("a sound message");
+    }
+    if !message.is_empty() {
+        session.decode(message, |_| (), |(), _, record| look(&record)).ok();
+    }
 }
 
 /// What can be encoded is decoded to the same.

@@ -58,22 +58,36 @@ pub enum Packing {
 }
 
 /// Why something was not encoded. The encoder goes on as if it had never been asked.
-///
-/// `id` is that of the Template, `limit` the longest message allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// A Template Record is never split (RFC 7011, section 3.4).
     #[error("template {id} needs a message of more than {limit} bytes")]
-    TemplateTooLong { id: u16, limit: u16 },
+    TemplateTooLong {
+        /// That of the Template.
+        id: u16,
+        /// The longest message allowed, in bytes.
+        limit: u16,
+    },
     /// A Data Record is never split (RFC 7011, section 3.4.3).
     #[error("record of template {id} needs a message of more than {limit} bytes")]
-    RecordTooLong { id: u16, limit: u16 },
+    RecordTooLong {
+        /// That of the record's Template.
+        id: u16,
+        /// The longest message allowed, in bytes.
+        limit: u16,
+    },
     /// Records of no bytes cannot be told apart.
     #[error("record of template {id} is empty")]
-    EmptyRecord { id: u16 },
+    EmptyRecord {
+        /// That of the record's Template.
+        id: u16,
+    },
     /// A value that is cut would be another value (RFC 7011, section 6.2).
     #[error("record of template {id} has a value its type or length cannot express")]
-    ValueOutOfRange { id: u16 },
+    ValueOutOfRange {
+        /// That of the record's Template.
+        id: u16,
+    },
 }
 
 /// The sending half of one Transport Session, for one Observation Domain.

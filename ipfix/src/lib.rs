@@ -2,6 +2,7 @@
 //!
 //! The crate turns bytes into records and back, and leaves everything else to its caller: which
 //! socket they travel on, what the records mean, and what becomes of a peer that sends nonsense.
+//! The feature `transport` adds the sockets, for tokio.
 //!
 //! Two things decide its shape:
 //!
@@ -12,24 +13,49 @@
 //!   a Data Record each get a reader of their own, so a length that lies cannot reach the
 //!   neighbours.
 //!
+//! # Where to begin
+//!
+//! | To | begin with |
+//! |---|---|
+//! | say what a record consists of | [`registry::iana`], [`template::Template`] |
+//! | write messages | [`encode::Encoder`] |
+//! | read messages | [`decode::Session`], [`value::Value`] |
+//! | read and write files of messages | [`file::Messages`], [`file::FileWriter`] |
+//! | know elements of other enterprises | [`registry::Registry`], [`type_information`] |
+//! | write and read lists within records | [`encode::RecordWriter`], [`decode::list`] |
+//! | send over TCP, TLS or UDP (feature `transport`) | `transport::export::ExportingProcess` |
+//! | collect over TCP, TLS or UDP (feature `transport`) | `transport::collect::CollectingProcess` |
+//!
+//! # Features
+//!
+//! | Feature | Adds | By default |
+//! |---|---|---|
+//! | `transport` | the module `transport`, and tokio | yes |
+//! | `tls` | TLS in it, by rustls with the cryptography the caller configures | no |
+//!
+//! Without `transport` there is no asynchronous runtime in the tree and, but for [`mod@file`], no
+//! input or output.
+//!
+//! # Example
+//!
 //! ```
 //! use ipfix::{
 //!     decode::{Limits, Session},
 //!     encode::{Encoder, Packing},
-//!     registry::{antrea, iana},
+//!     registry::iana,
 //!     template::{Template, TemplateId},
 //!     value,
 //! };
 //!
 //! // An exporter describes its records, and sends one.
-//! let elements = [antrea::SOURCE_POD_NAME, iana::OCTET_DELTA_COUNT];
+//! let elements = [iana::INTERFACE_NAME, iana::OCTET_DELTA_COUNT];
 //! let template = Template::new(TemplateId::MIN, elements);
 //! let mut encoder = Encoder::new(7, 1_400, Packing::Full);
 //! let mut wire = Vec::new();
 //! encoder.template(1_700_000_000, &template, &mut wire)?;
 //! let first_message = wire.len();
 //! encoder.record(1_700_000_000, template.id, &mut wire, |record| {
-//!     record.string("web-0");
+//!     record.string("eth0");
 //!     record.u64(4_096);
 //! })?;
 //! encoder.finish(&mut wire);
@@ -54,6 +80,8 @@
 //! assert_eq!(octets, 4_096);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![warn(missing_docs)]
 
 // What is said
 pub mod list; // values that are lists

@@ -94,15 +94,23 @@ pub enum MessageError {
     Short(u16),
     /// The length in the header is not that of the message.
     #[error("message length is {stated}, but the message has {actual} bytes")]
-    Length { stated: u16, actual: usize },
+    Length {
+        /// What the header says, in bytes.
+        stated: u16,
+        /// How many bytes there are.
+        actual: usize,
+    },
     /// RFC 7011, section 3.3.2.
     #[error("set header is incomplete")]
     SetHeader(#[source] Truncated),
     /// What is wrong in a Set, and which Set it is.
     #[error("set {id} at offset {offset} is malformed")]
     Set {
+        /// The Set ID (RFC 7011, section 3.3.2).
         id: u16,
+        /// Where in the message the Set begins.
         offset: usize,
+        /// What is wrong.
         #[source]
         source: SetError,
     },
@@ -120,14 +128,18 @@ pub enum SetError {
     /// RFC 7011, sections 3.4.1 and 3.4.2.
     #[error("template record at offset {offset} is malformed")]
     Template {
+        /// Where in the message the record begins.
         offset: usize,
+        /// What is wrong.
         #[source]
         source: TemplateError,
     },
     /// RFC 7011, section 3.4.3.
     #[error("data record at offset {offset} is malformed")]
     Record {
+        /// Where in the message the record begins.
         offset: usize,
+        /// Which value does not end in its Set.
         #[source]
         source: Truncated,
     },
@@ -144,7 +156,12 @@ pub enum TemplateError {
     Id(#[from] InvalidTemplateId),
     /// RFC 7011, section 3.4.2.
     #[error("scope has {scope} of {fields} fields, but must have at least one and at most all")]
-    Scope { scope: u16, fields: u16 },
+    Scope {
+        /// How many fields are the scope, as the record says.
+        scope: u16,
+        /// How many fields there are.
+        fields: u16,
+    },
     /// RFC 7011, section 8.1: only where the session's rules refuse it.
     #[error("template {0} differs from the one of that id, which was not withdrawn")]
     Redefined(u16),

@@ -34,10 +34,13 @@ pub struct MessageStream<S> {
 /// Why a connection has no next message, though its peer has not closed it in good order.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The socket failed, or the peer reset the connection.
     #[error("connection broke")]
     Io(#[from] io::Error),
+    /// What came where a message should begin is none (RFC 7011, section 3.1).
     #[error("peer sent something that is not a message")]
     Message(#[from] MessageError),
+    /// The peer closed the connection in the middle of a message.
     #[error("peer closed the connection {0} bytes into a message")]
     Truncated(usize),
 }

@@ -37,3 +37,18 @@ fn what_the_corpus_encodes_is_decoded() {
 fn files_of_the_corpus_are_copied() {
     replay("file", checks::file);
 }
+
+#[test]
+fn lists_of_the_corpus_are_written_as_they_were_read() {
+    replay("list", checks::list);
+}
+
+#[test]
+fn files_of_elements_of_the_corpus_are_added_whole_or_not_at_all() {
+    replay("registry", checks::registry);
+}
+
+#[test]
+fn elements_the_corpus_describes_are_described_again() {
+    replay("type_information", checks::type_information);
+}

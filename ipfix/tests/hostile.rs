@@ -1,12 +1,16 @@
 //! What a hostile peer can make a session remember: not much, however long it tries.
 //!
-//! Attacks by a single message are in `src/decode/tests/hostile.rs`; these take many.
+//! Attacks by a single message are in `hostile/messages.rs` (and, for what they leave behind in a
+//! session, in `src/decode/tests/hostile.rs`); these take many.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which may panic")]
 
+#[path = "hostile/messages.rs"]
+mod messages; // attacks by a single message
+mod plain;
+
 use std::{
-    fs,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,45 +18,38 @@ use ipfix::{
     decode::{Limits, Rules, Session, Summary},
     registry::{DataType, Definition, Registry},
 };
+use peak_alloc::PeakAlloc;
+use plain::{message, set};
 
-/// How much the process may grow under any attack here, in bytes: what the limits allow, and as
-/// much again for the allocator.
-const GROWTH: usize = 16 << 20;
+/// How much a session may keep under any attack here, in bytes: what the limits allow, and as much
+/// again for tables that grow by doubling.
+const KEPT: usize = 8 << 20;
 
-/// How much memory the process has in use.
-fn resident() -> usize {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4_096
-}
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
 
-fn message(domain: u32, sequence: u32, sets: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(16 + sets.len()).unwrap().to_be_bytes();
-    let mut message = vec![0, 10, high, low, 0, 0, 0, 0];
-    message.extend(sequence.to_be_bytes());
-    message.extend(domain.to_be_bytes());
-    message.extend(sets);
-    message
-}
+/// Memory is counted for the whole process, so that one test at a time may use any.
+static ALONE: Mutex<()> = Mutex::new(());
 
-fn set(id: u16, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + body.len()).unwrap();
-    [&id.to_be_bytes(), &length.to_be_bytes(), body].concat()
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends `attack` as many messages as it likes, and watches memory.
 #[track_caller]
 fn check(rules: Rules, messages: u32, attack: impl Fn(u32) -> Vec<u8>) -> Summary {
+    let _alone = alone();
     let mut session = Session::with_rules(Limits::default(), rules);
     let start = Instant::now();
-    let before = resident();
+    let before = MEMORY.current_usage();
     let mut last = None;
     for number in 0..messages {
         let now = start + Duration::from_millis(number.into());
         let told = session.decode_at(now, &attack(number), |_| (), |(), _, _| ());
         last = Some(told.unwrap());
     }
-    let growth = resident().saturating_sub(before);
-    assert!(growth < GROWTH, "{growth} bytes after {messages} messages");
+    let kept = MEMORY.current_usage().saturating_sub(before);
+    assert!(kept < KEPT, "{kept} bytes after {messages} messages");
     last.unwrap()
 }
 
@@ -105,8 +102,9 @@ fn withdrawals_and_data_in_turn_do_nothing() {
 
 #[test]
 fn elements_that_describe_themselves_without_end_are_not_learned() {
+    let _alone = alone();
     let mut registry = Registry::new();
-    let before = resident();
+    let before = MEMORY.current_usage();
     let mut refused = 0;
     for number in 0..200_000_u32 {
         let id = u16::try_from(1 + number % 30_000).unwrap();
@@ -114,6 +112,6 @@ fn elements_that_describe_themselves_without_end_are_not_learned() {
         let element = Definition::new(100_000 + number / 30_000, id, name, DataType::String);
         refused += u32::from(registry.learn(element).is_err());
     }
-    assert!(resident().saturating_sub(before) < GROWTH);
+    assert!(MEMORY.current_usage().saturating_sub(before) < KEPT);
     assert_eq!((registry.added(), refused), (4_096, 200_000 - 4_096));
 }

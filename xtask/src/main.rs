@@ -1,6 +1,7 @@
-//! Repository chores: `cargo xtask test`, `generate`, `soak`.
+//! Repository chores: `cargo xtask test`, `generate`, `fuzz`, `soak`.
 
 mod codec; // the codec beside those of others
+mod fuzz; // inputs nobody thought of
 mod generate; // files made from other files
 mod peers; // Information Elements for those we compare with
 mod registry; // Information Elements as Rust
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   setup              only install what tests need
   generate           write generated files anew
   generate --check   fail if a generated file is stale
+  fuzz               look for input that breaks a parser, as test does
   soak               what takes too long for every change
   codec              of that, only the codec beside those of others";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["generate"] => generate::write(&root),
         ["generate", "--check"] => generate::check(&root),
         ["codec"] => codec::check(&root),
+        ["fuzz"] => fuzz::fuzz(&root, fuzz::BRIEF),
         ["soak"] => setup::install(&root).and_then(|()| verify::soak(&root)),
         _ => {
             eprintln!("{USAGE}");

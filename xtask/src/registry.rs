@@ -24,6 +24,8 @@ struct Registry {
     constructor: &'static str,
     csv: &'static str,
     doc: &'static str,
+    /// Who gave its elements their numbers.
+    owner: &'static str,
     /// Whether elements have a name for the reverse direction (RFC 5103, section 6.1).
     reversible: bool,
 }
@@ -34,6 +36,7 @@ const REGISTRIES: &[Registry] = &[
         constructor: "of_iana",
         csv: "ipfix/registry/iana.csv",
         doc: "The Information Elements assigned by IANA.",
+        owner: "IANA",
         reversible: true,
     },
     Registry {
@@ -41,6 +44,7 @@ const REGISTRIES: &[Registry] = &[
         constructor: "of_antrea",
         csv: "ipfix/registry/antrea.csv",
         doc: "The Information Elements of Antrea.",
+        owner: "enterprise 56506",
         reversible: false,
     },
     Registry {
@@ -48,6 +52,7 @@ const REGISTRIES: &[Registry] = &[
         constructor: "of_antrea_interim",
         csv: "ipfix/registry/antrea-interim.csv",
         doc: "The Information Elements of Antrea 0.9 and 0.10, under a number of no one's.",
+        owner: "enterprise 55829",
         reversible: false,
     },
 ];
@@ -79,7 +84,8 @@ fn render(registry: &Registry, csv: &str) -> anyhow::Result<String> {
         previous = row.id;
         let constant = constant_name(row.name);
         let value = row.value(registry);
-        constants.push(format!("    pub const {constant}: E = {value};\n"));
+        let doc = row.doc(registry);
+        constants.push(format!("    /// {doc}\n    pub const {constant}: E = {value};\n"));
         table.push(format!("        {constant},\n"));
     }
     let (constants, table) = (constants.concat(), table.concat());
@@ -88,7 +94,7 @@ fn render(registry: &Registry, csv: &str) -> anyhow::Result<String> {
     Ok(format!(
         "
 /// {doc}
-#[rustfmt::skip] // One line for each row.
+#[rustfmt::skip] // One line for each row, and one that explains it.
 pub mod {module} {{
     use super::super::{{DataType as T, InformationElement as E, {semantics}{constructor}}};
 
@@ -120,6 +126,13 @@ impl<'a> Row<'a> {
         };
         let id = id.parse().with_context(|| format!("id {id:?}"))?;
         Ok(Self { id, name, data_type, length, semantics, units, range })
+    }
+
+    /// Renders what the element is, for people.
+    fn doc(&self, registry: &Registry) -> String {
+        let Self { id, name, data_type, units, .. } = self;
+        let units = unless_empty(units, |units| format!(" in {units}"));
+        format!("`{name}`, {data_type}{units}: element {id} of {}.", registry.owner)
     }
 
     /// Renders the expression that makes the element.
@@ -220,6 +233,15 @@ mod tests {
             "88,fragmentOffset,unsigned16,2,quantity,octets,0-8191",
             r#"of_iana(88, "fragmentOffset", "reverseFragmentOffset", T::Unsigned16).length(2).semantics(S::Quantity).units("octets").range(0, 8_191)"#,
         );
+    }
+
+    #[test]
+    fn a_row_explains_itself() {
+        let doc = |line| Row::parse(line).unwrap().doc(&REGISTRIES[1]);
+        let name = doc("101,sourcePodName,string,,,,");
+        assert_eq!(name, "`sourcePodName`, string: element 101 of enterprise 56506.");
+        let rate = doc("7,rate,unsigned64,,,octets,");
+        assert_eq!(rate, "`rate`, unsigned64 in octets: element 7 of enterprise 56506.");
     }
 
     #[test]

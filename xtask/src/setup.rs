@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -19,6 +19,7 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("bash", "bash"),
     ("python3", "python3"),
     ("cc", "gcc"),
+    ("c++", "g++"), // builds libFuzzer
     // Foreign readers and writers of IPFIX.
     ("nfacctd", "pmacct"),
     ("nfcapd", "nfdump"),

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::codec;
+use crate::fuzz;
 use crate::generate;
 use crate::run::run;
 
@@ -17,7 +18,8 @@ pub(crate) fn test(root: &Path) -> Result<()> {
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     cargo(root, &["check", "--package", "ipfix", "--no-default-features"])?;
     binaries(root)?;
-    cargo(root, &["test", "--workspace"])
+    cargo(root, &["test", "--workspace"])?;
+    fuzz::fuzz(root, fuzz::BRIEF)
 }
 
 /// The binaries that end-to-end tests start: one as it ships, one that can be made to err.
@@ -37,7 +39,8 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     cargo(root, &["bench", "--package", "benches", "--bench", "meter", "--", "--check"])?;
     codec::check(root)?;
     let demo = root.join("target/release/fyke");
-    run(Command::new(demo).args(["demo", "--connections", "10000"]))
+    run(Command::new(demo).args(["demo", "--connections", "10000"]))?;
+    fuzz::fuzz(root, fuzz::LONG)
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {

@@ -40,7 +40,12 @@ pub enum Mistake {
     Fields(usize),
     /// A field is not what its column asks for.
     #[error("{column} is {got:?}")]
-    Field { column: &'static str, got: String },
+    Field {
+        /// The name of the column.
+        column: &'static str,
+        /// What the field says, cut to 64 characters.
+        got: String,
+    },
     /// An element comes twice in one file.
     #[error("element is the same as on line {0}")]
     Twice(usize),

@@ -32,6 +32,7 @@ pub use counters::{Counters, SessionCounters};
 
 /// Opens the caller's half of each Transport Session.
 pub trait Collector: Send + Sync + 'static {
+    /// What keeps the state of one session.
     type Session: CollectorSession;
 
     /// Begins a session with `peer`, which may have a few Templates (`limits`).
@@ -60,21 +61,27 @@ pub trait CollectorSession: Send + 'static {
 pub struct Peer {
     /// An IPv4 address is one, even if the socket is for both families.
     pub address: SocketAddr,
+    /// How its messages arrive.
     pub protocol: Protocol,
     /// The certificate the peer has proved to be its own, as DER.
     pub certificate: Option<Arc<[u8]>>,
 }
 
+/// How messages arrive (RFC 7011, section 10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
+    /// Back to back on a connection (RFC 7011, section 10.4).
     Tcp,
+    /// As over TCP, but encrypted (RFC 7011, section 11.1).
     Tls,
+    /// One per datagram (RFC 7011, section 10.3).
     Udp,
 }
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
+    /// The message cannot be decoded (RFC 7011, section 9.1).
     #[error("message is malformed")]
     Malformed(#[from] MessageError),
     /// Nobody wants messages of this session any more.
@@ -85,18 +92,25 @@ pub enum Rejected {
 /// Why a session is over.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionEnd {
+    /// The exporter closed the connection between two messages.
     #[error("closed by the exporter")]
     Closed,
+    /// The session was silent for longer than its limit ([`Limits`]).
     #[error("nothing came for too long")]
     Idle,
+    /// The process ends, and its time to drain sessions is over.
     #[error("this process is shutting down")]
     Shutdown,
+    /// The caller's half took no more ([`CollectorSession::message`]).
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// A message was longer than its limit ([`Limits`]), in bytes.
     #[error("message of {0} bytes is longer than allowed")]
     TooLong(usize),
+    /// The connection broke, or what came is no message.
     #[error(transparent)]
     Read(ReadError),
+    /// The caller's half of the session is in no state to go on.
     #[error("the code behind the session panicked")]
     Panicked,
 }
@@ -121,14 +135,19 @@ impl SessionEnd {
 /// Why a peer got no session, or a datagram none.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
+    /// As many sessions are open as there may be ([`Limits`]).
     #[error("{0} sessions are open already")]
     TooMany(usize),
+    /// The peer is not who it should be, does not trust us, or speaks no TLS.
     #[error("TLS handshake was not successful")]
     Handshake(#[source] io::Error),
+    /// The peer did not finish the TLS handshake ([`Limits`]).
     #[error("no TLS handshake within {0:?}")]
     HandshakeDeadline(Duration),
+    /// What came is no message (RFC 7011, section 3.1).
     #[error("datagram is not a message")]
     Malformed(#[from] MessageError),
+    /// The message is longer than its limit ([`Limits`]), in bytes.
     #[error("datagram of {0} bytes is longer than allowed")]
     TooLong(usize),
 }
@@ -184,6 +203,7 @@ struct Shared<C> {
 }
 
 impl<C: Collector> CollectingProcess<C> {
+    /// Makes a process without listeners, whose sessions keep to `limits`.
     pub fn new(collector: C, limits: Limits) -> Self {
         let permits = Arc::new(Semaphore::new(limits.sessions));
         let registry = Registry::default();
@@ -223,6 +243,7 @@ impl<C: Collector> CollectingProcess<C> {
         self.shared.registry.sessions()
     }
 
+    /// Returns what opens the caller's half of each session.
     pub fn collector(&self) -> &C {
         &self.shared.collector
     }

@@ -18,7 +18,9 @@ use crate::{encode::EncodeError, message::MessageError};
 pub struct Destination {
     /// `host:port`. A name is resolved anew for each session, since collectors move.
     pub address: String,
+    /// What carries the messages there.
     pub transport: Transport,
+    /// How long it may take.
     pub deadlines: Deadlines,
 }
 
@@ -29,7 +31,9 @@ pub struct Destination {
 /// addition loses nothing.
 #[derive(Debug, Clone)]
 pub enum Transport {
+    /// Messages back to back on a connection (RFC 7011, section 10.4).
     Tcp,
+    /// As TCP, but encrypted (RFC 7011, section 11.1).
     #[cfg(feature = "tls")]
     Tls(ClientTls),
     /// One message per datagram.
@@ -54,36 +58,57 @@ impl Default for Deadlines {
 /// Why there is no session, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The name cannot be looked up.
     #[error("{address} cannot be resolved")]
     Resolve {
+        /// `host:port`, as the destination spells it.
         address: String,
+        /// What the resolver said.
         #[source]
         source: io::Error,
     },
+    /// The name exists, but stands for no address.
     #[error("{0} stands for no address")]
     NoAddress(String),
+    /// The last address that was tried did not accept the connection.
     #[error("no connection to {address}")]
     Connect {
+        /// Where nobody listens.
         address: SocketAddr,
+        /// Why there is no connection.
         #[source]
         source: io::Error,
     },
+    /// The last address that was tried did not answer ([`Deadlines::connect`]).
     #[error("no connection to {address} within {deadline:?}")]
-    ConnectDeadline { address: SocketAddr, deadline: Duration },
+    ConnectDeadline {
+        /// Where nobody answers.
+        address: SocketAddr,
+        /// How long was waited.
+        deadline: Duration,
+    },
+    /// The collector is not who it should be, does not trust us, or speaks no TLS.
     #[error("TLS handshake was not successful")]
     Handshake(#[source] io::Error),
+    /// The collector did not finish the TLS handshake ([`Deadlines::connect`]).
     #[error("no TLS handshake within {0:?}")]
     HandshakeDeadline(Duration),
+    /// The socket failed, or the collector reset the connection.
     #[error("connection broke")]
     Io(#[from] io::Error),
+    /// The collector stopped to read ([`Deadlines::write`]).
     #[error("collector took nothing for {0:?}")]
     WriteDeadline(Duration),
+    /// The collector ended the session in good order.
     #[error("collector closed the connection")]
     Closed,
+    /// The caller's bytes have no message header where one should be.
     #[error("what is to be sent is not a message")]
     Message(#[from] MessageError),
+    /// The caller's bytes end in the middle of a message.
     #[error("what is to be sent ends {0} bytes into a message")]
     Truncated(usize),
+    /// The Templates of the caller fit no message.
     #[error("template cannot be encoded")]
     Template(#[from] EncodeError),
 }
@@ -100,6 +125,7 @@ pub(super) enum Link {
 }
 
 impl Destination {
+    /// Names a destination `host:port`, with the default deadlines.
     pub fn new(address: impl Into<String>, transport: Transport) -> Self {
         Self { address: address.into(), transport, deadlines: Deadlines::default() }
     }

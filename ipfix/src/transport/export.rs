@@ -26,6 +26,7 @@ pub use session::ExportSession;
 
 /// What an Exporting Process sends.
 pub trait Export: Send {
+    /// What one Data Record is made of.
     type Record: Send;
 
     /// Returns what each session begins with.
@@ -50,7 +51,9 @@ pub trait Export: Send {
 /// How messages are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Messages {
+    /// The Observation Domain ID of every message (RFC 7011, section 3.1).
     pub domain: u32,
+    /// How many records share a message.
     pub packing: Packing,
     /// The longest message.
     pub max_length: u16,
@@ -61,13 +64,15 @@ pub struct Messages {
 /// When Templates are sent again (RFC 7011, section 8.4): whatever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refresh {
+    /// So long after they were last sent.
     pub after: Duration,
+    /// So many messages after they were last sent.
     pub after_messages: u32,
 }
 
 impl Messages {
-    /// The longest message over UDP: what Antrea's collector has room for, and what every path
-    /// there is to a Pod passes unfragmented.
+    /// The longest message over UDP: what common collectors have room for, and what passes wherever
+    /// IPv6 does, unfragmented.
     pub const MAX_UDP: u16 = 1024;
 
     /// Returns what any collector understands: one record per message, no datagram that is
@@ -90,9 +95,11 @@ impl Messages {
 /// What an Exporting Process has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportCounters {
+    /// Sessions that were opened.
     pub sessions: u64,
     /// Sessions that ended before this process ended them.
     pub sessions_lost: u64,
+    /// Attempts to open a session that failed.
     pub connect_failures: u64,
     /// Messages written whole.
     pub messages: u64,
@@ -152,10 +159,12 @@ impl<E: Export> ExportingProcess<E> {
         self.pending.len()
     }
 
+    /// Returns what has been done so far, over all sessions.
     pub const fn counters(&self) -> ExportCounters {
         self.counters
     }
 
+    /// Returns what was given to [`Self::new`].
     pub const fn export(&self) -> &E {
         &self.export
     }

@@ -16,12 +16,19 @@ use crate::decode::Summary;
 pub struct SessionCounters {
     /// Messages taken.
     pub messages: u64,
+    /// Bytes of these, message headers included.
     pub bytes: u64,
+    /// Data Records visited: [`Summary::records`].
     pub records: u64,
+    /// [`Summary::templates`].
     pub templates: u64,
+    /// [`Summary::templates_refused`].
     pub templates_refused: u64,
+    /// [`Summary::sets_without_template`].
     pub sets_without_template: u64,
+    /// [`Summary::lost_records`].
     pub lost_records: u64,
+    /// Messages late or twice: [`Summary::out_of_order`].
     pub out_of_order: u64,
     /// Messages that were malformed or too long. Over TCP and TLS there is at most one.
     pub malformed: u64,
@@ -30,19 +37,29 @@ pub struct SessionCounters {
 /// What all sessions together have done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// The sums over all sessions, open or over.
     pub sessions: SessionCounters,
+    /// Sessions that began.
     pub opened: u64,
+    /// Peers refused with [`Refused::TooMany`].
     pub refused_too_many: u64,
+    /// Peers whose TLS handshake failed or took too long.
     pub refused_handshake: u64,
     /// Datagrams of peers without a session that were no messages.
     pub refused_datagrams: u64,
+    /// Sessions that ended with [`SessionEnd::Closed`].
     pub ended_closed: u64,
+    /// Sessions that ended with [`SessionEnd::Idle`].
     pub ended_idle: u64,
+    /// Sessions that ended with [`SessionEnd::Shutdown`].
     pub ended_shutdown: u64,
+    /// Sessions whose peer broke a rule: [`SessionEnd::is_malformed`].
     pub ended_malformed: u64,
     /// The connection broke, or ended inside a message.
     pub ended_broken: u64,
+    /// Sessions the caller wanted no more of.
     pub ended_unwanted: u64,
+    /// Sessions that ended with [`SessionEnd::Panicked`].
     pub ended_panicked: u64,
 }
 
