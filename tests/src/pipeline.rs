@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aggregator::collect::Decoder;
 use aggregator::correlate::{Correlator, Timeouts};
@@ -54,7 +54,7 @@ impl Pipeline {
             Node { name: name.clone(), player, observer, wire, templates_sent: false }
         };
         let nodes: Vec<_> = nodes.iter().map(node).collect();
-        let decoder = nodes.iter().map(|_| Decoder::new()).collect();
+        let decoder = nodes.iter().map(|_| Decoder::default()).collect();
         let timeouts =
             Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
         let correlator = Correlator::new(timeouts, 100_000);
@@ -137,7 +137,7 @@ fn decode(
 ) -> Result<()> {
     let mut file = ipfix::file::Messages::new(messages);
     while let Some(message) = file.next_message()? {
-        let (summary, records) = decoder.decode(message)?;
+        let (summary, records) = decoder.decode(message, Instant::now())?;
         anyhow::ensure!(summary.lost_records == 0, "sequence numbers skip");
         received.extend(records.into_iter().map(|record| (summary.header.domain, record)));
     }
