@@ -66,8 +66,7 @@ async fn receive<C: Collector>(
     loop {
         tokio::select! {
             readable = socket.readable() => {
-                if readable.is_ok() {
-                    sessions.turn(socket, &mut buffer).await;
+                if readable.is_ok() && sessions.turn(socket, &mut buffer).await {
                     yield_now().await;
                 }
             }
