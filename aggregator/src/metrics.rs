@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ipfix::transport::ReadError;
+use ipfix::transport::collect::{Refused, Rejected, SessionEnd};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -14,7 +16,7 @@ use crate::correlate::CorrelatorStats;
 
 /// Why a Transport Session ended. The only values its `reason` label takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionEnd {
+pub enum EndReason {
     /// The peer closed it between two messages.
     Closed,
     /// The peer went away in the middle of a message.
@@ -32,7 +34,31 @@ pub enum SessionEnd {
     Shutdown,
 }
 
-impl SessionEnd {
+impl EndReason {
+    pub fn of(end: &SessionEnd) -> Self {
+        match end {
+            SessionEnd::Closed => Self::Closed,
+            SessionEnd::Idle => Self::Idle,
+            // Nobody wants records when their queue is closed, and that is at the end.
+            SessionEnd::Shutdown | SessionEnd::Rejected(Rejected::Unwanted) => Self::Shutdown,
+            SessionEnd::Panicked => Self::Panicked,
+            SessionEnd::Read(ReadError::Truncated(_)) => Self::Truncated,
+            SessionEnd::Read(ReadError::Io(_)) => Self::Broken,
+            SessionEnd::Read(ReadError::Message(_))
+            | SessionEnd::Rejected(Rejected::Malformed(_))
+            | SessionEnd::TooLong(_) => Self::Malformed,
+        }
+    }
+
+    pub fn of_refused(why: &Refused) -> Self {
+        match why {
+            Refused::TooMany(_) => Self::TooMany,
+            Refused::Panicked => Self::Panicked,
+            Refused::Handshake(_) | Refused::HandshakeDeadline(_) => Self::Broken,
+            Refused::Malformed(_) | Refused::TooLong(_) => Self::Malformed,
+        }
+    }
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -105,7 +131,7 @@ struct CorrelatorCounters {
 }
 
 impl Metrics {
-    pub fn session_ended(&self, end: SessionEnd) {
+    pub fn session_ended(&self, end: EndReason) {
         self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).inc();
     }
 

@@ -1,8 +1,11 @@
-//! What benchmarks measure with: the heap's bytes, and a thread's time on the CPU.
+//! What benchmarks measure, and what they measure with: a workload of flows, the heap's bytes, and a
+//! thread's time on the CPU.
 //!
 //! Wall time is of no use on shared cores, and the kernel's own accounting in `/proc` only moves
 //! with the scheduler's tick.
 #![expect(unsafe_code, reason = "an allocator and a clock, both thin wrappers")]
+
+pub mod workload; // 100,000 flows of a cluster, and their messages
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

@@ -9,6 +9,7 @@ mod tls; // certificates from files
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use ::ipfix::file::Messages;
 use anyhow::Context;
@@ -65,7 +66,7 @@ fn dump(args: &DumpArgs, mut out: impl Write) -> anyhow::Result<()> {
         };
         number += 1;
         text.clear();
-        let decoded = shown.message(message, &mut text);
+        let decoded = shown.message(message, Instant::now(), &mut text);
         // What was sound of a message is shown, whatever follows.
         match out.write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),

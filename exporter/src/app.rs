@@ -10,6 +10,7 @@ use std::time::Duration;
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use flow::Profile;
+use ipfix::encode::EncodeError;
 use k8s::Cluster;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -60,10 +61,16 @@ pub enum StartError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
+    #[error("templates cannot be sent")]
+    Templates(#[from] EncodeError),
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Ended(#[from] Ended),
+    #[error("{records} records could not be sent in the time there is to end")]
+    LeftBehind { records: u64 },
+    #[error("a stage does not end: what it holds is lost")]
+    Stuck,
 }
 
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
@@ -104,15 +111,14 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let flushed = timeout_at(now + LAST_RESORT, tasks.stages.all_end()).await;
     // Why it ended tells more than what came of that.
     ended?;
-    if let Ok(flushed) = flushed {
-        flushed?;
-        if metrics.records_abandoned.get() == 0 {
+    flushed.map_err(|_| StartError::Stuck)??;
+    match metrics.records_abandoned.get() {
+        0 => {
             tracing::info!("everything is flushed");
+            Ok(())
         }
-    } else {
-        tracing::error!("a stage does not end: what it holds is lost");
+        records => Err(StartError::LeftBehind { records }),
     }
-    Ok(())
 }
 
 /// What the process cannot do without.
@@ -164,7 +170,7 @@ fn exporting(options: &Options, metrics: &Arc<Metrics>) -> Result<Exporting, Sta
         domain: observation_domain(&options.node),
         profile: options.profile,
     };
-    Ok(Exporting { destination, copy: copy.transpose()?, metrics: Arc::clone(metrics) })
+    Ok(Exporting::new(destination, copy.transpose()?, Arc::clone(metrics))?)
 }
 
 /// Creates a file for the eyes of its owner: who talked to whom is nobody else's business.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use ipfix::transport::export::ExportCounters;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -66,13 +67,30 @@ impl Metrics {
             (&meter.counter_resets, stats.counter_resets),
             (&meter.closed_without_counters, stats.closed_without_counters),
         ] {
-            counter.inner().store(value, Ordering::Relaxed);
+            take_over(counter, value);
         }
         for (gauge, value) in
             [(&meter.live, stats.live), (&meter.closed_waiting, stats.closed_waiting)]
         {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Takes over what the Exporting Process has counted since the start. Returns how many records
+    /// it has refused since this was last called.
+    pub fn exported(&self, counters: &ExportCounters, is_open: bool) -> u64 {
+        let refused = counters.records_refused.saturating_sub(self.records_refused.get());
+        for (counter, value) in [
+            (&self.records_sent, counters.records),
+            (&self.records_refused, counters.records_refused),
+            (&self.sessions, counters.sessions),
+            (&self.sessions_lost, counters.sessions_lost),
+            (&self.connect_failures, counters.connect_failures),
+        ] {
+            take_over(counter, value);
+        }
+        self.connected.set(i64::from(is_open));
+        refused
     }
 
     /// Makes everything visible under its name.
@@ -108,6 +126,11 @@ impl Metrics {
             ("connect_failures", "Attempts to connect that failed", &self.connect_failures),
         ]
     }
+}
+
+/// Sets a counter to what somebody else has counted since the start.
+fn take_over(counter: &Counter, value: u64) {
+    counter.inner().store(value, Ordering::Relaxed);
 }
 
 /// A counter's name, what it counts, and itself.

@@ -63,14 +63,32 @@ impl<S: AsyncRead + Unpin> MessageStream<S> {
             if let Some(range) = self.framer.next()? {
                 return Ok(Some(self.framer.message(range)));
             }
-            match self.stream.read(self.framer.room()).await? {
-                0 => break,
-                read => self.framer.filled(read),
+            if !self.fill().await? {
+                return Ok(None);
             }
         }
-        match self.framer.unread() {
-            0 => Ok(None),
-            read => Err(ReadError::Truncated(read)),
+    }
+
+    /// Returns the next message if all of it has been read already.
+    ///
+    /// Many messages come with one [`Self::fill`], and none of these waits for anything.
+    pub fn buffered(&mut self) -> Result<Option<&[u8]>, ReadError> {
+        Ok(self.framer.next()?.map(|range| self.framer.message(range)))
+    }
+
+    /// Waits for more, and returns false once the peer has closed the connection between two
+    /// messages. To be called when nothing is [`buffered`](Self::buffered) any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::next`].
+    pub async fn fill(&mut self) -> Result<bool, ReadError> {
+        let read = self.stream.read(self.framer.room()).await?;
+        self.framer.filled(read);
+        match (read, self.framer.unread()) {
+            (0, 0) => Ok(false),
+            (0, unread) => Err(ReadError::Truncated(unread)),
+            _ => Ok(true),
         }
     }
 

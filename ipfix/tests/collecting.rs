@@ -4,6 +4,11 @@
 
 mod support;
 
+#[path = "collecting/rules.rs"]
+mod rules; // what each transport allows
+#[path = "collecting/panics.rs"]
+mod panics; // sessions whose beginning or end goes wrong
+
 use std::{net::SocketAddr, time::Duration};
 
 use ipfix::{
@@ -11,7 +16,7 @@ use ipfix::{
     template::TemplateId,
     transport::collect::{Limits, Protocol},
 };
-use support::{Collecting, ENOUGH, PANIC, exporter, tcp, template, udp};
+use support::{Collecting, ENOUGH, PANIC, WAIT, exporter, tcp, template, udp};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UdpSocket},
@@ -59,9 +64,8 @@ async fn records_arrive_over_every_transport_and_family() {
             process.flush(1_700_000_000).await.unwrap();
             assert_eq!(collecting.numbers(50).await, (0..50).collect::<Vec<_>>());
             assert_eq!(process.counters().records, 50);
-            let (unsent, closed) = process.close().await;
-            assert!(unsent.is_empty());
-            closed.unwrap();
+            process.close().await.unwrap();
+            assert!(process.abandon().is_empty());
         }
     }
     let counters = collecting.process.counters();
@@ -217,6 +221,19 @@ async fn code_that_panics_ends_one_session() {
     let _stream = send_tcp(tcp, &[6]).await;
     assert_eq!(collecting.numbers(1).await, [6]);
     assert_eq!(collecting.process.counters().ended_panicked, 2);
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_does_not_keep_the_process_from_ending() {
+    let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+    let mut collecting = Collecting::new(limits);
+    let _stream = send_tcp(collecting.tcp("127.0.0.1:0").await, &[WAIT]).await;
+    let _socket = send_udp(collecting.udp("127.0.0.1:0"), &[WAIT]).await;
+    assert_eq!(collecting.numbers(2).await, [WAIT, WAIT]);
+    collecting.shutdown.send_replace(true);
+    for _ in 0..2 {
+        assert_eq!(collecting.ended().await, "this process is shutting down");
+    }
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn both_ends_prove_who_they_are_with_tls_1_2_and_1_3() {
         assert_eq!(peer.protocol, Protocol::Tls);
         assert_eq!(peer.certificate.as_deref(), Some(certificate.as_ref()));
         assert_eq!(collecting.numbers(1).await, [number]);
-        process.close().await.1.unwrap();
+        process.close().await.unwrap();
         assert_eq!(collecting.ended().await, "closed by the exporter");
     }
 }

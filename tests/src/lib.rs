@@ -4,6 +4,7 @@
 //! In the pipeline everything between the kernel and the disk is the product's own code, bytes
 //! on the wire included. Time is an argument, so a scenario of minutes takes milliseconds.
 pub mod connections; // what the kernel of each Node would say
+pub mod wire; // what an exporter sends
 pub mod pipeline; // exporters, wire, aggregator, store
 pub mod scenario; // the text form
 pub mod binary; // real processes

@@ -2,20 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aggregator::collect::Decoder;
 use aggregator::correlate::{Correlator, Timeouts};
 use anyhow::{Context, Result};
 use exporter::conntrack::{Kind, Player, Recorded, Step};
 use exporter::enrich::Enricher;
-use exporter::export::{Messages, observation_domain};
+use exporter::export::observation_domain;
 use exporter::meter::{Limits, Meter};
 use exporter::observe::Observer;
 use flow::{FlowRecord, Profile};
 use k8s::Cluster;
 
 use crate::connections::Connection;
+use crate::wire::Wire;
 
 const STEP_MS: u64 = 250;
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ struct Node {
     name: String,
     player: Player,
     observer: Observer<Recorded>,
-    messages: Messages,
+    wire: Wire,
     templates_sent: bool,
 }
 
@@ -49,11 +50,11 @@ impl Pipeline {
             let enricher = Enricher::new(Arc::clone(&cluster), name, profile);
             let metrics = Arc::default();
             let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics);
-            let messages = Messages::new(observation_domain(name), profile, 0)?;
-            Ok(Node { name: name.clone(), player, observer, messages, templates_sent: false })
+            let wire = Wire::new(observation_domain(name), profile);
+            Node { name: name.clone(), player, observer, wire, templates_sent: false }
         };
-        let nodes = nodes.iter().map(node).collect::<Result<Vec<_>>>()?;
-        let decoder = nodes.iter().map(|_| Decoder::new()).collect();
+        let nodes: Vec<_> = nodes.iter().map(node).collect();
+        let decoder = nodes.iter().map(|_| Decoder::default()).collect();
         let timeouts =
             Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
         let correlator = Correlator::new(timeouts, 100_000);
@@ -120,24 +121,23 @@ impl Pipeline {
         while node.observer.due(now, |records| due.extend(records)) {}
         let mut received = Vec::new();
         if !node.templates_sent {
-            decode(decoder, &node.messages, &mut received)?;
+            decode(decoder, &node.wire.templates(0)?, &mut received)?;
             node.templates_sent = true;
         }
-        let refused = node.messages.encode(&mut due, u32::try_from(now_ms / 1000)?);
-        anyhow::ensure!(refused == 0, "{refused} records fit no message");
-        decode(decoder, &node.messages, &mut received)?;
+        let messages = node.wire.records(&due, u32::try_from(now_ms / 1000)?)?;
+        decode(decoder, &messages, &mut received)?;
         Ok(received)
     }
 }
 
 fn decode(
     decoder: &mut Decoder,
-    messages: &Messages,
+    messages: &[u8],
     received: &mut Vec<(u32, FlowRecord)>,
 ) -> Result<()> {
-    let mut file = ipfix::file::Messages::new(messages.bytes());
+    let mut file = ipfix::file::Messages::new(messages);
     while let Some(message) = file.next_message()? {
-        let (summary, records) = decoder.decode(message)?;
+        let (summary, records) = decoder.decode(message, Instant::now())?;
         anyhow::ensure!(summary.lost_records == 0, "sequence numbers skip");
         received.extend(records.into_iter().map(|record| (summary.header.domain, record)));
     }

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use exporter::export::Messages;
 use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
 use tests::binary::{built, metrics, signal, value};
+use tests::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -128,13 +128,18 @@ fn record(port: u16) -> FlowRecord {
     }
 }
 
+/// A session that has begun, and the templates it begins with.
+fn session() -> (Wire, Vec<u8>) {
+    let mut wire = Wire::new(7, Profile::Fyke);
+    let templates = wire.templates(0).expect("templates");
+    (wire, templates)
+}
+
 /// A session's messages: templates, then `count` records.
 fn messages(count: u16) -> Vec<u8> {
-    let mut messages = Messages::new(7, Profile::Fyke, 0).expect("templates");
-    let mut bytes = messages.bytes().to_vec();
-    let mut records = (1..=count).map(record).collect();
-    assert_eq!(messages.encode(&mut records, 0), 0);
-    bytes.extend_from_slice(messages.bytes());
+    let (mut wire, mut bytes) = session();
+    let records: Vec<_> = (1..=count).map(record).collect();
+    bytes.extend(wire.records(&records, 0).expect("they fit"));
     bytes
 }
 
@@ -206,17 +211,17 @@ fn a_thousand_nonsense_sessions_take_no_memory() {
 #[test]
 fn a_skip_in_sequence_numbers_is_counted() {
     let mut aggregator = Aggregator::start();
-    let mut messages = Messages::new(7, Profile::Fyke, 0).expect("templates");
-    let mut session = aggregator.connect();
-    session.write_all(messages.bytes()).expect("it reads");
+    let (mut wire, templates) = session();
+    let mut stream = aggregator.connect();
+    stream.write_all(&templates).expect("it reads");
     for (batch, arrives) in [(10, true), (20, false), (30, true)] {
-        let mut records = (batch..batch + 5).map(record).collect();
-        messages.encode(&mut records, 0);
+        let records: Vec<_> = (batch..batch + 5).map(record).collect();
+        let messages = wire.records(&records, 0).expect("they fit");
         if arrives {
-            session.write_all(messages.bytes()).expect("it reads");
+            stream.write_all(&messages).expect("it reads");
         }
     }
-    drop(session);
+    drop(stream);
     aggregator.wait_for("fyke_aggregator_records_lost_total", 5);
     aggregator.end("TERM");
     assert_eq!(stored(&aggregator.data()), 10);
@@ -252,7 +257,7 @@ type Peer = std::thread::JoinHandle<()>;
 fn peers_that_never_stop_sending_do_not_keep_it_from_ending() {
     let mut aggregator = Aggregator::start();
     let bytes = messages(100);
-    let templates = Messages::new(7, Profile::Fyke, 0).expect("templates").bytes().len();
+    let templates = session().1.len();
     let (first, again) = bytes.split_at(templates);
     // One is never silent for long enough, the other never at all.
     let pauses = [Duration::from_millis(20), Duration::ZERO];
@@ -321,7 +326,7 @@ fn small_records_take_no_more_memory_than_their_number_may() {
 fn what_came_before_a_malformed_set_is_stored() {
     let mut aggregator = Aggregator::start();
     let mut bytes = messages(3);
-    let templates = Messages::new(7, Profile::Fyke, 0).expect("templates").bytes().len();
+    let templates = session().1.len();
     // A set that is longer than its message.
     bytes.extend([1, 0, 0xff, 0xff]);
     let length = u16::try_from(bytes.len() - templates).expect("one message");
@@ -336,12 +341,10 @@ fn what_came_before_a_malformed_set_is_stored() {
 #[test]
 fn names_that_are_too_long_are_cut_and_counted() {
     let mut aggregator = Aggregator::start();
-    let mut messages = Messages::new(7, Profile::Fyke, 0).expect("templates");
-    let mut bytes = messages.bytes().to_vec();
+    let (mut wire, mut bytes) = session();
     let mut long = record(1);
     long.source.pod = "x".repeat(60_000).as_str().into();
-    assert_eq!(messages.encode(&mut vec![long], 0), 0);
-    bytes.extend_from_slice(messages.bytes());
+    bytes.extend(wire.records(&[long], 0).expect("it fits"));
     aggregator.connect().write_all(&bytes).expect("it reads");
     aggregator.wait_for("fyke_aggregator_names_cut_total", 1);
     aggregator.end("TERM");

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use exporter::export::Messages;
 use flow::{FlowRecord, FlowType, PolicyRule, Profile, Service};
 use serde_json::{Value, json};
 use tests::records::{counters, record};
+use tests::wire::Wire;
 
 /// Antrea's elements in their order: name, id and type for those of PEN 56506.
 #[rustfmt::skip]
@@ -71,14 +71,13 @@ fn full_record(source: &str, destination: &str, service: &str) -> FlowRecord {
 
 /// Templates and one record of each family, as a session begins.
 fn messages(profile: Profile) -> Vec<u8> {
-    let mut messages = Messages::new(912_985_946, profile, 1_700_000_010).expect("templates");
-    let mut bytes = messages.bytes().to_vec();
-    let mut records = vec![
+    let mut wire = Wire::new(912_985_946, profile);
+    let mut bytes = wire.templates(1_700_000_010).expect("templates");
+    let records = [
         full_record("10.10.0.2", "10.10.1.2", "10.96.0.10"),
         full_record("fd00:10::2", "fd00:10:1::2", "fd00:96::10"),
     ];
-    assert_eq!(messages.encode(&mut records, 1_700_000_010), 0);
-    bytes.extend_from_slice(messages.bytes());
+    bytes.extend(wire.records(&records, 1_700_000_010).expect("they fit"));
     bytes
 }
 
@@ -112,8 +111,8 @@ fn our_messages_are_as_ever() {
 
 #[test]
 fn antreas_template_messages_have_320_bytes() {
-    let messages = Messages::new(1, Profile::Antrea, 0).expect("templates");
-    assert_eq!(messages.bytes().len(), 2 * 320);
+    let messages = Wire::new(1, Profile::Antrea).templates(0).expect("templates");
+    assert_eq!(messages.len(), 2 * 320);
 }
 
 /// The records of `messages` as PyPI's `ipfix` reads them: names and values in template order.

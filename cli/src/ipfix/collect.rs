@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use ::ipfix::decode::{self, Summary};
+use ::ipfix::decode::{Session, Summary};
 use ::ipfix::transport::collect::{
     CollectingProcess, Collector, CollectorSession, Limits, Peer, Refused, Rejected, SessionEnd,
 };
@@ -142,13 +143,14 @@ struct ConsoleSession {
 }
 
 impl Collector for Console {
+    type Plan = ();
     type Session = ConsoleSession;
 
-    fn open(&self, peer: &Peer, limits: decode::Limits) -> ConsoleSession {
+    fn open(&self, peer: &Peer, decoder: Session<()>) -> ConsoleSession {
         eprintln!("{}: session opened", peer.address);
         ConsoleSession {
             peer: peer.address,
-            shown: Shown::within(self.format, limits),
+            shown: Shown::within(self.format, decoder),
             output: Arc::clone(&self.output),
             text: String::new(),
         }
@@ -157,12 +159,16 @@ impl Collector for Console {
     fn refused(&self, peer: SocketAddr, why: &Refused) {
         eprintln!("{peer}: {}", Chain(why));
     }
+
+    fn listener_failed(&self, error: &io::Error) {
+        eprintln!("nothing can be received: {error}");
+    }
 }
 
 impl CollectorSession for ConsoleSession {
-    async fn message(&mut self, message: &[u8]) -> Result<Summary, Rejected> {
+    async fn message(&mut self, message: &[u8], now: Instant) -> Result<Summary, Rejected> {
         self.text.clear();
-        let decoded = self.shown.message(message, &mut self.text);
+        let decoded = self.shown.message(message, now, &mut self.text);
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = output.write(&self.text, message) {
             eprintln!("{}: output cannot be written: {error}", self.peer);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use ::ipfix::decode::{DataRecord, Limits, Session, Summary};
 use ::ipfix::message::MessageError;
@@ -32,22 +33,24 @@ pub(super) struct Shown {
 
 impl Shown {
     pub(super) fn new(format: Format) -> Self {
-        Self::within(format, Limits::default())
+        Self::within(format, Session::new(Limits::default()))
     }
 
-    pub(super) fn within(format: Format, limits: Limits) -> Self {
-        Self { format, session: Session::new(limits) }
+    pub(super) fn within(format: Format, session: Session<()>) -> Self {
+        Self { format, session }
     }
 
     /// Appends what `message` says to `text`.
     pub(super) fn message(
         &mut self,
         message: &[u8],
+        now: Instant,
         text: &mut String,
     ) -> Result<Summary, MessageError> {
         let format = self.format;
         let body = RefCell::new(String::new());
-        let summary = self.session.decode(
+        let summary = self.session.decode_at(
+            now,
             message,
             |told| {
                 if format == Format::Text {

@@ -1,8 +1,12 @@
-use super::*;
+use std::io::{Read, Seek};
 
-use tokio::net::TcpListener;
+use flow::FlowRecord;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Sender, channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+use super::*;
 
 const SOON: Duration = Duration::from_millis(300);
 /// Sooner than any deadline of a session.
@@ -13,9 +17,13 @@ async fn listener() -> TcpListener {
 }
 
 fn exporting(collector: &TcpListener) -> Exporting {
+    exporting_as(collector, Profile::Fyke, None)
+}
+
+fn exporting_as(collector: &TcpListener, profile: Profile, copy: Option<File>) -> Exporting {
     let collector = collector.local_addr().unwrap().to_string();
-    let destination = Destination { collector, domain: 1, profile: Profile::Fyke };
-    Exporting { destination, copy: None, metrics: Arc::default() }
+    let destination = Destination { collector, domain: 1, profile };
+    Exporting::new(destination, copy, Arc::default()).unwrap()
 }
 
 fn batch(records: usize) -> Batch {
@@ -115,25 +123,73 @@ async fn at_the_deadline_each_record_is_either_sent_or_abandoned() {
     assert_eq!(sent + abandoned, records);
 }
 
+/// The Set ID of each message's first Set: 2 is a Template Set, and 256 the Template of IPv4.
+fn sets(messages: &[u8]) -> Vec<u16> {
+    let mut messages = ipfix::file::Messages::new(messages);
+    let mut sets = Vec::new();
+    while let Some(message) = messages.next_message().unwrap() {
+        sets.push(u16::from_be_bytes([message[16], message[17]]));
+    }
+    sets
+}
+
+async fn read_whole(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    timeout(LATE, stream.read_to_end(&mut bytes)).await.expect("it ends").unwrap();
+    bytes
+}
+
 #[tokio::test]
 async fn nothing_is_written_into_a_session_known_to_be_over() {
     let listener = listener().await;
-    let mut exporting = exporting(&listener);
-    for _ in 0..20 {
-        let stream = exporting.connect().await.unwrap();
-        drop(listener.accept().await.unwrap());
+    let exporting = exporting(&listener);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    let (_switch, stop) = Stop::new();
+    let running = tokio::spawn(run(exporting, queue, stop));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    for round in 1..=5 {
+        // All that a session is to be told before its end arrives.
+        while metrics.sessions.get() < round || metrics.records_sent.get() < 3 * (round - 1) {
+            tokio::task::yield_now().await;
+        }
         // Now the end of the session is known as well as the batch.
-        stream.readable().await.unwrap();
-        let (sender, mut queue) = channel(16);
+        stream.shutdown().await.unwrap();
         sender.send(batch(3)).await.unwrap();
-        let mut backoff = Backoff::new(FIRST_DELAY, LAST_DELAY);
-        let mut pending = Vec::new();
-        let ended = exporting
-            .serve(stream, &mut queue, &mut pending, &mut backoff, &|| 1_000_000_000)
-            .await;
-        assert!(matches!(ended, Err(SessionError::Closed)), "{ended:?}");
+        let before = sets(&read_whole(stream).await);
+        assert_eq!(before, if round == 1 { &[2, 2][..] } else { &[2, 2, 256] }, "{round}");
+        (stream, _) = timeout(LATE, listener.accept()).await.unwrap().unwrap();
     }
-    assert_eq!(exporting.metrics.records_sent.get(), 0);
+    drop(sender);
+    let last = sets(&read_whole(stream).await);
+    assert_eq!(last, [2, 2, 256]);
+    running.await.unwrap();
+    assert_eq!((metrics.sessions_lost.get(), metrics.records_sent.get()), (5, 15));
+}
+
+#[tokio::test]
+async fn the_copy_is_what_was_sent() {
+    for (profile, expected) in [
+        (Profile::Fyke, &[2, 2, 256][..]),
+        // One record per message.
+        (Profile::Antrea, &[2, 2, 256, 256, 256]),
+    ] {
+        let listener = listener().await;
+        let mut copy = tempfile::tempfile().unwrap();
+        let exporting = exporting_as(&listener, profile, Some(copy.try_clone().unwrap()));
+        let (sender, queue) = channel(16);
+        sender.send(batch(3)).await.unwrap();
+        drop(sender);
+        let (_switch, stop) = Stop::new();
+        let running = tokio::spawn(run(exporting, queue, stop));
+        let received = read_whole(listener.accept().await.unwrap().0).await;
+        running.await.unwrap();
+        let mut copied = Vec::new();
+        copy.rewind().unwrap();
+        copy.read_to_end(&mut copied).unwrap();
+        assert_eq!(copied, received);
+        assert_eq!(sets(&received), expected);
+    }
 }
 
 #[tokio::test]

@@ -9,10 +9,16 @@
 
 mod counters;
 mod datagram;
+mod limits;
 mod session;
 mod stream;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::{TcpListener, UdpSocket},
@@ -29,25 +35,41 @@ use crate::{
 
 use counters::Registry;
 pub use counters::{Counters, SessionCounters};
+pub use limits::Limits;
 
 /// Opens the caller's half of each Transport Session.
 pub trait Collector: Send + Sync + 'static {
+    /// What the caller compiles a Template into; see [`decode::Session`].
+    type Plan: Send + 'static;
     type Session: CollectorSession;
 
-    /// Begins a session with `peer`, which may have a few Templates (`limits`).
-    fn open(&self, peer: &Peer, limits: decode::Limits) -> Self::Session;
+    /// Begins a session with `peer`. `decoder` is to decode its messages, and only those: it keeps
+    /// to the [`Limits`] of this process and to the rules of the peer's transport.
+    fn open(&self, peer: &Peer, decoder: decode::Session<Self::Plan>) -> Self::Session;
 
     /// Learns of a peer that got no session.
     fn refused(&self, _peer: SocketAddr, _why: &Refused) {}
+
+    /// Learns that a listener could not accept or receive. It goes on; out of file descriptors
+    /// most likely, which come back as sessions end.
+    fn listener_failed(&self, _error: &io::Error) {}
 }
 
-/// The caller's half of one Transport Session, most likely around a [`decode::Session`].
+/// The caller's half of one Transport Session.
 pub trait CollectorSession: Send + 'static {
-    /// Takes one whole message. The next one is not read before this is done.
-    fn message(&mut self, message: &[u8])
-    -> impl Future<Output = Result<Summary, Rejected>> + Send;
+    /// Takes one whole message that arrived at `now`, as [`decode::Session::decode_at`] does.
+    ///
+    /// The next one is not taken before this is done: whoever has no room for what a message may
+    /// tell waits here, before decoding it. The future is dropped where it waits when the time to
+    /// shut down is over.
+    fn message(
+        &mut self,
+        message: &[u8],
+        now: Instant,
+    ) -> impl Future<Output = Result<Summary, Rejected>> + Send;
 
-    /// Learns why the session is over. Not called if [`Self::message`] panicked.
+    /// Learns why the session is over: also that [`Self::message`] panicked, and has left whatever
+    /// it left.
     fn ended(self, _end: &SessionEnd)
     where
         Self: Sized,
@@ -131,41 +153,8 @@ pub enum Refused {
     Malformed(#[from] MessageError),
     #[error("datagram of {0} bytes is longer than allowed")]
     TooLong(usize),
-}
-
-/// What peers may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Sessions open at a time, over all listeners. A UDP session is a peer's address and port.
-    pub sessions: usize,
-    /// What is remembered of each.
-    pub session: decode::Limits,
-    /// The longest message.
-    pub message: u16,
-    /// How long a connection may be without a whole message.
-    pub idle: Duration,
-    /// How long a UDP session may be silent. Its Templates go with it, so this must be several
-    /// times what exporters let pass before they send them again (RFC 7011, section 8.4).
-    pub idle_udp: Duration,
-    /// How long a TLS handshake may take.
-    pub handshake: Duration,
-    /// How long sessions may still be read once shutdown was asked for. What exporters have sent
-    /// by then is in the socket buffers.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions: 4096,
-            session: decode::Limits::default(),
-            message: u16::MAX,
-            idle: Duration::from_mins(10),
-            idle_udp: Duration::from_mins(30),
-            handshake: Duration::from_secs(5),
-            drain: Duration::from_millis(500),
-        }
-    }
+    #[error("the code behind the session panicked")]
+    Panicked,
 }
 
 /// Accepts sessions for a [`Collector`], from as many listeners as there are.
@@ -190,12 +179,14 @@ impl<C: Collector> CollectingProcess<C> {
         Self { shared: Arc::new(Shared { collector, limits, permits, registry }) }
     }
 
-    /// Accepts connections until `shutdown` turns true, then lets those that are open finish.
+    /// Accepts connections until `shutdown` turns true, then none, and lets those that are open
+    /// finish.
     pub async fn tcp(&self, listener: TcpListener, shutdown: watch::Receiver<bool>) {
         stream::listen(&self.shared, listener, stream::Security::None, shutdown).await;
     }
 
-    /// Accepts TLS connections until `shutdown` turns true, then lets those that are open finish.
+    /// Accepts TLS connections until `shutdown` turns true, then none, and lets those that are open
+    /// finish.
     #[cfg(feature = "tls")]
     pub async fn tls(
         &self,
@@ -208,7 +199,8 @@ impl<C: Collector> CollectingProcess<C> {
 
     /// Receives datagrams until `shutdown` turns true, then those that have arrived already.
     ///
-    /// One socket keeps one task busy at most; see [`super::bind_udp`] for its buffer.
+    /// One socket keeps one task busy at most; see [`super::bind_udp`] for its buffer. Sessions
+    /// whose caller waits make all of them wait, since nobody can stop their peers.
     pub async fn udp(&self, socket: UdpSocket, shutdown: watch::Receiver<bool>) {
         datagram::listen(&self.shared, socket, shutdown).await;
     }
@@ -231,6 +223,18 @@ impl<C: Collector> CollectingProcess<C> {
 impl<C> Clone for CollectingProcess<C> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: Collector> Shared<C> {
+    fn refuse(&self, address: SocketAddr, why: &Refused) {
+        self.registry.refused(why);
+        self.collector.refused(address, why);
+    }
+
+    fn listener_failed(&self, error: &io::Error) {
+        self.registry.listener_failed();
+        self.collector.listener_failed(error);
     }
 }
 

@@ -6,20 +6,25 @@
 //! cannot have read it. Its records are encoded anew, since Templates and sequence numbers begin
 //! anew with each session.
 
+mod messages;
 mod outbox;
 mod session;
 
-use std::{future, time::Duration};
+use std::{
+    future,
+    time::{Duration, Instant},
+};
 
 use super::{
     backoff::Backoff,
     destination::{Destination, SessionError},
 };
 use crate::{
-    encode::{EncodeError, Encoder, Packing},
+    encode::{EncodeError, Encoder},
     template::Template,
 };
 
+pub use messages::{Messages, Refresh};
 use outbox::Outbox;
 pub use outbox::whole_messages;
 pub use session::ExportSession;
@@ -45,46 +50,6 @@ pub trait Export: Send {
 
     /// Learns that no message can hold `record`, which is dropped.
     fn refused(&mut self, _record: &Self::Record, _error: EncodeError) {}
-}
-
-/// How messages are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Messages {
-    pub domain: u32,
-    pub packing: Packing,
-    /// The longest message.
-    pub max_length: u16,
-    /// When Templates are sent again; `None` for never.
-    pub refresh: Option<Refresh>,
-}
-
-/// When Templates are sent again (RFC 7011, section 8.4): whatever comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refresh {
-    pub after: Duration,
-    pub after_messages: u32,
-}
-
-impl Messages {
-    /// The longest message over UDP: what Antrea's collector has room for, and what every path
-    /// there is to a Pod passes unfragmented.
-    pub const MAX_UDP: u16 = 1024;
-
-    /// Returns what any collector understands: one record per message, no datagram that is
-    /// fragmented, and Templates that come soon to a collector that has just started.
-    ///
-    /// Over TCP and TLS Templates are not repeated: a collector may take that for an error
-    /// (RFC 7011, section 8.1).
-    pub fn conservative(domain: u32, destination: &Destination) -> Self {
-        let refresh = Refresh { after: Duration::from_mins(1), after_messages: 1000 };
-        let udp = destination.is_udp();
-        Self {
-            domain,
-            packing: Packing::OneRecord,
-            max_length: if udp { Self::MAX_UDP } else { u16::MAX },
-            refresh: udp.then_some(refresh),
-        }
-    }
 }
 
 /// What an Exporting Process has done.
@@ -129,7 +94,7 @@ impl<E: Export> ExportingProcess<E> {
         messages: Messages,
         export: E,
     ) -> Result<Self, EncodeError> {
-        Outbox::begin(messages, &export.templates(), 0)?;
+        Outbox::begin(messages, export.templates(), 0, Instant::now())?;
         Ok(Self {
             destination,
             messages,
@@ -152,6 +117,11 @@ impl<E: Export> ExportingProcess<E> {
         self.pending.len()
     }
 
+    /// Returns whether there is a session, as far as anyone has looked.
+    pub const fn is_open(&self) -> bool {
+        self.session.is_some()
+    }
+
     pub const fn counters(&self) -> ExportCounters {
         self.counters
     }
@@ -165,6 +135,19 @@ impl<E: Export> ExportingProcess<E> {
         self.backoff.next_delay(random)
     }
 
+    /// Makes sure that there is a session and that its Templates have been sent, so that the first
+    /// records need not wait for that. `now` is in seconds.
+    ///
+    /// After an error the session is over, as after one of [`Self::flush`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::flush`].
+    pub async fn open(&mut self, now: u32) -> Result<(), SessionError> {
+        let opened = self.connect(now).await;
+        opened.inspect_err(|_| self.lose_session())
+    }
+
     /// Sends all that waits, in a new session if there is none. `now` is in seconds.
     ///
     /// After an error the session is over; what has not left still waits, and may be sent by
@@ -174,13 +157,8 @@ impl<E: Export> ExportingProcess<E> {
     ///
     /// Dropping the future loses nothing and sends nothing twice.
     pub async fn flush(&mut self, now: u32) -> Result<(), SessionError> {
-        self.leave_ended_session().await;
-        let result = self.send_pending(now).await;
-        if result.is_err() {
-            self.settle();
-            self.end_session();
-        }
-        result
+        let sent = self.send_pending(now).await;
+        sent.inspect_err(|_| self.lose_session())
     }
 
     /// Sends all that waits, as often as it takes. `failed` learns of each error, and of the delay
@@ -200,27 +178,46 @@ impl<E: Export> ExportingProcess<E> {
 
     /// Waits until the collector ends the session, so that the next one can be opened before there
     /// is something to send. Waits forever if there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
     pub async fn closed(&mut self) -> SessionError {
         let Some((session, _)) = &mut self.session else { return future::pending().await };
         let ended = session.closed().await;
-        self.end_session();
+        self.lose_session();
         ended
     }
 
-    /// Ends the session so that the collector gets everything that was written, and returns the
-    /// records that were not.
-    pub async fn close(mut self) -> (Vec<E::Record>, Result<(), SessionError>) {
-        self.settle();
-        let result = match self.session.take() {
-            Some((session, _)) => session.close().await,
-            None => Ok(()),
-        };
-        (self.pending, result)
+    /// Ends the session so that the collector gets everything that was written. What was not still
+    /// waits.
+    pub async fn close(&mut self) -> Result<(), SessionError> {
+        let Some(session) = self.end_session() else { return Ok(()) };
+        session.close().await.inspect_err(|_| self.counters.sessions_lost += 1)
+    }
+
+    /// Drops the session where it is, and returns the records that have not left in a message
+    /// written whole.
+    pub fn abandon(&mut self) -> Vec<E::Record> {
+        self.end_session();
+        std::mem::take(&mut self.pending)
+    }
+
+    async fn connect(&mut self, now: u32) -> Result<(), SessionError> {
+        self.leave_ended_session().await;
+        if self.session.is_none() {
+            let templates = self.export.templates();
+            let outbox = Outbox::begin(self.messages, templates, now, Instant::now())?;
+            let opened = ExportSession::open(&self.destination).await;
+            let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
+            self.counters.sessions += 1;
+            self.session = Some((session, outbox));
+        }
+        self.write().await
     }
 
     async fn send_pending(&mut self, now: u32) -> Result<(), SessionError> {
-        self.open(now).await?;
-        self.write().await?;
+        self.connect(now).await?;
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -231,26 +228,13 @@ impl<E: Export> ExportingProcess<E> {
         Ok(())
     }
 
-    /// Opens a session, and puts the Templates into its outbox.
-    async fn open(&mut self, now: u32) -> Result<(), SessionError> {
-        if self.session.is_some() {
-            return Ok(());
-        }
-        let outbox = Outbox::begin(self.messages, &self.export.templates(), now)?;
-        let opened = ExportSession::open(&self.destination).await;
-        let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
-        self.counters.sessions += 1;
-        self.session = Some((session, outbox));
-        Ok(())
-    }
-
     /// Puts all that waits into the outbox, behind the Templates if it is time for them again.
     fn fill(&mut self, now: u32) -> Result<(), EncodeError> {
         let Some((session, outbox)) = &mut self.session else { return Ok(()) };
-        if self.messages.refresh.is_some() && (session.take_refused() || outbox.is_due(now)) {
-            outbox.templates(&self.export.templates(), now)?;
-            self.counters.refreshes += 1;
+        if self.messages.refresh.is_some() && session.take_refused() {
+            outbox.add(self.export.templates());
         }
+        self.counters.refreshes += u64::from(outbox.templates(now, Instant::now())?);
         let mut refused = 0;
         self.pending.retain(|record| {
             let encoded =
@@ -276,6 +260,9 @@ impl<E: Export> ExportingProcess<E> {
     fn settle(&mut self) {
         let Some((_, outbox)) = &mut self.session else { return };
         let whole = outbox.whole();
+        if whole.count == 0 {
+            return;
+        }
         self.export.sent(whole.messages);
         let (bytes, count, records) = (whole.messages.len(), whole.count, whole.records);
         outbox.forget(bytes, count, records);
@@ -289,15 +276,20 @@ impl<E: Export> ExportingProcess<E> {
     async fn leave_ended_session(&mut self) {
         let Some((session, _)) = &mut self.session else { return };
         if session.ended().await.is_some() {
-            self.settle();
-            self.end_session();
+            self.lose_session();
         }
     }
 
-    fn end_session(&mut self) {
-        if let Some((session, _)) = self.session.take() {
-            self.counters.sessions_lost += 1;
-            self.counters.messages_unsendable += session.unsendable();
-        }
+    /// Gives up a session that this process did not want to end.
+    fn lose_session(&mut self) {
+        self.counters.sessions_lost += u64::from(self.end_session().is_some());
+    }
+
+    /// Takes leave of the session, if there is one: what was written is settled.
+    fn end_session(&mut self) -> Option<ExportSession> {
+        self.settle();
+        let (session, _) = self.session.take()?;
+        self.counters.messages_unsendable += session.unsendable();
+        Some(session)
     }
 }

@@ -2,10 +2,13 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use ipfix::{
-    decode::{self, Session, Summary},
+    decode::{Session, Summary},
     encode::{EncodeError, Encoder},
     registry::{antrea, iana},
     template::{Template, TemplateId},
@@ -81,9 +84,10 @@ pub enum Event {
     Ended(String),
 }
 
-/// A number that makes a [`Recorder`] panic, and one that makes it want no more.
+/// Numbers that make a [`Recorder`] panic, want no more, and wait for what never comes.
 pub const PANIC: u64 = 666;
 pub const ENOUGH: u64 = 999;
+pub const WAIT: u64 = 777;
 
 #[derive(Debug)]
 pub struct Recorder(mpsc::UnboundedSender<Event>);
@@ -96,12 +100,13 @@ pub struct RecorderSession {
 }
 
 impl Collector for Recorder {
+    type Plan = ();
     type Session = RecorderSession;
 
-    fn open(&self, peer: &Peer, limits: decode::Limits) -> RecorderSession {
+    fn open(&self, peer: &Peer, session: Session<()>) -> RecorderSession {
         self.0.send(Event::Opened(peer.clone())).ok();
         let (peer, events) = (peer.address, self.0.clone());
-        RecorderSession { peer, events, session: Session::new(limits) }
+        RecorderSession { peer, events, session }
     }
 
     fn refused(&self, _: SocketAddr, why: &Refused) {
@@ -110,15 +115,20 @@ impl Collector for Recorder {
 }
 
 impl CollectorSession for RecorderSession {
-    async fn message(&mut self, message: &[u8]) -> Result<Summary, Rejected> {
+    async fn message(&mut self, message: &[u8], now: Instant) -> Result<Summary, Rejected> {
         let mut numbers = Vec::new();
-        let summary = self.session.decode(
+        let summary = self.session.decode_at(
+            now,
             message,
             |_| (),
             |(), _, record| numbers.extend(record.value(0).and_then(value::unsigned)),
         )?;
         tokio::task::yield_now().await;
         assert!(!numbers.contains(&PANIC), "on purpose");
+        if numbers.contains(&WAIT) {
+            self.events.send(Event::Number(self.peer, WAIT)).ok();
+            std::future::pending::<()>().await;
+        }
         if numbers.contains(&ENOUGH) {
             return Err(Rejected::Unwanted);
         }

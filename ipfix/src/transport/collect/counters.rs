@@ -11,7 +11,8 @@ use std::{
 use super::{Peer, Refused, SessionEnd};
 use crate::decode::Summary;
 
-/// What one session has done.
+/// What one session has done. All but `messages`, `bytes`, `duplicates` and `malformed` are the
+/// sums of what each [`Summary`] told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionCounters {
     /// Messages taken.
@@ -19,10 +20,21 @@ pub struct SessionCounters {
     pub bytes: u64,
     pub records: u64,
     pub templates: u64,
+    pub redefinitions: u64,
+    pub withdrawals: u64,
+    pub templates_expired: u64,
     pub templates_refused: u64,
     pub sets_without_template: u64,
+    pub sets_waiting: u64,
+    pub sets_resumed: u64,
+    pub records_resumed: u64,
+    pub sets_given_up: u64,
+    pub sets_reserved: u64,
     pub lost_records: u64,
+    /// Messages late or twice.
     pub out_of_order: u64,
+    /// Messages skipped because they came twice.
+    pub duplicates: u64,
     /// Messages that were malformed or too long. Over TCP and TLS there is at most one.
     pub malformed: u64,
 }
@@ -36,6 +48,10 @@ pub struct Counters {
     pub refused_handshake: u64,
     /// Datagrams of peers without a session that were no messages.
     pub refused_datagrams: u64,
+    /// Sessions whose beginning the caller's code did not survive.
+    pub refused_panicked: u64,
+    /// Times a listener could not accept or receive.
+    pub listener_failures: u64,
     pub ended_closed: u64,
     pub ended_idle: u64,
     pub ended_shutdown: u64,
@@ -69,15 +85,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Live {
     pub(super) fn taken(&self, bytes: usize, summary: &Summary) {
-        let mut counted = lock(&self.counted);
-        counted.messages += 1;
-        counted.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-        counted.records += u64::from(summary.records);
-        counted.templates += u64::from(summary.templates);
-        counted.templates_refused += u64::from(summary.templates_refused);
-        counted.sets_without_template += u64::from(summary.sets_without_template);
-        counted.lost_records += u64::from(summary.lost_records);
-        counted.out_of_order += u64::from(summary.out_of_order);
+        lock(&self.counted).add(SessionCounters::of(bytes, summary));
     }
 
     pub(super) fn malformed(&self) {
@@ -107,6 +115,10 @@ impl Registry {
         *lock(&self.total).refused(why) += 1;
     }
 
+    pub(super) fn listener_failed(&self) {
+        lock(&self.total).listener_failures += 1;
+    }
+
     pub(super) fn counters(&self) -> Counters {
         let open = lock(&self.open);
         let mut total = *lock(&self.total);
@@ -122,15 +134,48 @@ impl Registry {
 }
 
 impl SessionCounters {
+    /// Returns what one message of so many bytes adds.
+    fn of(bytes: usize, summary: &Summary) -> Self {
+        Self {
+            messages: 1,
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+            records: summary.records.into(),
+            templates: summary.templates.into(),
+            redefinitions: summary.redefinitions.into(),
+            withdrawals: summary.withdrawals.into(),
+            templates_expired: summary.templates_expired.into(),
+            templates_refused: summary.templates_refused.into(),
+            sets_without_template: summary.sets_without_template.into(),
+            sets_waiting: summary.sets_waiting.into(),
+            sets_resumed: summary.sets_resumed.into(),
+            records_resumed: summary.records_resumed.into(),
+            sets_given_up: summary.sets_given_up.into(),
+            sets_reserved: summary.sets_reserved.into(),
+            lost_records: summary.lost_records.into(),
+            out_of_order: summary.out_of_order.into(),
+            duplicates: summary.duplicate.into(),
+            malformed: 0,
+        }
+    }
+
     const fn add(&mut self, other: Self) {
         self.messages += other.messages;
         self.bytes += other.bytes;
         self.records += other.records;
         self.templates += other.templates;
+        self.redefinitions += other.redefinitions;
+        self.withdrawals += other.withdrawals;
+        self.templates_expired += other.templates_expired;
         self.templates_refused += other.templates_refused;
         self.sets_without_template += other.sets_without_template;
+        self.sets_waiting += other.sets_waiting;
+        self.sets_resumed += other.sets_resumed;
+        self.records_resumed += other.records_resumed;
+        self.sets_given_up += other.sets_given_up;
+        self.sets_reserved += other.sets_reserved;
         self.lost_records += other.lost_records;
         self.out_of_order += other.out_of_order;
+        self.duplicates += other.duplicates;
         self.malformed += other.malformed;
     }
 }
@@ -153,6 +198,7 @@ impl Counters {
             Refused::TooMany(_) => &mut self.refused_too_many,
             Refused::Handshake(_) | Refused::HandshakeDeadline(_) => &mut self.refused_handshake,
             Refused::Malformed(_) | Refused::TooLong(_) => &mut self.refused_datagrams,
+            Refused::Panicked => &mut self.refused_panicked,
         }
     }
 }

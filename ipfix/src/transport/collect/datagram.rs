@@ -4,20 +4,35 @@
 //! Nothing opens or closes them. One begins with the first datagram that looks like a message, so
 //! that port scans cost nothing, and ends when it has been silent for long.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use hashbrown::HashMap;
 use tokio::{
     net::UdpSocket,
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    task::yield_now,
+    time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Collector, Peer, Protocol, Refused, SessionEnd, Shared, canonical, session::Open};
+use super::{
+    Collector, Peer, Protocol, Refused, SessionEnd, Shared, canonical,
+    session::Open,
+    stream::{asked, drained},
+};
 use crate::message::{MessageError, MessageHeader};
 use crate::reader::Reader;
 
 /// The longest datagram.
 const LONGEST: usize = u16::MAX as usize;
+/// Datagrams that are received before anything else has its turn. What all of these have in
+/// common, such as the time, is done once.
+const TURN: usize = 64;
 /// An error of the socket itself is none of a peer; it may pass.
 const RECEIVE_AGAIN: Duration = Duration::from_millis(100);
 /// How often, within the time a session may be silent, silent ones are looked for.
@@ -26,29 +41,41 @@ const SWEEPS: u32 = 4;
 pub(super) async fn listen<C: Collector>(
     shared: &Arc<Shared<C>>,
     socket: UdpSocket,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let mut sessions = Sessions { shared, by_peer: HashMap::new() };
+    tokio::select! {
+        biased;
+        () = drained(shutdown.clone(), shared.limits.drain) => {}
+        () = receive(&mut sessions, &socket, shutdown) => {}
+    }
+    sessions.end();
+}
+
+/// Receives until shutdown is asked for, and then what has arrived already.
+async fn receive<C: Collector>(
+    sessions: &mut Sessions<'_, C>,
+    socket: &UdpSocket,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut stop = pin!(asked(&mut shutdown));
     let mut buffer = vec![0; LONGEST];
-    let period = (shared.limits.idle_udp / SWEEPS).max(Duration::from_millis(1));
+    let period = (sessions.shared.limits.idle_udp / SWEEPS).max(Duration::from_millis(1));
     let mut sweep = interval(period);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let received = tokio::select! {
-            received = socket.recv_from(&mut buffer) => received,
-            _ = sweep.tick() => {
-                sessions.sweep(Instant::now());
-                continue;
+        tokio::select! {
+            readable = socket.readable() => {
+                if readable.is_ok() {
+                    sessions.turn(socket, &mut buffer).await;
+                    yield_now().await;
+                }
             }
-            _ = shutdown.wait_for(|stop| *stop) => break,
-        };
-        match received {
-            Ok((length, peer)) => sessions.datagram(&buffer, length, peer).await,
-            Err(_) => sleep(RECEIVE_AGAIN).await,
+            _ = sweep.tick() => sessions.sweep(Instant::now()),
+            () = &mut stop => break,
         }
     }
-    sessions.drain(&socket, &mut buffer).await;
-    sessions.end();
+    while sessions.turn(socket, &mut buffer).await {}
 }
 
 struct Sessions<'a, C: Collector> {
@@ -57,18 +84,38 @@ struct Sessions<'a, C: Collector> {
 }
 
 impl<C: Collector> Sessions<'_, C> {
+    /// Receives a few datagrams that have arrived. Returns whether there may be more.
+    async fn turn(&mut self, socket: &UdpSocket, buffer: &mut [u8]) -> bool {
+        let now = Instant::now();
+        for _ in 0..TURN {
+            match socket.try_recv_from(buffer) {
+                Ok((length, peer)) => {
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    self.datagram(datagram, peer, now).await;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    self.shared.listener_failed(&error);
+                    sleep(RECEIVE_AGAIN).await;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     /// Hands a datagram to its session. What is wrong with it costs nobody else anything.
-    async fn datagram(&mut self, buffer: &[u8], length: usize, peer: SocketAddr) {
-        let datagram = buffer.get(..length).unwrap_or_default();
+    async fn datagram(&mut self, datagram: &[u8], peer: SocketAddr, now: Instant) {
         if !self.by_peer.contains_key(&peer) {
             match self.open(datagram, peer) {
-                Ok(session) => self.by_peer.insert(peer, (session, Instant::now())),
+                Ok(session) => self.by_peer.insert(peer, (session, now)),
                 Err(refused) => return self.shared.refuse(canonical(peer), &refused),
             };
         }
         let Some((session, heard)) = self.by_peer.get_mut(&peer) else { return };
-        *heard = Instant::now();
-        match session.take(datagram).await {
+        *heard = now;
+        match session.take(datagram, now).await {
             Ok(()) => {}
             Err(end) if end.is_malformed() => session.malformed(),
             Err(end) => self.close(peer, &end),
@@ -85,7 +132,7 @@ impl<C: Collector> Sessions<'_, C> {
             .try_acquire_owned()
             .map_err(|_| Refused::TooMany(limits.sessions))?;
         let peer = Peer { address: canonical(peer), protocol: Protocol::Udp, certificate: None };
-        Ok(Open::new(self.shared, peer, permit))
+        Open::new(self.shared, peer, permit)
     }
 
     fn close(&mut self, peer: SocketAddr, end: &SessionEnd) {
@@ -102,18 +149,6 @@ impl<C: Collector> Sessions<'_, C> {
         };
         for (_, (session, _)) in self.by_peer.extract_if(is_silent) {
             session.end(&SessionEnd::Idle);
-        }
-    }
-
-    /// Takes the datagrams that have arrived already, for as long as that may take.
-    async fn drain(&mut self, socket: &UdpSocket, buffer: &mut [u8]) {
-        let deadline = Instant::now() + self.shared.limits.drain;
-        while Instant::now() < deadline {
-            match socket.try_recv_from(buffer) {
-                Ok((length, peer)) => self.datagram(buffer, length, peer).await,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
         }
     }
 

@@ -5,12 +5,15 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    time::Instant,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Collector, CollectorSession, Peer, SessionEnd, Shared, counters::Live};
-use crate::decode::Summary;
+use super::{
+    Collector, CollectorSession, Peer, Refused, Rejected, SessionEnd, Shared, counters::Live,
+};
+use crate::decode::{self, Summary};
 
 /// A session that is open, with both halves: what the caller does with messages, and what is
 /// counted here.
@@ -23,18 +26,25 @@ pub(super) struct Open<C: Collector> {
 }
 
 impl<C: Collector> Open<C> {
-    pub(super) fn new(shared: &Arc<Shared<C>>, peer: Peer, permit: OwnedSemaphorePermit) -> Self {
-        let session = shared.collector.open(&peer, shared.limits.session);
+    pub(super) fn new(
+        shared: &Arc<Shared<C>>,
+        peer: Peer,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, Refused> {
+        let limits = shared.limits;
+        let decoder = decode::Session::with_rules(limits.session, limits.rules(peer.protocol));
+        let open = AssertUnwindSafe(|| shared.collector.open(&peer, decoder));
+        let session = catch_unwind(open).map_err(|_| Refused::Panicked)?;
         let live = shared.registry.open(peer);
-        Self { shared: Arc::clone(shared), session, live, _permit: permit }
+        Ok(Self { shared: Arc::clone(shared), session, live, _permit: permit })
     }
 
     /// Hands one message to the caller. An error is what a connection would end with.
-    pub(super) async fn take(&mut self, message: &[u8]) -> Result<(), SessionEnd> {
+    pub(super) async fn take(&mut self, message: &[u8], now: Instant) -> Result<(), SessionEnd> {
         if message.len() > usize::from(self.shared.limits.message) {
             return Err(SessionEnd::TooLong(message.len()));
         }
-        let summary = caught(self.session.message(message)).await??;
+        let summary = caught(self.session.message(message, now)).await??;
         self.live.taken(message.len(), &summary);
         Ok(())
     }
@@ -50,19 +60,18 @@ impl<C: Collector> Open<C> {
             self.live.malformed();
         }
         self.shared.registry.close(&self.live, end);
-        if !matches!(end, SessionEnd::Panicked) {
-            self.session.ended(end);
-        }
+        // Others may be in the same task. What the caller has not done by now it never will.
+        catch_unwind(AssertUnwindSafe(|| self.session.ended(end))).ok();
     }
 }
 
-type Taken = Result<Summary, super::Rejected>;
+type Taken = Result<Summary, Rejected>;
 
 /// Turns a panic of the caller's code into the end of the session it came from.
 async fn caught(taking: impl Future<Output = Taken>) -> Result<Taken, SessionEnd> {
     let mut taking = pin!(taking);
     std::future::poll_fn(|context| {
-        // Unwind safety: the session is not used again after a panic.
+        // Unwind safety: after a panic the session takes no more messages.
         match catch_unwind(AssertUnwindSafe(|| taking.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(_) => Poll::Ready(Err(SessionEnd::Panicked)),

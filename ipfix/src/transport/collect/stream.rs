@@ -1,13 +1,13 @@
 //! Sessions over TCP and TLS: one task each.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::AsyncRead,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, watch},
-    task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    task::{JoinSet, yield_now},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -19,6 +19,10 @@ use crate::transport::{MessageStream, socket};
 
 /// Out of file descriptors, most likely: they come back as sessions end.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Bytes that a session takes before the others have their turn. To count messages would not be
+/// fair: one may have as many bytes as a thousand others.
+const TURN: usize = 16_384;
 
 #[derive(Clone)]
 pub(super) enum Security {
@@ -40,9 +44,13 @@ pub(super) async fn listen<C: Collector>(
             _ = shutdown.wait_for(|stop| *stop) => break,
             Some(_) = sessions.join_next() => continue,
         };
-        let Ok((stream, address)) = accepted else {
-            sleep(ACCEPT_AGAIN).await;
-            continue;
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                shared.listener_failed(&error);
+                sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
         };
         let address = canonical(address);
         match Arc::clone(&shared.permits).try_acquire_owned() {
@@ -58,14 +66,9 @@ pub(super) async fn listen<C: Collector>(
             Err(_) => shared.refuse(address, &Refused::TooMany(shared.limits.sessions)),
         }
     }
+    // Exporters that connect from now on look for another collector at once.
+    drop(listener);
     while sessions.join_next().await.is_some() {}
-}
-
-impl<C: Collector> Shared<C> {
-    pub(super) fn refuse(&self, address: SocketAddr, why: &Refused) {
-        self.registry.refused(why);
-        self.collector.refused(address, why);
-    }
 }
 
 /// An accepted connection that may become a session.
@@ -112,44 +115,95 @@ impl<C: Collector> Connection<C> {
         protocol: Protocol,
         certificate: Option<Arc<[u8]>>,
     ) {
-        let Self { shared, address, permit, mut shutdown } = self;
-        let mut session = Open::new(&shared, Peer { address, protocol, certificate }, permit);
-        let mut messages = MessageStream::new(stream);
-        let end = read(&mut session, &mut messages, shared.limits, &mut shutdown).await;
+        let Self { shared, address, permit, shutdown } = self;
+        let limits = shared.limits;
+        let mut session = match Open::new(&shared, Peer { address, protocol, certificate }, permit)
+        {
+            Ok(session) => session,
+            Err(refused) => return shared.refuse(address, &refused),
+        };
+        let messages = MessageStream::new(stream);
+        let end = tokio::select! {
+            biased;
+            () = drained(shutdown.clone(), limits.drain) => SessionEnd::Shutdown,
+            end = read(&mut session, messages, limits, shutdown) => end,
+        };
         session.end(&end);
     }
 }
 
+/// Returns when the time to read what had been sent before shutdown is over.
+pub(super) async fn drained(mut shutdown: watch::Receiver<bool>, drain: Duration) {
+    asked(&mut shutdown).await;
+    sleep(drain).await;
+}
+
+/// Returns when shutdown is asked for, or nobody is left who could.
+pub(super) async fn asked(shutdown: &mut watch::Receiver<bool>) {
+    shutdown.wait_for(|stop| *stop).await.ok();
+}
+
 /// Hands messages to `session` until it ends. Once shutdown is asked for, what has arrived is
 /// still read.
+///
+/// Whatever all messages have in common - the time, a look at timers, a turn of the others - is
+/// done once for all that one read brought.
 async fn read<C: Collector>(
     session: &mut Open<C>,
-    messages: &mut MessageStream<impl AsyncRead + Unpin>,
+    mut messages: MessageStream<impl AsyncRead + Unpin>,
     limits: Limits,
-    shutdown: &mut watch::Receiver<bool>,
+    mut shutdown: watch::Receiver<bool>,
 ) -> SessionEnd {
-    let mut drained_by: Option<Instant> = None;
+    let mut stop = pin!(asked(&mut shutdown));
+    let mut patience = limits.idle;
+    let mut heard = Instant::now();
+    let mut alarm = pin!(sleep_until(heard + patience));
+    let mut draining = false;
     loop {
-        let now = Instant::now();
-        if drained_by.is_some_and(|deadline| now >= deadline) {
-            return SessionEnd::Shutdown;
-        }
-        let next = tokio::select! {
-            next = timeout_at(drained_by.unwrap_or(now + limits.idle), messages.next()) => next,
-            _ = shutdown.wait_for(|stop| *stop), if drained_by.is_none() => {
-                drained_by = Some(now + limits.drain);
+        tokio::select! {
+            // What has come counts, however long it had to wait for its turn.
+            biased;
+            filled = messages.fill() => match filled {
+                Ok(true) => {}
+                Ok(false) => return SessionEnd::Closed,
+                Err(error) => return SessionEnd::Read(error),
+            },
+            () = &mut alarm => {
+                if heard + patience > Instant::now() {
+                    alarm.as_mut().reset(heard + patience);
+                    continue;
+                }
+                return if draining { SessionEnd::Shutdown } else { SessionEnd::Idle };
+            }
+            () = &mut stop, if !draining => {
+                (draining, patience, heard) = (true, limits.drain_idle, Instant::now());
+                alarm.as_mut().reset(heard + patience);
                 continue;
             }
-        };
-        let message = match next {
-            Ok(Ok(Some(message))) => message,
-            Ok(Ok(None)) => return SessionEnd::Closed,
-            Ok(Err(error)) => return SessionEnd::Read(error),
-            Err(_) if drained_by.is_some() => return SessionEnd::Shutdown,
-            Err(_) => return SessionEnd::Idle,
-        };
-        if let Err(end) = session.take(message).await {
-            return end;
+        }
+        match take_buffered(session, &mut messages).await {
+            Ok(true) => heard = Instant::now(),
+            Ok(false) => {}
+            Err(end) => return end,
         }
     }
+}
+
+/// Hands over the messages that have been read whole. Returns whether there were any.
+async fn take_buffered<C: Collector>(
+    session: &mut Open<C>,
+    messages: &mut MessageStream<impl AsyncRead + Unpin>,
+) -> Result<bool, SessionEnd> {
+    let now = Instant::now().into_std();
+    let (mut turn, mut any) = (0, false);
+    while let Some(message) = messages.buffered().map_err(SessionEnd::Read)? {
+        session.take(message, now).await?;
+        any = true;
+        turn += message.len();
+        if turn >= TURN {
+            turn = 0;
+            yield_now().await;
+        }
+    }
+    Ok(any)
 }

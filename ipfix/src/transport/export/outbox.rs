@@ -3,9 +3,11 @@
 //! How many records a message has is not noted anywhere: the sequence number of each header says
 //! how many records are in the messages before it.
 
+use std::time::{Duration, Instant};
+
 use super::Messages;
 use crate::{
-    encode::{EncodeError, Encoder},
+    encode::{EncodeError, Encoder, TemplateRefresh},
     message::{MessageHeader, message_length},
     reader::Reader,
     template::Template,
@@ -14,59 +16,54 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Outbox {
     encoder: Encoder,
-    messages: Messages,
+    refresh: TemplateRefresh,
     bytes: Vec<u8>,
     written: usize,
     /// The sequence number of the first message in here.
     first: u32,
-    /// When Templates were sent, in seconds, and how many messages since.
-    refreshed: u32,
-    messages_since: u64,
+    /// Messages of this session that are not in here any more.
+    gone: u64,
 }
 
 impl Outbox {
-    /// Begins a session with its Templates.
+    /// Begins a session with its Templates, at `now` by the clock on the wall.
     pub(super) fn begin(
         messages: Messages,
-        templates: &[Template],
+        templates: Vec<Template>,
         now: u32,
+        at: Instant,
     ) -> Result<Self, EncodeError> {
-        let encoder = Encoder::new(messages.domain, messages.max_length, messages.packing);
+        let (every, after) = messages.refresh.map_or((Duration::MAX, None), |refresh| {
+            (refresh.after, Some(u64::from(refresh.after_messages)))
+        });
         let mut outbox = Self {
-            encoder,
-            messages,
+            encoder: Encoder::new(messages.domain, messages.max_length, messages.packing),
+            refresh: TemplateRefresh::new(every, after),
             bytes: Vec::new(),
             written: 0,
             first: 0,
-            refreshed: now,
-            messages_since: 0,
+            gone: 0,
         };
-        outbox.templates(templates, now)?;
+        outbox.add(templates);
+        outbox.templates(now, at)?;
         Ok(outbox)
     }
 
-    /// Adds a message for each Template.
-    pub(super) fn templates(
-        &mut self,
-        templates: &[Template],
-        now: u32,
-    ) -> Result<(), EncodeError> {
+    /// Makes Templates due, however lately they were sent.
+    pub(super) fn add(&mut self, templates: Vec<Template>) {
         for template in templates {
-            self.encoder.template(now, template, &mut self.bytes)?;
+            self.refresh.add(template);
         }
-        self.refreshed = now;
-        self.messages_since = 0;
-        Ok(())
     }
 
-    /// Returns true if Templates should be sent again.
-    pub(super) fn is_due(&self, now: u32) -> bool {
-        self.messages.refresh.is_some_and(|refresh| {
-            // A clock that was set back makes for a very long time, and one refresh too many.
-            let seconds = u64::from(now.wrapping_sub(self.refreshed));
-            seconds >= refresh.after.as_secs()
-                || self.messages_since >= u64::from(refresh.after_messages)
-        })
+    /// Adds a message for each Template that is due. Returns whether any was.
+    pub(super) fn templates(&mut self, now: u32, at: Instant) -> Result<bool, EncodeError> {
+        let mut any = false;
+        for template in self.refresh.due(at, self.gone) {
+            self.encoder.template(now, template, &mut self.bytes)?;
+            any = true;
+        }
+        Ok(any)
     }
 
     /// Adds one record, which `encode` encodes.
@@ -103,7 +100,7 @@ impl Outbox {
         self.bytes.drain(..bytes);
         self.written -= bytes;
         self.first = self.first.wrapping_add(records);
-        self.messages_since += count;
+        self.gone += count;
     }
 }
 
@@ -128,4 +125,28 @@ pub fn whole_messages(messages: &[u8], written: usize) -> (usize, u64) {
         count += 1;
     }
     (end, count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        encode::Packing, registry::iana, template::TemplateId, transport::export::Refresh,
+    };
+
+    #[test]
+    fn templates_are_due_by_time_if_they_are_to_be_sent_again_at_all() {
+        let template = Template::new(TemplateId::MIN, [iana::OCTET_DELTA_COUNT]);
+        let refresh = Refresh { after: Duration::from_mins(1), after_messages: 1000 };
+        for (refresh, again) in [(Some(refresh), true), (None, false)] {
+            let messages = Messages { domain: 7, packing: Packing::Full, max_length: 100, refresh };
+            let start = Instant::now();
+            let mut outbox = Outbox::begin(messages, vec![template.clone()], 0, start).unwrap();
+            let mut later = |seconds| outbox.templates(0, start + Duration::from_secs(seconds));
+            assert_eq!(later(59), Ok(false));
+            assert_eq!(later(60), Ok(again));
+            assert_eq!(later(61), Ok(false));
+            assert_eq!(later(u64::from(u32::MAX)), Ok(again));
+        }
+    }
 }

@@ -1,10 +1,16 @@
 //! The sending half of one Transport Session, for messages that are already encoded.
 
-use std::{fmt, future, io, pin::Pin, task::Poll, time::Duration};
+use std::{
+    fmt, future, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tokio::{
-    io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncWriteExt as _, ReadBuf},
     net::UdpSocket,
+    task::yield_now,
     time::timeout,
 };
 
@@ -59,7 +65,9 @@ impl ExportSession {
     ) -> Result<(), SessionError> {
         let deadline = self.write_deadline;
         match &mut self.link {
-            Link::Stream(stream) => write_stream(stream, messages, written, deadline).await,
+            Link::Stream(stream) => {
+                write_stream(stream.as_mut(), messages, written, deadline).await
+            }
             Link::Datagrams(socket) => {
                 while let Some(datagram) = first_message(messages, *written)? {
                     match send(socket, datagram, deadline, &mut self.refused).await? {
@@ -81,14 +89,7 @@ impl ExportSession {
     /// May be dropped at any time.
     pub async fn closed(&mut self) -> SessionError {
         let Link::Stream(stream) = &mut self.link else { return future::pending().await };
-        let mut unexpected = [0; 256];
-        loop {
-            match stream.read(&mut unexpected).await {
-                Ok(0) => return SessionError::Closed,
-                Ok(_) => {}
-                Err(error) => return error.into(),
-            }
-        }
+        future::poll_fn(|context| poll_closed(stream, context)).await
     }
 
     /// Says why the session has ended, if it has.
@@ -99,19 +100,10 @@ impl ExportSession {
         let Link::Stream(stream) = &mut self.link else { return None };
         // A socket is asked only after the runtime has heard of it, and that is listened to when
         // tasks make way.
-        tokio::task::yield_now().await;
-        let mut unexpected = [0; 256];
-        future::poll_fn(|context| {
-            loop {
-                let mut read = ReadBuf::new(&mut unexpected);
-                let ended = match Pin::new(&mut *stream).poll_read(context, &mut read) {
-                    Poll::Pending => None,
-                    Poll::Ready(Ok(())) if read.filled().is_empty() => Some(SessionError::Closed),
-                    Poll::Ready(Ok(())) => continue,
-                    Poll::Ready(Err(error)) => Some(error.into()),
-                };
-                return Poll::Ready(ended);
-            }
+        yield_now().await;
+        future::poll_fn(|context| match poll_closed(stream, context) {
+            Poll::Ready(error) => Poll::Ready(Some(error)),
+            Poll::Pending => Poll::Ready(None),
         })
         .await
     }
@@ -147,21 +139,52 @@ impl fmt::Debug for ExportSession {
 }
 
 async fn write_stream(
-    stream: &mut Box<dyn Stream>,
+    stream: &mut dyn Stream,
     messages: &[u8],
     written: &mut usize,
     deadline: Duration,
 ) -> Result<(), SessionError> {
     let too_late = |_| SessionError::WriteDeadline(deadline);
     while let Some(rest) = messages.get(*written..).filter(|rest| !rest.is_empty()) {
-        match timeout(deadline, stream.write(rest)).await.map_err(too_late)?? {
+        let write =
+            unless_closed(stream, |stream, context| Pin::new(stream).poll_write(context, rest));
+        match timeout(deadline, write).await.map_err(too_late)?? {
             0 => return Err(SessionError::Closed),
             bytes => *written += bytes,
         }
     }
     // TLS takes bytes before the socket does.
-    timeout(deadline, stream.flush()).await.map_err(too_late)??;
+    let flush = unless_closed(stream, |stream, context| Pin::new(stream).poll_flush(context));
+    timeout(deadline, flush).await.map_err(too_late)??;
     Ok(())
+}
+
+/// Does something with the stream until it is done, or the collector ends the session: one that
+/// has gone away takes nothing, and would be waited for until the deadline.
+async fn unless_closed<T>(
+    stream: &mut dyn Stream,
+    mut poll: impl FnMut(&mut dyn Stream, &mut Context<'_>) -> Poll<io::Result<T>>,
+) -> Result<T, SessionError> {
+    future::poll_fn(|context| {
+        if let Poll::Ready(error) = poll_closed(stream, context) {
+            return Poll::Ready(Err(error));
+        }
+        poll(stream, context).map_err(SessionError::from)
+    })
+    .await
+}
+
+/// Looks whether the collector has ended the session. What it says instead is thrown away.
+fn poll_closed(stream: &mut dyn Stream, context: &mut Context<'_>) -> Poll<SessionError> {
+    let mut unexpected = [0; 256];
+    loop {
+        let mut read = ReadBuf::new(&mut unexpected);
+        match ready!(Pin::new(&mut *stream).poll_read(context, &mut read)) {
+            Ok(()) if read.filled().is_empty() => return Poll::Ready(SessionError::Closed),
+            Ok(()) => {}
+            Err(error) => return Poll::Ready(error.into()),
+        }
+    }
 }
 
 /// Returns the message that begins at `start`, or `None` at the end.

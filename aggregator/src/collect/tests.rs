@@ -1,8 +1,10 @@
-use flow::{Family, FlowKey, Profile, encode, template};
+use std::time::Instant;
+
+use flow::{Family, FlowKey, Plan, Profile, encode, template};
 use ipfix::encode::{Encoder, Packing};
 use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -51,20 +53,21 @@ fn spoiled(mut message: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn records_that_are_not_of_flows_are_counted_and_never_made() {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::default();
     let [first, second] = tiny();
-    decoder.decode(&first).unwrap();
-    let (summary, records) = decoder.decode(&second).unwrap();
+    decoder.decode(&first, Instant::now()).unwrap();
+    let (summary, records) = decoder.decode(&second, Instant::now()).unwrap();
     assert_eq!((summary.records, records.capacity()), (65_000, 0));
     assert_eq!((decoder.take_unusable(), decoder.take_unusable()), (65_000, 0));
 }
 
 #[test]
 fn what_came_before_a_malformed_set_is_passed_on() {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::default();
     let [first, second] = messages(3);
-    decoder.decode(&first).unwrap();
-    let Malformed { domain, records, .. } = decoder.decode(&spoiled(second)).unwrap_err();
+    decoder.decode(&first, Instant::now()).unwrap();
+    let Malformed { domain, records, .. } =
+        decoder.decode(&spoiled(second), Instant::now()).unwrap_err();
     assert_eq!(domain, 7);
     assert_eq!(records.iter().map(|r| r.key.source_port).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -167,4 +170,68 @@ async fn a_session_that_waits_for_room_does_not_keep_the_process_from_ending() {
     task.await.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     drop(reported);
+}
+
+/// Waits until sessions have ended for this reason, and no other than were expected.
+async fn ended(metrics: &Metrics, reason: &str, sessions: u64) {
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.register(&mut registry);
+    let line = format!("fyke_aggregator_sessions_ended_total{{reason=\"{reason}\"}} {sessions}\n");
+    let told = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    };
+    let seen = async {
+        while !told().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(5), seen).await;
+    assert!(in_time.is_ok(), "{line} is not among {}", told());
+}
+
+#[tokio::test]
+async fn sessions_that_end_are_counted_by_reason() {
+    let limits = CollectorLimits { sessions: 1, ..CollectorLimits::default() };
+    let running = Running::start(limits).await;
+    let Running { mut peer, metrics, stop, task, mut reported } = running;
+    let address = peer.peer_addr().unwrap();
+    // The one session there may be is open once it has told something.
+    let [first, second] = messages(3);
+    peer.write_all(&[first.as_slice(), &second].concat()).await.unwrap();
+    assert_eq!(reported.recv().await.unwrap().records.len(), 3);
+    assert_eq!(metrics.sessions.get(), 1);
+    drop(TcpStream::connect(address).await.unwrap());
+    ended(&metrics, "too_many", 1).await;
+    drop(peer);
+    ended(&metrics, "closed", 1).await;
+
+    // The same template with a longer field, which was not withdrawn.
+    let mut another = first.clone();
+    another[27] += 1;
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    peer.write_all(&[first.as_slice(), &another].concat()).await.unwrap();
+    ended(&metrics, "malformed", 1).await;
+
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    peer.write_all(&first[..9]).await.unwrap();
+    peer.shutdown().await.unwrap();
+    ended(&metrics, "truncated", 1).await;
+
+    let _peer = TcpStream::connect(address).await.unwrap();
+    while metrics.sessions.get() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stop.send_replace(true);
+    task.await.unwrap();
+    ended(&metrics, "shutdown", 1).await;
+    assert_eq!(metrics.sessions.get(), 0);
+}
+
+#[tokio::test]
+async fn a_silent_session_is_closed() {
+    let limits = CollectorLimits { idle: Duration::from_millis(20), ..CollectorLimits::default() };
+    let running = Running::start(limits).await;
+    ended(&running.metrics, "idle", 1).await;
 }

@@ -1,0 +1,79 @@
+//! Messages of one session as Flow Records.
+
+use std::time::Instant;
+
+use flow::{FlowRecord, Interner, Plan};
+use ipfix::decode::{Limits, Rules, Session, Summary};
+use ipfix::message::MessageError;
+
+/// Distinct names a session shares among its records. Beyond, they are shared anew.
+const NAMES_PER_SESSION: usize = 65_536;
+
+/// A message that is malformed from somewhere on, and what it told before.
+#[derive(Debug, thiserror::Error)]
+#[error("message is malformed behind {} sound records", records.len())]
+pub struct Malformed {
+    pub domain: u32,
+    pub records: Vec<FlowRecord>,
+    #[source]
+    pub source: MessageError,
+}
+
+/// Messages of one session as Flow Records.
+#[derive(Debug)]
+pub struct Decoder {
+    session: Session<Plan>,
+    names: Interner,
+    unusable: u64,
+}
+
+impl Decoder {
+    /// Begins with a session that has seen nothing yet.
+    #[must_use]
+    pub fn new(session: Session<Plan>) -> Self {
+        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0 }
+    }
+
+    /// Decodes one whole message that arrived at `now`. Records that are not of flows are counted
+    /// and left out, so that no record is shorter than [`Plan::SHORTEST_FLOW`].
+    pub fn decode(
+        &mut self,
+        message: &[u8],
+        now: Instant,
+    ) -> Result<(Summary, Vec<FlowRecord>), Malformed> {
+        let mut records = Vec::new();
+        let mut domain = 0;
+        let Self { session, names, unusable } = self;
+        let decoded = session.decode_at(now, message, Plan::compile, |plan, _, data| {
+            domain = data.domain;
+            if plan.is_flow() {
+                records.push(plan.decode(data.values(), names));
+            } else {
+                *unusable += 1;
+            }
+        });
+        // What waits is bounded by its number, not by what growing has set aside.
+        records.shrink_to_fit();
+        match decoded {
+            Ok(summary) => Ok((summary, records)),
+            Err(source) => Err(Malformed { domain, records, source }),
+        }
+    }
+
+    /// How many names were cut, and how often they began to be shared anew.
+    pub fn names(&self) -> (u64, u64) {
+        (self.names.cut(), self.names.resets())
+    }
+
+    /// How many records that are not of flows came since this was last asked.
+    pub fn take_unusable(&mut self) -> u64 {
+        std::mem::take(&mut self.unusable)
+    }
+}
+
+impl Default for Decoder {
+    /// A session on a stream.
+    fn default() -> Self {
+        Self::new(Session::with_rules(Limits::default(), Rules::stream()))
+    }
+}

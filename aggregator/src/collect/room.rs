@@ -1,0 +1,52 @@
+//! How many records there may be between the sessions and correlation.
+
+use std::sync::Arc;
+
+use flow::{FlowRecord, Plan};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::Reported;
+
+/// The room that all sessions share, and the queue behind it.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    records: Arc<Semaphore>,
+    limit: usize,
+    queue: mpsc::Sender<Reported>,
+}
+
+/// Room for the records of one message, and a place in the queue.
+#[derive(Debug)]
+pub(super) struct Reserved<'a> {
+    records: OwnedSemaphorePermit,
+    place: mpsc::Permit<'a, Reported>,
+}
+
+impl Room {
+    pub(super) fn new(limit: usize, queue: mpsc::Sender<Reported>) -> Self {
+        Self { records: Arc::new(Semaphore::new(limit)), limit, queue }
+    }
+
+    /// Waits until what a message of `length` bytes may tell can be passed on. Returns nothing if
+    /// there is nobody left to take it.
+    pub(super) async fn reserve(&self, length: usize) -> Option<Reserved<'_>> {
+        let most = (length / Plan::SHORTEST_FLOW).clamp(1, self.limit);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        // In this order: whoever holds a place in the queue waits for nothing.
+        let records = Arc::clone(&self.records).acquire_many_owned(most).await.ok()?;
+        let place = self.queue.reserve().await.ok()?;
+        Some(Reserved { records, place })
+    }
+}
+
+impl Reserved<'_> {
+    /// Passes records on, and gives back what they do not need.
+    pub(super) fn fill(self, domain: u32, records: Vec<FlowRecord>) {
+        if records.is_empty() {
+            return;
+        }
+        let Self { records: mut reserved, place } = self;
+        let room = reserved.split(records.len()).unwrap_or(reserved);
+        place.send(Reported { domain, records, _room: room });
+    }
+}

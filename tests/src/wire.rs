@@ -1,0 +1,42 @@
+//! What an exporter puts on the wire, without a connection.
+
+use anyhow::Result;
+use exporter::export::Flows;
+use flow::{FlowRecord, Profile};
+use ipfix::encode::Encoder;
+use ipfix::transport::export::Export;
+
+/// The messages of one Transport Session.
+#[derive(Debug)]
+pub struct Wire {
+    flows: Flows,
+    encoder: Encoder,
+}
+
+impl Wire {
+    /// A session of the Observation Domain `domain`.
+    pub fn new(domain: u32, profile: Profile) -> Self {
+        let flows = Flows::new(profile, None);
+        let encoder = Encoder::new(domain, u16::MAX, flows.packing());
+        Self { flows, encoder }
+    }
+
+    /// What a session begins with.
+    pub fn templates(&mut self, now: u32) -> Result<Vec<u8>> {
+        let mut messages = Vec::new();
+        for template in self.flows.templates() {
+            self.encoder.template(now, &template, &mut messages)?;
+        }
+        Ok(messages)
+    }
+
+    /// Messages with `records`.
+    pub fn records(&mut self, records: &[FlowRecord], now: u32) -> Result<Vec<u8>> {
+        let mut messages = Vec::new();
+        for record in records {
+            self.flows.encode(record, &mut self.encoder, now, &mut messages)?;
+        }
+        self.encoder.finish(&mut messages);
+        Ok(messages)
+    }
+}
