@@ -7,6 +7,7 @@ mod setting; // a value, and who gave it
 pub mod read; // what values look like
 pub mod address; // where a collector is
 pub mod duration; // Go's duration strings, as Antrea's files write them
+pub mod write; // files with comments
 mod findings; // all there is to say, with places
 mod problems; // every mistake at once
 mod chain; // errors with their causes

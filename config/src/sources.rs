@@ -85,6 +85,12 @@ impl Sources {
         })
     }
 
+    /// Where a file says something of `path`.
+    pub fn place(&self, file: &str, path: &str) -> Option<&Origin> {
+        let layer = self.layers.iter().find(|layer| layer.kind.name == file)?;
+        layer.get(path).filter(|given| !given.raw.is_empty()).map(|given| &given.origin)
+    }
+
     fn candidates(&self, key: &Key) -> Vec<Candidate> {
         let outside = |raw: Raw, origin| Candidate {
             given: Given::outside_files(raw, origin),
@@ -109,8 +115,7 @@ impl Sources {
             })
         });
         let all = flag.into_iter().chain(variable).chain(named);
-        // As in Antrea, an empty text is as good as none.
-        all.filter(|it| it.given.raw != Raw::Text(String::new())).collect()
+        all.filter(|it| !it.given.raw.is_empty()).collect()
     }
 
     fn tell(&mut self, key: &Key, candidate: &Candidate, wrong: &Wrong) {
@@ -159,6 +164,11 @@ impl Raw {
             }
             _ => None,
         }
+    }
+
+    /// As in Antrea, an empty text is as good as none. An empty list is one.
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
     }
 
     fn shown(&self, item: Option<usize>) -> String {

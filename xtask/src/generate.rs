@@ -2,17 +2,26 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::registry;
+use crate::run::run;
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     for (path, content) in registry::generate(root)? {
         fs::write(&path, content)
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(())
+    configuration(root)
+}
+
+/// The table of the exporter's keys is Rust, so its own test writes what follows from it.
+fn configuration(root: &Path) -> Result<()> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root).env("FYKE_GENERATE", "1");
+    run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "settings::reference"]))
 }
 
 pub(crate) fn check(root: &Path) -> Result<()> {
