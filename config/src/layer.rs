@@ -86,7 +86,7 @@ impl Reader<'_> {
     fn document(&mut self, document: &Document) {
         for it in &document.duplicates {
             let what = format!("is given twice, first in line {}; remove one", it.first.line);
-            self.say(Severity::Error, it.at, &it.key, what);
+            self.say(Severity::Error, it.at, &it.path, what);
         }
         match &document.root.value {
             Value::Null => {}

@@ -134,11 +134,11 @@ impl Sources {
         let (Status::Other(whose), Some((file, path))) = (candidate.status, candidate.name) else {
             return;
         };
-        let current = key.current_name(file).unwrap_or_default();
-        let what = match (is_late, same_file) {
-            (false, _) => format!("{whose}; write {current}"),
-            (true, true) => format!("has no effect beside {current}; remove it"),
-            (true, false) => return,
+        let what = match (key.current_name(file), is_late, same_file) {
+            (Some(current), false, _) => format!("{whose}; write {current}"),
+            (Some(current), true, true) => format!("has no effect beside {current}; remove it"),
+            (None, false, _) => whose.to_owned(),
+            (_, true, _) => return,
         };
         self.findings.note(Severity::Note, candidate.given.origin.clone(), path, what);
     }

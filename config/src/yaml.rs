@@ -63,7 +63,8 @@ pub struct Entry {
 /// A key that stands twice in a section. The first one is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duplicate {
-    pub key: String,
+    /// Sections and key, joined by dots; cut where that would be long.
+    pub path: String,
     pub at: Position,
     pub first: Position,
 }

@@ -4,6 +4,9 @@ use granit_parser::{Event, ScalarStyle};
 
 use super::{Duplicate, Entry, MAX_DEPTH, MAX_VALUES, Node, Position, SyntaxError, Value};
 
+/// Characters of a key that a message shows.
+const SHOWN: usize = 64;
+
 /// The tree as far as it has been read.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -85,14 +88,18 @@ impl Builder {
         if self.values > MAX_VALUES {
             return refuse(node.at, format!("more than {MAX_VALUES} keys and values"));
         }
-        match self.open.last_mut().map(|open| &mut open.inside) {
-            None => self.root = Some(node),
-            Some(Inside::List(nodes)) => nodes.push(node),
-            Some(Inside::Section { entries, keys, key }) => match key.take() {
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut open.inside {
+            Inside::List(nodes) => nodes.push(node),
+            Inside::Section { entries, keys, key } => match key.take() {
                 None => *key = Some(as_key(node)?),
                 Some((key, at)) => {
                     if let Some(&first) = keys.get(&key) {
-                        self.duplicates.push(Duplicate { key, at, first });
+                        let path = self.path(&key);
+                        self.duplicates.push(Duplicate { path, at, first });
                     } else {
                         keys.insert(key.clone(), at);
                         entries.push(Entry { key, at, node });
@@ -101,6 +108,18 @@ impl Builder {
             },
         }
         Ok(())
+    }
+}
+
+impl Builder {
+    /// Each section that is open waits for the value of a key.
+    fn path(&self, key: &str) -> String {
+        let keys = self.open.iter().filter_map(|open| match &open.inside {
+            Inside::Section { key: Some((key, _)), .. } => Some(key.as_str()),
+            _ => None,
+        });
+        let shown = keys.chain([key]).map(|key| key.chars().take(SHOWN).collect::<String>());
+        shown.collect::<Vec<_>>().join(".")
     }
 }
 

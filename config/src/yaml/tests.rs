@@ -35,10 +35,10 @@ fn each_duplicate_is_told() {
     let told: Vec<_> = document
         .duplicates
         .iter()
-        .map(|it| (it.key.as_str(), it.at.to_string(), it.first.to_string()))
+        .map(|it| (it.path.as_str(), it.at.to_string(), it.first.to_string()))
         .collect();
     let at = |at: &str| at.to_owned();
-    assert_eq!(told, [("c", at("2:11"), at("2:5")), ("a", at("3:1"), at("1:1"))]);
+    assert_eq!(told, [("b.c", at("2:11"), at("2:5")), ("a", at("3:1"), at("1:1"))]);
 }
 
 #[track_caller]

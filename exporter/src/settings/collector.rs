@@ -72,7 +72,10 @@ impl Collector {
 pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
+    let before = sources.findings.iter().count();
     let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| one_address(raw, severity))?;
+    // A default that stands in for a mistake has none of its own.
+    let stands_in = address.origin == Origin::Default && sources.findings.iter().count() > before;
     let protocol = protocol(sources, &address, with_tls);
     address.value.protocol = Some(protocol);
     let collector = Collector {
@@ -82,7 +85,7 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
         key: optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
         server_name: optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
     };
-    if exports {
+    if exports && !stands_in {
         check(sources, &collector);
     }
     Some(collector)

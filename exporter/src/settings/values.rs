@@ -80,21 +80,31 @@ pub(super) fn frequency(raw: &Raw) -> Result<u32, String> {
     u32::try_from(polls).map_err(|error| error.to_string())
 }
 
-pub(super) fn zones(raw: &Raw) -> Result<Vec<u16>, String> {
-    let items = read::list(raw)?;
+pub(super) fn zones(raw: &Raw) -> Reading<Vec<u16>> {
+    let items = match read::list(raw) {
+        Ok(items) => items,
+        Err(why) => return Err::<Vec<_>, _>(why).into(),
+    };
     if items.is_empty() || items.len() > MAX_ZONES {
-        return Err(format!("it has {} zones; 1 to {MAX_ZONES} are possible", items.len()));
+        let why = format!("it has {} zones; 1 to {MAX_ZONES} are possible", items.len());
+        return Err::<Vec<_>, _>(why).into();
     }
     let mut zones = Vec::new();
-    for item in items {
-        let digits = item.bytes().all(|byte| byte.is_ascii_digit());
-        let zone = item.parse().ok().filter(|_| digits);
-        let zone = zone.ok_or_else(|| format!("{item:?} is no zone"))?;
-        if !zones.contains(&zone) {
-            zones.push(zone);
+    let mut wrong = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match item.parse() {
+            Ok(zone) if item.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if !zones.contains(&zone) {
+                    zones.push(zone);
+                }
+            }
+            _ => {
+                let why = "it is no zone".to_owned();
+                wrong.push(Wrong { severity: Severity::Error, item: Some(index), why });
+            }
         }
     }
-    Ok(zones)
+    Reading { value: Some(zones), wrong }
 }
 
 /// Antrea's Helm chart writes a list of two as `[tcp udp]`, which YAML takes for one item. The
