@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "an allocator and a clock, both thin wrappers")]
 
 pub mod workload; // 100,000 flows of a cluster, and their messages
+pub mod datagrams; // a sender that is fast enough
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

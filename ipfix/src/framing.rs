@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use crate::message::{MessageError, message_length};
 
-/// The longest message there is (RFC 7011, section 3.1), and so the room one ever needs.
-const CAPACITY: usize = u16::MAX as usize;
+/// Four of the longest messages there are (RFC 7011, section 3.1). One would do, but each read would
+/// then bring one at most. A peer with little to say never touches the pages behind.
+const CAPACITY: usize = 4 * (u16::MAX as usize + 1);
 
 /// Bytes that have been read, of which the first so many have been handed out.
 #[derive(Debug)]
@@ -48,9 +49,11 @@ impl Framer {
     /// Makes room behind what is unread, and returns it. There is always some: only a message that
     /// is not whole is left unread, and the buffer has room for the longest.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
 

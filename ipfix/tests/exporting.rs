@@ -208,7 +208,7 @@ fn set_id(message: &[u8]) -> u16 {
 async fn templates_are_sent_again_over_udp() {
     let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let destination = udp(collector.local_addr().unwrap());
-    let refresh = Refresh { after: Duration::from_mins(60), after_messages: 3 };
+    let refresh = Refresh { after: Duration::from_hours(1), after_messages: 3 };
     let messages = Messages { refresh: Some(refresh), ..Messages::conservative(7, &destination) };
     let mut process = ExportingProcess::new(destination, messages, Numbers::default()).unwrap();
     // The Sets that arrive when one record is sent each time.

@@ -13,7 +13,7 @@ use std::{
 use ipfix::transport::{
     ClientTls, Deadlines, Destination, ServerTls, SessionError, Transport,
     collect::{Limits, Protocol},
-    export::ExportingProcess,
+    export::{ExportingProcess, Messages},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
@@ -109,6 +109,26 @@ async fn both_ends_prove_who_they_are_with_tls_1_2_and_1_3() {
         assert_eq!(peer.certificate.as_deref(), Some(certificate.as_ref()));
         assert_eq!(collecting.numbers(1).await, [number]);
         process.close().await.unwrap();
+        assert_eq!(collecting.ended().await, "closed by the exporter");
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_right_before_the_end_arrives() {
+    let (mut collecting, authority, address) = collecting().await;
+    let config = authority.client(Some(authority.issue("node-a")), &[&TLS13]);
+    for records in [100, 200, 300, 400, 600] {
+        let destination = destination(address, "collector.test", Arc::clone(&config));
+        let messages = Messages::conservative(7, &destination);
+        let export = Numbers { name: "x".repeat(1900), ..Numbers::default() };
+        let mut process = ExportingProcess::new(destination, messages, export).unwrap();
+        (0..records).for_each(|number| process.push(number));
+        // The collector says how to resume when it is done with the handshake, which is later than
+        // all of this: it has not had its turn.
+        process.flush(0).await.unwrap();
+        process.close().await.unwrap();
+        let count = usize::try_from(records).unwrap();
+        assert_eq!(collecting.numbers(count).await, (0..records).collect::<Vec<_>>());
         assert_eq!(collecting.ended().await, "closed by the exporter");
     }
 }

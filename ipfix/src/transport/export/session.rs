@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::super::destination::{Destination, Link, SessionError, Stream};
+use super::super::destination::{Destination, Link, SessionError, Stream, Transport};
 use crate::message::message_length;
 
 /// The kernel has no other name for a datagram that is too long for the path.
@@ -31,6 +31,8 @@ const ATTEMPTS: u32 = 3;
 pub struct ExportSession {
     link: Link,
     write_deadline: Duration,
+    /// The other end says something of its own accord.
+    is_answered: bool,
     /// The other end of a UDP session has said that nobody listens.
     refused: bool,
     /// Messages too long for a datagram.
@@ -44,6 +46,7 @@ impl ExportSession {
         Ok(Self {
             link,
             write_deadline: destination.deadlines.write,
+            is_answered: !matches!(destination.transport, Transport::Tcp | Transport::Udp),
             refused: false,
             unsendable: 0,
         })
@@ -108,12 +111,21 @@ impl ExportSession {
         .await
     }
 
-    /// Ends the session so that the collector gets everything that was written.
+    /// Ends the session so that the collector gets everything that was written. Over TLS this waits
+    /// for the collector to hang up, though no longer than for a write.
     pub async fn close(mut self) -> Result<(), SessionError> {
         let Link::Stream(stream) = &mut self.link else { return Ok(()) };
         let deadline = self.write_deadline;
         let closed = timeout(deadline, stream.shutdown());
-        Ok(closed.await.map_err(|_| SessionError::WriteDeadline(deadline))??)
+        closed.await.map_err(|_| SessionError::WriteDeadline(deadline))??;
+        if self.is_answered {
+            // A collector that speaks TLS says how to resume, at any time. Nobody would read that
+            // once the socket is gone, for which the kernel breaks the connection and drops what is
+            // under way. So the collector hangs up first; should it not, all has been written.
+            let farewell = future::poll_fn(|context| poll_closed(stream, context));
+            timeout(deadline, farewell).await.ok();
+        }
+        Ok(())
     }
 
     /// Returns true, once, if nobody has been listening at the other end of a UDP session:

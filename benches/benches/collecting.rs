@@ -1,0 +1,62 @@
+//! What it costs to receive and decode IPFIX over loopback: the Collecting Process of the crate
+//! `ipfix`, every field of every record typed and its text checked.
+//!
+//! Beside it, in the same run and on the same bytes, run its floors: a loop that reads and does
+//! nothing else, and the decoder on messages in memory. Senders are threads of their own, and
+//! only the receiving thread's time on the CPU counts.
+//!
+//! `cargo bench -p benches --bench collecting` prints a table; with `-- --check` it fails if a goal
+//! is missed; with `-- --only TLS` only what has that in its name is run. Needs `CAP_NET_ADMIN` for the large socket buffer. Two cores that do nothing else
+//! carry sender and receiver; datagrams are lost where they do not.
+#![expect(clippy::print_stdout, reason = "its purpose")]
+#![expect(clippy::cast_precision_loss, reason = "only for people to read")]
+
+#[path = "collecting/floor.rs"]
+mod floor; // the least there is to do
+#[path = "collecting/receiver.rs"]
+mod receiver; // the Collecting Process
+#[path = "collecting/sender.rs"]
+mod sender; // the other end
+#[path = "collecting/report.rs"]
+mod report; // tables and goals
+
+use std::{env, process::ExitCode};
+
+use benches::workload::{self, Messages, Packed, RECORDS};
+
+use receiver::Carrier;
+use report::{Report, Row};
+
+/// Runs of each contender; the median counts.
+const ROUNDS: usize = 7;
+/// How often the messages are sent in each.
+const PASSES: u32 = 5;
+/// Records per second that must arrive over UDP without loss.
+const UDP_RATE: f64 = 1_000_000.0;
+
+fn main() -> ExitCode {
+    let records = workload::records(RECORDS);
+    let [stream, single, datagram] = [Packed::Stream, Packed::Single, Packed::Datagram]
+        .map(|packed| Messages::of(&records, packed));
+    let mut rows = vec![
+        Row::new("TCP, 64 KiB messages", &stream, Carrier::Tcp),
+        Row::new("TCP, one record per message", &single, Carrier::Tcp),
+        Row::new("TLS 1.3, 64 KiB messages", &stream, Carrier::Tls),
+        Row::new("TLS 1.3, one record per message", &single, Carrier::Tls),
+        Row::new("UDP, 1,420 bytes", &datagram, Carrier::Udp { rate: UDP_RATE }),
+    ];
+    let mut arguments = env::args().skip_while(|argument| argument != "--only").skip(1);
+    if let Some(only) = arguments.next() {
+        rows.retain(|row| row.name.contains(&only));
+    }
+    for _ in 0..ROUNDS {
+        for row in &mut rows {
+            row.round(PASSES);
+        }
+    }
+    Report::table(&rows);
+    let mut report = Report::default();
+    report.goals(&rows);
+    let check = env::args().any(|argument| argument == "--check");
+    if check && report.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

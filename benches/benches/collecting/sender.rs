@@ -1,0 +1,140 @@
+//! The exporter's end: messages that are there already, as fast as they are taken or at a pace.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use benches::{
+    datagrams,
+    workload::{Messages, RECORDS},
+};
+use ipfix::transport::ServerTls;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+    pki_types::{PrivateKeyDer, ServerName},
+    version::TLS13,
+};
+
+use crate::receiver::Carrier;
+
+/// Bytes per write.
+const WRITE: usize = 256 * 1024;
+
+/// Both ends of a TLS session, which trust each other.
+pub(crate) struct Tls {
+    pub(crate) server: ServerTls,
+    client: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["collector.test".to_owned()]).expect("a name");
+        let certificate = params.self_signed(&key).expect("a certificate").der().clone();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).expect("a root");
+        let versions = [&TLS13];
+        let server = ServerConfig::builder_with_protocol_versions(&versions)
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a configuration");
+        let client = ClientConfig::builder_with_protocol_versions(&versions)
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let server = Arc::new(server);
+        Self { server: ServerTls::new(move || Arc::clone(&server)), client: Arc::new(client) }
+    }
+}
+
+/// Sends all messages some times over, in one session.
+pub(crate) struct Sender {
+    /// Each pass, with the sequence numbers it has then.
+    passes: Vec<Vec<u8>>,
+    carrier: Carrier,
+    client: Arc<ClientConfig>,
+}
+
+impl Sender {
+    pub(crate) fn new(messages: &Messages, passes: u32, carrier: Carrier, tls: &Tls) -> Self {
+        let passes = (0..passes).map(|pass| replayed(messages.bytes(), pass)).collect();
+        Self { passes, carrier, client: Arc::clone(&tls.client) }
+    }
+
+    /// Sends on a thread of its own.
+    pub(crate) fn start(self, to: SocketAddr) -> JoinHandle<()> {
+        let thread = thread::Builder::new().name("sender".into());
+        let work = move || match self.carrier {
+            Carrier::Tcp => self.stream(TcpStream::connect(to).expect("it accepts")),
+            Carrier::Tls => {
+                let name = ServerName::try_from("collector.test").expect("a name");
+                let client = ClientConnection::new(self.client.clone(), name).expect("a client");
+                let stream = TcpStream::connect(to).expect("it accepts");
+                let mut tls = StreamOwned::new(client, stream);
+                self.stream(&mut tls);
+                tls.conn.send_close_notify();
+                tls.flush().expect("it reads");
+                // What the collector has said must not be left unread: the kernel would break the
+                // connection, and drop what is under way.
+                tls.sock.shutdown(Shutdown::Write).expect("it is open");
+                tls.read_to_end(&mut Vec::new()).ok();
+            }
+            Carrier::Udp { rate } => self.datagrams(to, rate),
+        };
+        thread.spawn(work).expect("a thread")
+    }
+
+    fn stream(&self, mut stream: impl Write) {
+        for messages in &self.passes {
+            for part in messages.chunks(WRITE) {
+                stream.write_all(part).expect("it reads");
+            }
+        }
+    }
+
+    fn datagrams(&self, to: SocketAddr, records_per_second: f64) {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        socket.connect(to).expect("an address");
+        let all = || self.passes.iter().flat_map(|messages| each(messages));
+        let count = u32::try_from(all().count() / self.passes.len()).expect("not as many");
+        let records = u32::try_from(RECORDS).expect("not as many");
+        let rate = records_per_second * f64::from(count) / f64::from(records);
+        datagrams::send(&socket, all(), rate).expect("it is sent");
+    }
+}
+
+/// All messages with the sequence numbers they have when they are sent again.
+fn replayed(messages: &[u8], pass: u32) -> Vec<u8> {
+    // The Template has been told.
+    let start = if pass > 0 { length(messages) } else { 0 };
+    let mut messages = messages[start..].to_vec();
+    let before = pass * u32::try_from(RECORDS).expect("not as many");
+    let mut rest = messages.as_mut_slice();
+    while !rest.is_empty() {
+        let length = length(rest);
+        let (message, others) = rest.split_at_mut(length);
+        let number = &mut message[8..12];
+        let first = u32::from_be_bytes([number[0], number[1], number[2], number[3]]);
+        number.copy_from_slice(&first.wrapping_add(before).to_be_bytes());
+        rest = others;
+    }
+    messages
+}
+
+/// How long the first message is.
+fn length(messages: &[u8]) -> usize {
+    usize::from(u16::from_be_bytes([messages[2], messages[3]]))
+}
+
+fn each(mut messages: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if messages.is_empty() {
+            return None;
+        }
+        messages.split_off(..length(messages))
+    })
+}
