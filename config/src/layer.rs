@@ -5,8 +5,12 @@ use std::sync::Arc;
 use crate::yaml::{self, Document, Entry, Node, Position, Value};
 use crate::{Findings, Key, Name, Origin, Severity};
 
-/// Longer words are no misspelt key, and comparing them would cost.
-const LONGEST_KEY: usize = 64;
+/// Characters of a key that a message shows.
+const SHOWN: usize = 64;
+/// Longer than any key there is: what is behind need not be compared.
+const LONGEST_NAME: usize = 64;
+/// Words that differ in more places are different words.
+const MOST_PLACES: usize = 3;
 
 /// A kind of file.
 #[derive(Debug)]
@@ -155,11 +159,9 @@ impl Reader<'_> {
         siblings.dedup();
         let near = nearest(&entry.key, &siblings);
         let (severity, near) = match self.layer.kind.sections {
-            None => (Severity::Error, near.filter(|(_, distance)| *distance <= 3)),
-            Some(ours) if ours.contains(&section) => {
-                (Severity::Doubt, near.filter(|(_, distance)| *distance <= 3))
-            }
-            Some(_) => match near.filter(|(_, distance)| *distance <= 1) {
+            None => (Severity::Error, near),
+            Some(ours) if ours.contains(&section) => (Severity::Doubt, near),
+            Some(_) => match near.filter(|(_, places)| *places <= 1) {
                 Some(near) => (Severity::Doubt, Some(near)),
                 None => return,
             },
@@ -176,7 +178,7 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, severity: Severity, at: Position, key: &str, what: impl Into<String>) {
-        let key: String = key.chars().take(LONGEST_KEY).flat_map(char::escape_debug).collect();
+        let key: String = key.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         self.findings.note(severity, self.origin(at), key, what.into());
     }
 }
@@ -201,13 +203,112 @@ fn text(node: &Node) -> Option<String> {
     }
 }
 
-/// The name most like `word`, and in how many places they differ; capitals count for nothing.
+/// The name most like `word`, and in how many places they differ, if that is [`MOST_PLACES`] at
+/// most; capitals count for nothing.
 fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<(&'a str, usize)> {
-    if word.len() > LONGEST_KEY {
-        return None;
+    let word: String = word.chars().take(LONGEST_NAME).flat_map(char::to_lowercase).collect();
+    let alike = names.iter().filter(|name| name.len().abs_diff(word.len()) <= MOST_PLACES);
+    let places = alike.map(|name| (*name, strsim::osa_distance(&word, &name.to_lowercase())));
+    places.filter(|(_, places)| *places <= MOST_PLACES).min_by_key(|(_, places)| *places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Setting;
+
+    static FILE: FileKind = FileKind { name: "f", sections: None };
+    static FOREIGN: FileKind = FileKind { name: "f", sections: Some(&["ours"]) };
+    static KEY: Key = Key {
+        names: &[Name::current("f", "ours.interval"), Name::current("other", "elsewhere")],
+        flag: None,
+        variable: None,
+        form: "a word",
+        default: "x",
+        doc: "",
+    };
+
+    fn told(kind: &'static FileKind, text: &str) -> (Option<Raw>, Vec<String>) {
+        let mut findings = Findings::default();
+        let layer = Layer::read(kind, "f", text, &[&KEY], &mut findings);
+        let raw = layer.get("ours.interval").map(|given| given.raw.clone());
+        (raw, findings.iter().map(ToString::to_string).collect())
     }
-    let word = word.to_lowercase();
-    let distance =
-        |name: &&'a str| (*name, strsim::damerau_levenshtein(&word, &name.to_lowercase()));
-    names.iter().map(distance).min_by_key(|(_, distance)| *distance)
+
+    #[test]
+    fn a_value_is_found_in_its_section() {
+        let word = |word: &str| Some(Raw::Text(word.into()));
+        assert_eq!(told(&FILE, "ours: {interval: 7}"), (word("7"), vec![]));
+        assert_eq!(told(&FILE, "ours:\n"), (None, vec![]));
+        assert_eq!(told(&FILE, "ours: {interval: }"), (None, vec![]));
+        let list = Raw::List(vec!["a".into(), "b".into()]);
+        assert_eq!(told(&FILE, "ours: {interval: [a, b]}"), (Some(list), vec![]));
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused_with_its_place() {
+        for (text, finding) in [
+            (
+                "ours: {interval: {a: 1}}",
+                "f:1:18: error: ours.interval: expected a value, found a section",
+            ),
+            ("ours: {interval: [[a]]}", "f:1:18: error: ours.interval: expected a list of words"),
+            ("ours: 7", "f:1:7: error: ours: expected a section, found one value"),
+            ("[ours]", "f:1:1: error: expected keys and values, found a list"),
+            (
+                "a: &a 1\nours: {interval: *a}",
+                "f:2:18: error: ours.interval: aliases are not followed; write the value here",
+            ),
+        ] {
+            let (raw, findings) = told(&FILE, text);
+            assert!(raw.is_none() && findings.iter().any(|it| it == finding), "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_counts_by_whose_the_file_is() {
+        let text = "ours: {intervall: 1, new: 2}\nothers: {intervall: 3}\nour: {}\n";
+        let (_, findings) = told(&FILE, text);
+        assert_eq!(
+            findings,
+            [
+                "f:1:8: error: ours.intervall: unknown key; did you mean interval?",
+                "f:1:22: error: ours.new: unknown key; known here are interval",
+                "f:2:1: error: others: unknown key; did you mean ours?",
+                "f:3:1: error: our: unknown key; did you mean ours?",
+            ]
+        );
+        let (_, findings) = told(&FOREIGN, text);
+        assert_eq!(
+            findings,
+            [
+                "f:1:8: warning: ours.intervall: unknown key; did you mean interval?",
+                "f:1:22: warning: ours.new: unknown key; known here are interval",
+                "f:3:1: warning: our: unknown key; did you mean ours?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_key_is_shown_in_part() {
+        let (_, findings) = told(&FILE, &format!("{}: 1", "k\u{7}".repeat(500)));
+        assert!(findings.concat().len() < 600, "{findings:?}");
+    }
+
+    #[test]
+    fn who_comes_first_wins_and_all_are_read() {
+        static OTHER: FileKind = FileKind { name: "other", sections: None };
+        let mut sources = crate::Sources::default();
+        for (kind, text) in [(&OTHER, "elsewhere: 1"), (&FILE, "ours: {interval: [1]}")] {
+            let layer = Layer::read(kind, kind.name, text, &[&KEY], &mut sources.findings);
+            sources.layers.push(layer);
+        }
+        let picked = sources.pick(&KEY, |raw| crate::read::text(raw).map(str::to_owned));
+        let at = Position { line: 1, column: 12 };
+        let origin = Origin::File { file: "other".into(), at };
+        assert_eq!(picked, Some(Setting::new("1".to_owned(), origin)));
+        let mistake =
+            "f:1:18: error: ours.interval: expected a word, found a list: one value is wanted";
+        assert_eq!(sources.findings.to_string(), mistake);
+    }
 }
