@@ -40,7 +40,9 @@ impl EndReason {
             SessionEnd::Closed => Self::Closed,
             SessionEnd::Idle => Self::Idle,
             // Nobody wants records when their queue is closed, and that is at the end.
-            SessionEnd::Shutdown | SessionEnd::Rejected(Rejected::Unwanted) => Self::Shutdown,
+            SessionEnd::Shutdown
+            | SessionEnd::CutOff
+            | SessionEnd::Rejected(Rejected::Unwanted) => Self::Shutdown,
             SessionEnd::Panicked => Self::Panicked,
             SessionEnd::Read(ReadError::Truncated(_)) => Self::Truncated,
             SessionEnd::Read(ReadError::Io(_)) => Self::Broken,

@@ -5,9 +5,12 @@
 //! nothing else, and the decoder on messages in memory. Senders are threads of their own, and
 //! only the receiving thread's time on the CPU counts.
 //!
-//! `cargo bench -p benches --bench collecting` prints a table; with `-- --check` it fails if a goal
-//! is missed; with `-- --only TLS` only what has that in its name is run. Needs `CAP_NET_ADMIN` for the large socket buffer. Two cores that do nothing else
-//! carry sender and receiver; datagrams are lost where they do not.
+//! `cargo bench -p benches --bench collecting` prints a table; with `-- --only TLS` only of what has
+//! that in its name. With `-- --check` it fails if receiving and decoding takes more than it may
+//! beside reading alone and decoding alone: those ratios hold on every machine. Goals in
+//! nanoseconds and of losses are printed, for a machine that does nothing else.
+//!
+//! Needs `CAP_NET_ADMIN` for the large socket buffer.
 #![expect(clippy::print_stdout, reason = "its purpose")]
 #![expect(clippy::cast_precision_loss, reason = "only for people to read")]
 
@@ -25,7 +28,7 @@ use std::{env, process::ExitCode};
 use benches::workload::{self, Messages, Packed, RECORDS};
 
 use receiver::Carrier;
-use report::{Report, Row};
+use report::Row;
 
 /// Runs of each contender; the median counts.
 const ROUNDS: usize = 7;
@@ -39,11 +42,11 @@ fn main() -> ExitCode {
     let [stream, single, datagram] = [Packed::Stream, Packed::Single, Packed::Datagram]
         .map(|packed| Messages::of(&records, packed));
     let mut rows = vec![
-        Row::new("TCP, 64 KiB messages", &stream, Carrier::Tcp),
-        Row::new("TCP, one record per message", &single, Carrier::Tcp),
-        Row::new("TLS 1.3, 64 KiB messages", &stream, Carrier::Tls),
-        Row::new("TLS 1.3, one record per message", &single, Carrier::Tls),
-        Row::new("UDP, 1,420 bytes", &datagram, Carrier::Udp { rate: UDP_RATE }),
+        Row::new("TCP, 64 KiB messages", &stream, Carrier::Tcp, 1.2),
+        Row::new("TCP, one record per message", &single, Carrier::Tcp, 1.35),
+        Row::new("TLS 1.3, 64 KiB messages", &stream, Carrier::Tls, 1.2),
+        Row::new("TLS 1.3, one record per message", &single, Carrier::Tls, 1.35),
+        Row::new("UDP, 1,420 bytes", &datagram, Carrier::Udp { rate: UDP_RATE }, 1.5),
     ];
     let mut arguments = env::args().skip_while(|argument| argument != "--only").skip(1);
     if let Some(only) = arguments.next() {
@@ -54,9 +57,9 @@ fn main() -> ExitCode {
             row.round(PASSES);
         }
     }
-    Report::table(&rows);
-    let mut report = Report::default();
-    report.goals(&rows);
+    report::table(&rows);
+    report::orientation(&rows);
+    let met = report::ratios(&rows);
     let check = env::args().any(|argument| argument == "--check");
-    if check && report.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if check && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -3,7 +3,7 @@
 use std::{
     hint::black_box,
     net::SocketAddr,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ use ipfix::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::sender::Sender;
+use crate::sender::{Sender, Tls};
 
 /// What carries the messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,7 +96,10 @@ impl CollectorSession for ReadingSession {
 }
 
 /// Receives what `sender` sends, on this thread.
-pub(crate) fn receive(carrier: Carrier, sender: Sender, tls: &ServerTls) -> Run {
+pub(crate) fn receive(sender: Sender, tls: &Tls) -> Run {
+    let carrier = sender.carrier();
+    let config = Arc::clone(&tls.server);
+    let tls = ServerTls::new(move || Arc::clone(&config));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
@@ -112,7 +115,7 @@ pub(crate) fn receive(carrier: Carrier, sender: Sender, tls: &ServerTls) -> Run 
                 let listener = TcpListener::bind(loopback).await.expect("a port");
                 let sending = sender.start(listener.local_addr().expect("it has one"));
                 match carrier {
-                    Carrier::Tls => process.tls(listener, tls.clone(), stop).await,
+                    Carrier::Tls => process.tls(listener, tls, stop).await,
                     _ => process.tcp(listener, stop).await,
                 }
                 sending.join().expect("it sends");

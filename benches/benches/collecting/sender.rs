@@ -11,7 +11,6 @@ use benches::{
     datagrams,
     workload::{Messages, RECORDS},
 };
-use ipfix::transport::ServerTls;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
@@ -25,8 +24,9 @@ use crate::receiver::Carrier;
 const WRITE: usize = 256 * 1024;
 
 /// Both ends of a TLS session, which trust each other.
+#[derive(Clone)]
 pub(crate) struct Tls {
-    pub(crate) server: ServerTls,
+    pub(crate) server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
 }
 
@@ -46,8 +46,7 @@ impl Tls {
         let client = ClientConfig::builder_with_protocol_versions(&versions)
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let server = Arc::new(server);
-        Self { server: ServerTls::new(move || Arc::clone(&server)), client: Arc::new(client) }
+        Self { server: Arc::new(server), client: Arc::new(client) }
     }
 }
 
@@ -63,6 +62,11 @@ impl Sender {
     pub(crate) fn new(messages: &Messages, passes: u32, carrier: Carrier, tls: &Tls) -> Self {
         let passes = (0..passes).map(|pass| replayed(messages.bytes(), pass)).collect();
         Self { passes, carrier, client: Arc::clone(&tls.client) }
+    }
+
+    /// What carries the messages.
+    pub(crate) const fn carrier(&self) -> Carrier {
+        self.carrier
     }
 
     /// Sends on a thread of its own.

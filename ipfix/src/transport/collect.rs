@@ -111,8 +111,12 @@ pub enum SessionEnd {
     Closed,
     #[error("nothing came for too long")]
     Idle,
+    /// Everything that had arrived by then was taken.
     #[error("this process is shutting down")]
     Shutdown,
+    /// What had arrived and was not taken is lost.
+    #[error("this process is shutting down, and had no time left to read it to its end")]
+    CutOff,
     #[error(transparent)]
     Rejected(#[from] Rejected),
     #[error("message of {0} bytes is longer than allowed")]

@@ -55,6 +55,8 @@ pub struct Counters {
     pub ended_closed: u64,
     pub ended_idle: u64,
     pub ended_shutdown: u64,
+    /// Shutdown left no time to read them to their end.
+    pub ended_cut_off: u64,
     pub ended_malformed: u64,
     /// The connection broke, or ended inside a message.
     pub ended_broken: u64,
@@ -187,6 +189,7 @@ impl Counters {
             SessionEnd::Closed => &mut self.ended_closed,
             SessionEnd::Idle => &mut self.ended_idle,
             SessionEnd::Shutdown => &mut self.ended_shutdown,
+            SessionEnd::CutOff => &mut self.ended_cut_off,
             SessionEnd::Rejected(_) | SessionEnd::TooLong(_) => &mut self.ended_unwanted,
             SessionEnd::Read(_) => &mut self.ended_broken,
             SessionEnd::Panicked => &mut self.ended_panicked,

@@ -44,12 +44,12 @@ pub(super) async fn listen<C: Collector>(
     shutdown: watch::Receiver<bool>,
 ) {
     let mut sessions = Sessions { shared, by_peer: HashMap::new() };
-    tokio::select! {
+    let end = tokio::select! {
         biased;
-        () = drained(shutdown.clone(), shared.limits.drain) => {}
-        () = receive(&mut sessions, &socket, shutdown) => {}
-    }
-    sessions.end();
+        () = drained(shutdown.clone(), shared.limits.drain) => SessionEnd::CutOff,
+        () = receive(&mut sessions, &socket, shutdown) => SessionEnd::Shutdown,
+    };
+    sessions.end(&end);
 }
 
 /// Receives until shutdown is asked for, and then what has arrived already.
@@ -152,9 +152,9 @@ impl<C: Collector> Sessions<'_, C> {
         }
     }
 
-    fn end(self) {
+    fn end(self, end: &SessionEnd) {
         for (session, _) in self.by_peer.into_values() {
-            session.end(&SessionEnd::Shutdown);
+            session.end(end);
         }
     }
 }

@@ -125,7 +125,7 @@ impl<C: Collector> Connection<C> {
         let messages = MessageStream::new(stream);
         let end = tokio::select! {
             biased;
-            () = drained(shutdown.clone(), limits.drain) => SessionEnd::Shutdown,
+            () = drained(shutdown.clone(), limits.drain) => SessionEnd::CutOff,
             end = read(&mut session, messages, limits, shutdown) => end,
         };
         session.end(&end);
