@@ -223,10 +223,20 @@ fn observation_domains_are_antreas() {
     }
 }
 
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LATE, so).await.expect("it comes to be so");
+}
+
 /// How many data records there are in the messages of `stream` until it ends.
 async fn records(mut stream: TcpStream) -> u64 {
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
+    timeout(LATE, stream.read_to_end(&mut bytes)).await.expect("it ends").unwrap();
     let mut messages = ipfix::file::Messages::new(bytes.as_slice());
     let mut session = ipfix::decode::Session::<()>::new(ipfix::decode::Limits::default());
     let mut records = 0;
@@ -252,12 +262,11 @@ async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_
     let (_switch, stop) = Stop::new();
     let running = tokio::spawn(run(exporting, queue, stop));
     let (stream, _) = first.accept().await.unwrap();
-    while metrics.records_sent.get() < 3 {
-        tokio::task::yield_now().await;
-    }
+    until(|| metrics.records_sent.get() == 3).await;
     collector.send_replace(at(&second));
     assert_eq!(records(stream).await, 3, "and the session has an end");
-    let (stream, _) = second.accept().await.unwrap();
+    let accepted = timeout(LATE, second.accept()).await.expect("it goes there");
+    let (stream, _) = accepted.unwrap();
     sender.send(batch(4)).await.unwrap();
     drop(sender);
     assert_eq!(records(stream).await, 4);
@@ -280,11 +289,10 @@ async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
     drop(sender);
     let (_switch, stop) = Stop::new();
     let running = tokio::spawn(run(exporting, queue, stop));
-    while metrics.connect_failures.get() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| metrics.connect_failures.get() > 0).await;
     collector.send_replace(at(there.local_addr().unwrap().to_string()));
-    let (stream, _) = there.accept().await.unwrap();
+    let accepted = timeout(LATE, there.accept()).await.expect("it goes there");
+    let (stream, _) = accepted.unwrap();
     assert_eq!(records(stream).await, 5);
     running.await.unwrap();
 }

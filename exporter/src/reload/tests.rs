@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use ipfix::transport::Transport as Kind;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::*;
 use crate::filter::ProtocolFilter;
@@ -124,11 +125,15 @@ async fn sighup_and_a_changed_file_are_noticed() {
     let following = tokio::spawn(running.reload.run());
     let this = std::process::id().to_string();
     fs::write(&path, format!("{FIRST}flowPollInterval: 4s\n")).unwrap();
-    assert!(running.orders.wait_for(|orders| orders.poll_interval == 4 * S).await.is_ok());
+    let changed = running.orders.wait_for(|orders| orders.poll_interval == 4 * S);
+    assert!(timeout(10 * S, changed).await.is_ok_and(|it| it.is_ok()), "the file is looked at");
     let before = metrics.reloads.get();
     assert!(std::process::Command::new("kill").args(["-HUP", &this]).status().unwrap().success());
-    while metrics.reloads.get() == before {
-        tokio::task::yield_now().await;
-    }
+    let reloaded = async {
+        while metrics.reloads.get() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(10 * S, reloaded).await.expect("the signal is heard");
     following.abort();
 }
