@@ -3,6 +3,7 @@
 //!
 //! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
 //! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
+mod orders; // what may change while it runs
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use tokio::sync::watch;
 use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
 use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
-use crate::meter::{Due, Meter, Timeouts};
+use crate::meter::{Due, Meter};
 use crate::metrics::Metrics;
+pub use orders::Orders;
 
 /// Records per batch at most.
 const BATCH: usize = 256;
@@ -41,16 +43,6 @@ pub struct Observer<S> {
     orders: Option<watch::Receiver<Orders>>,
     dumps: Dumps,
     records: Vec<FlowRecord>,
-}
-
-/// What may change while an observer runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Orders {
-    pub timeouts: Timeouts,
-    pub poll_interval: Duration,
-    /// A connection that was let in and no longer is counts as vanished after the next dump, and
-    /// is not told any more.
-    pub filter: ProtocolFilter,
 }
 
 /// Which dump is under way and which come next.
@@ -86,32 +78,6 @@ impl<S: ConnectionSource> Observer<S> {
             orders: None,
             dumps: Dumps::default(),
             records: Vec::with_capacity(BATCH),
-        }
-    }
-
-    /// Obeys `orders` from now on, and whatever they change to while this runs.
-    #[must_use]
-    pub fn obeying(mut self, mut orders: watch::Receiver<Orders>) -> Self {
-        let first = *orders.borrow_and_update();
-        self.obey(first);
-        self.orders = Some(orders);
-        self
-    }
-
-    fn obey(&mut self, orders: Orders) {
-        let sooner = nanoseconds(self.poll_interval.saturating_sub(orders.poll_interval));
-        self.dumps.next_ns = self.dumps.next_ns.saturating_sub(sooner);
-        self.poll_interval = orders.poll_interval;
-        self.filter = orders.filter;
-        self.meter.set_timeouts(orders.timeouts);
-    }
-
-    /// Takes new orders, if there are any.
-    fn hear(&mut self) {
-        let Some(receiver) = &mut self.orders else { return };
-        if receiver.has_changed().unwrap_or(false) {
-            let orders = *receiver.borrow_and_update();
-            self.obey(orders);
         }
     }
 
