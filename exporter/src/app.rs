@@ -70,12 +70,13 @@ pub(crate) async fn run(
 ) -> Result<(), StartError> {
     let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
     let metrics = Arc::new(Metrics::default());
+    let hangup = reload::hangup().map_err(StartError::Signals)?;
     let follow = |live| {
         let (settings, metrics) = (settings.clone(), Arc::clone(&metrics));
-        Reload::new(args, texts, settings, live, metrics).map_err(StartError::Signals)
+        Reload::new(args, texts, settings, live, hangup, metrics)
     };
     if !settings.exports() {
-        let reload = follow(None)?;
+        let reload = follow(None);
         return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
     }
     let live = Live::new(&settings)?;
@@ -84,7 +85,7 @@ pub(crate) async fn run(
     }
     let observer = observer(&settings, &metrics)?.obeying(live.orders.subscribe());
     let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
-    let reload = follow(Some(live))?;
+    let reload = follow(Some(live));
     let readiness = Readiness::default();
     let mut tasks = Tasks::default();
     tasks.serve(&settings, &metrics, readiness.clone()).await?;

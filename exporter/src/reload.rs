@@ -51,6 +51,12 @@ pub enum ApplyError {
     Tls(#[from] TlsError),
 }
 
+/// SIGHUPs that come from now on are kept until asked for; one that comes earlier ends the
+/// process. Needs a runtime around it.
+pub(crate) fn hangup() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 pub(crate) fn orders(settings: &Settings) -> Orders {
     Orders {
         timeouts: Timeouts::new(settings.active_timeout.value, settings.idle_timeout.value),
@@ -76,16 +82,17 @@ impl Live {
 }
 
 impl Reload {
-    /// Signals that come from now on are heard. Needs a runtime around it.
-    pub(crate) fn new(
+    /// Follows what [`Args::load`] has read. `live` is what there is to change; nothing if the
+    /// exporter rests.
+    pub(crate) const fn new(
         args: Args,
         texts: Texts,
         running: Settings,
         live: Option<Live>,
+        hangup: Signal,
         metrics: Arc<Metrics>,
-    ) -> io::Result<Self> {
-        let hangup = signal(SignalKind::hangup())?;
-        Ok(Self { args, texts, running, live, hangup, metrics })
+    ) -> Self {
+        Self { args, texts, running, live, hangup, metrics }
     }
 
     /// Runs for ever.

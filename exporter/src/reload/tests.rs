@@ -36,8 +36,8 @@ impl Running {
         let settings = loaded.settings.unwrap();
         let live = Live::new(&settings).unwrap();
         let (orders, collector) = (live.orders.subscribe(), live.collector.subscribe());
-        let metrics = Arc::default();
-        let reload = Reload::new(args, loaded.texts, settings, Some(live), metrics).unwrap();
+        let (hangup, metrics) = (hangup().unwrap(), Arc::default());
+        let reload = Reload::new(args, loaded.texts, settings, Some(live), hangup, metrics);
         Self { folder, reload, orders, collector }
     }
 
