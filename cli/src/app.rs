@@ -82,8 +82,9 @@ pub fn main() -> ExitCode {
     match Fyke::parse().command {
         Command::Demo(args) => ended(demo(&args.into())),
         Command::Exporter(args) => {
-            daemon::logs::init();
-            daemon::run_to_exit(exporter::run(args.into(), say_ready))
+            let (mut out, mut errors) = (io::stdout(), io::stderr());
+            let launched = exporter::launch(&args, &mut out, &mut errors, say_ready);
+            ended(launched.map_err(Into::into))
         }
         Command::Aggregator(args) => {
             daemon::logs::init();

@@ -26,6 +26,15 @@ pub struct DurationError {
     why: &'static str,
 }
 
+impl DurationError {
+    pub const fn why(&self) -> &'static str {
+        self.why
+    }
+}
+
+/// The longest duration of Go, about 292 years: 63 bits of nanoseconds.
+const LONGEST: u64 = i64::MAX as u64;
+
 /// Reads a duration such as `1m30s`.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let refuse = |why| DurationError { text: text.chars().take(40).collect(), why };
@@ -42,7 +51,39 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         total = total.checked_add(nanoseconds).ok_or_else(|| refuse("it is too long"))?;
         rest = behind;
     }
+    if total > LONGEST {
+        return Err(refuse("it is too long"));
+    }
     Ok(Duration::from_nanos(total))
+}
+
+/// Writes a duration as [`parse`] reads it and Go prints it: hours, minutes and seconds if there
+/// is a second in it, otherwise one number with the largest unit that keeps it above one.
+pub fn format(duration: Duration) -> String {
+    let nanoseconds = duration.subsec_nanos();
+    match (duration.as_secs(), nanoseconds) {
+        (0, 0) => "0s".to_owned(),
+        (0, 1..1_000) => format!("{nanoseconds}ns"),
+        (0, 1_000..1_000_000) => format!("{}µs", decimal(u64::from(nanoseconds), 1_000)),
+        (0, _) => format!("{}ms", decimal(u64::from(nanoseconds), 1_000_000)),
+        (all, _) => {
+            let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
+            let seconds = decimal(seconds * 1_000_000_000 + u64::from(nanoseconds), 1_000_000_000);
+            match (hours, minutes) {
+                (0, 0) => format!("{seconds}s"),
+                (0, _) => format!("{minutes}m{seconds}s"),
+                _ => format!("{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
+/// `number / scale` as a decimal fraction without trailing zeros; `scale` is a power of ten.
+fn decimal(number: u64, scale: u64) -> String {
+    let fraction = format!("{:0width$}", number % scale, width = scale.ilog10() as usize);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction}", number / scale)
 }
 
 /// Reads a timeout. Antrea refuses those below a second, since its times have no finer ones.
@@ -114,13 +155,45 @@ mod tests {
         check("1.s", 1_000_000_000);
         check("3us2ns", 3_002);
         check("7µs", 7_000);
+        check("9223372036854775807ns", 9_223_372_036_854_775_807);
+    }
+
+    #[test]
+    fn durations_are_written_as_go_prints_them() {
+        // Examples of Go's documentation of `Duration.String`, and its longest duration.
+        for text in [
+            "0s",
+            "1ns",
+            "1.1µs",
+            "2.2ms",
+            "3.3s",
+            "4m5s",
+            "4m5.001s",
+            "5h6m7.001s",
+            "8m0.000000001s",
+            "2562047h47m16.854775807s",
+        ] {
+            assert_eq!(format(parse(text).unwrap()), text);
+        }
+        assert_eq!(format(Duration::from_mins(90)), "1h30m0s");
     }
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for text in
-            ["", "5", "s", ".s", "5 s", "-5s", "5x", "1h 5m", "99999999999999999999s", "9e9h"]
-        {
+        for text in [
+            "",
+            "5",
+            "s",
+            ".s",
+            "5 s",
+            "-5s",
+            "5x",
+            "1h 5m",
+            "99999999999999999999s",
+            "9e9h",
+            "9223372036854775808ns",
+            "2562048h",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
@@ -138,6 +211,12 @@ mod tests {
         fn whole_units_add_up(h in 0u64..1000, m in 0u64..1000, s in 0u64..1000, ms in 0u64..1000) {
             let expected = ((h * 60 + m) * 60 + s) * 1000 + ms;
             prop_assert_eq!(parse(&format!("{h}h{m}m{s}s{ms}ms")), Ok(Duration::from_millis(expected)));
+        }
+
+        #[test]
+        fn what_is_written_is_read(nanoseconds in 0..=i64::MAX as u64) {
+            let duration = Duration::from_nanos(nanoseconds);
+            prop_assert_eq!(parse(&format(duration)), Ok(duration));
         }
 
         #[test]

@@ -1,7 +1,6 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
 
 use std::fs::File;
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,19 +8,22 @@ use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use flow::Profile;
 use ipfix::encode::EncodeError;
+use ipfix::transport;
 use k8s::Cluster;
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
 use crate::enrich::Enricher;
 use crate::export::{Destination, Exporting, Stop, observation_domain};
-use crate::meter::{Limits, Meter, Timeouts};
+use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
-use crate::observe::Observer;
+use crate::observe::{Observer, Orders};
+use crate::reload::{self, ApplyError, Live, Reload};
+use crate::settings::{Settings, Texts};
 
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
@@ -31,23 +33,6 @@ const QUEUE: usize = 16;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a stage may that does not end by itself. None is known to come to this.
 const LAST_RESORT: Duration = Duration::from_millis(2500);
-
-/// What `flow-exporter` and `fyke exporter` are told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub node: String,
-    pub cluster: PathBuf,
-    pub collector: String,
-    pub profile: Profile,
-    pub zones: Vec<u16>,
-    pub active_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub poll_interval: Duration,
-    pub max_connections: usize,
-    pub admin: SocketAddr,
-    /// An IPFIX File that gets a copy of everything that is sent.
-    pub copy: Option<PathBuf>,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -61,6 +46,8 @@ pub enum StartError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
+    #[error(transparent)]
+    Collector(#[from] ApplyError),
     #[error("templates cannot be sent")]
     Templates(#[from] EncodeError),
     #[error("signals cannot be handled")]
@@ -75,21 +62,34 @@ pub enum StartError {
 
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
-pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartError> {
+pub(crate) async fn run(
+    args: Args,
+    settings: Settings,
+    texts: Texts,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
     let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
+    let metrics = Arc::new(Metrics::default());
+    let hangup = reload::hangup().map_err(StartError::Signals)?;
+    let follow = |live| {
+        let (settings, metrics) = (settings.clone(), Arc::clone(&metrics));
+        Reload::new(args, texts, settings, live, hangup, metrics)
+    };
+    if !settings.exports() {
+        let reload = follow(None);
+        return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
+    }
+    let live = Live::new(&settings)?;
     for problem in check_sysctls() {
         tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
     }
-    let metrics = Arc::new(Metrics::default());
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    let observer = observer(&options, &metrics)?;
-    let exporting = exporting(&options, &metrics)?;
+    let observer = observer(&settings, &metrics)?.obeying(live.orders.subscribe());
+    let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
+    let reload = follow(Some(live));
     let readiness = Readiness::default();
-    let admin = Admin::bind(options.admin, registry, readiness.clone()).await?;
-
     let mut tasks = Tasks::default();
-    tasks.servers.spawn("admin server", admin.serve());
+    tasks.serve(&settings, &metrics, readiness.clone()).await?;
+    tasks.servers.spawn("configuration", reload.run());
     let (queue, batches) = mpsc::channel(QUEUE);
     let (switch, stop) = Stop::new();
     tasks.stages.spawn("exporting", exporting.run(batches, stop.clone(), now_ns));
@@ -98,7 +98,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let ended = tokio::select! {
         // An observer that fails before does not tell, and ends as a task.
         Ok(()) = first_round => {
-            tracing::info!(node = options.node, "exporter is up");
+            tracing::info!(node = settings.node.value, "exporter is up");
             readiness.set();
             ready();
             tasks.until_end(&mut shutdown).await
@@ -121,6 +121,25 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     }
 }
 
+/// Stays and does nothing, as the Agent does with its Flow Exporter off: a process that ended
+/// would be started again and again.
+async fn rest(
+    settings: &Settings,
+    reload: Reload,
+    metrics: &Metrics,
+    shutdown: &mut Shutdown,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
+    let readiness = Readiness::default();
+    let mut tasks = Tasks::default();
+    tasks.serve(settings, metrics, readiness.clone()).await?;
+    tasks.servers.spawn("configuration", reload.run());
+    tracing::info!("Antrea's file has the Flow Exporter off, so nothing is exported");
+    readiness.set();
+    ready();
+    Ok(tasks.until_end(shutdown).await?)
+}
+
 /// What the process cannot do without.
 #[derive(Default)]
 struct Tasks {
@@ -129,6 +148,20 @@ struct Tasks {
 }
 
 impl Tasks {
+    /// Serves metrics and health.
+    async fn serve(
+        &mut self,
+        settings: &Settings,
+        metrics: &Metrics,
+        readiness: Readiness,
+    ) -> Result<(), StartError> {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let admin = Admin::bind(settings.admin.value, registry, readiness).await?;
+        self.servers.spawn("admin server", admin.serve());
+        Ok(())
+    }
+
     /// Waits until the process is asked to stop, or has to because a task has ended.
     async fn until_end(&mut self, shutdown: &mut Shutdown) -> Result<(), Ended> {
         tokio::select! {
@@ -143,34 +176,35 @@ impl Tasks {
 }
 
 fn observer(
-    options: &Options,
+    settings: &Settings,
     metrics: &Arc<Metrics>,
 ) -> Result<Observer<NetlinkSource>, StartError> {
-    let cluster = Cluster::from_file(&options.cluster)?;
-    if !cluster.has_node(&options.node) {
-        return Err(StartError::UnknownNode(options.node.clone()));
+    let node = &settings.node.value;
+    let cluster = Cluster::from_file(&settings.cluster.value)?;
+    if !cluster.has_node(node) {
+        return Err(StartError::UnknownNode(node.clone()));
     }
-    let netlink = NetlinkOptions { zones: options.zones.clone(), ..NetlinkOptions::default() };
+    let zones = settings.zones.value.clone();
+    let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
-    let timeouts = Timeouts::new(options.active_timeout, options.idle_timeout);
-    let mut meter = Meter::new(timeouts, Limits { connections: options.max_connections });
+    let Orders { timeouts, poll_interval, .. } = reload::orders(settings);
+    let mut meter = Meter::new(timeouts, Limits { connections: settings.connections.value });
     meter.inherit_before(now_ns());
-    let enricher = Enricher::new(Arc::new(cluster), &options.node, options.profile);
-    let (zones, metrics) = (options.zones.clone(), Arc::clone(metrics));
-    Ok(Observer::new(source, meter, enricher, zones, options.poll_interval, metrics))
+    let enricher = Enricher::new(Arc::new(cluster), node, settings.profile.value);
+    Ok(Observer::new(source, meter, enricher, zones, poll_interval, Arc::clone(metrics)))
 }
 
-fn exporting(options: &Options, metrics: &Arc<Metrics>) -> Result<Exporting, StartError> {
-    let copy = options
-        .copy
-        .as_ref()
-        .map(|path| create(path).map_err(|error| StartError::Copy(path.clone(), error)));
-    let destination = Destination {
-        collector: options.collector.clone(),
-        domain: observation_domain(&options.node),
-        profile: options.profile,
-    };
-    Ok(Exporting::new(destination, copy.transpose()?, Arc::clone(metrics))?)
+fn exporting(
+    settings: &Settings,
+    collector: watch::Receiver<transport::Destination>,
+    metrics: &Arc<Metrics>,
+) -> Result<Exporting, StartError> {
+    let created =
+        |path: &PathBuf| create(path).map_err(|error| StartError::Copy(path.clone(), error));
+    let copy = settings.copy.value.as_ref().map(created).transpose()?;
+    let domain = observation_domain(&settings.node.value);
+    let destination = Destination { collector, domain, profile: settings.profile.value };
+    Ok(Exporting::new(destination, copy, Arc::clone(metrics))?)
 }
 
 /// Creates a file for the eyes of its owner: who talked to whom is nobody else's business.

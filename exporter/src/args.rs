@@ -1,80 +1,105 @@
 //! The command line, the same for `flow-exporter` and `fyke exporter`.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use config::duration::parse_timeout;
-use flow::Profile;
+use config::Raw;
 
-use crate::Options;
-
-/// Which elements are sent.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum ProfileName {
-    /// Antrea's 43, one record per message: for any Antrea Flow Aggregator.
-    Antrea,
-    /// Antrea's 43 and what keeps two connections apart.
-    Fyke,
-}
+use crate::settings::Files;
 
 /// Records the connections of one Node and exports them as IPFIX.
+///
+/// What is not given here comes from flow-exporter.conf (--config), then from the Antrea Agent's
+/// configuration (--agent-config), then from defaults.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Name of this Node
-    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
-    node: String,
+    /// Name of this Node [env: `NODE_NAME`]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// Cluster file: Nodes, Pods and Services in YAML
     #[arg(long, value_name = "FILE")]
-    cluster: PathBuf,
-    /// IPFIX collector
-    #[arg(long, value_name = "HOST:PORT")]
-    collector: String,
-    /// Elements to send
-    #[arg(long, value_enum, default_value = "antrea")]
-    profile: ProfileName,
-    /// Conntrack zone to record; may be given several times
-    #[arg(long = "zone", value_name = "ZONE", default_value = "0")]
-    zones: Vec<u16>,
-    /// Report a connection that goes on this often
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
-    active_timeout: Duration,
-    /// Report what a connection last did once it is quiet for this long
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_timeout)]
-    idle_timeout: Duration,
-    /// Read the counters of living connections this often
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
-    poll_interval: Duration,
-    /// Connections kept in memory at most (about 300 bytes each)
-    #[arg(long, value_name = "N", default_value = "1000000")]
-    max_connections: usize,
-    /// Where metrics and health are served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8087")]
-    admin: SocketAddr,
+    cluster: Option<String>,
+    /// IPFIX collector; over tcp, or over what PROTOCOL says: tcp, udp, tls
+    #[arg(long, value_name = "HOST[:PORT[:PROTOCOL]]")]
+    collector: Option<String>,
+    /// Elements to send: antrea (Antrea's 43, for any Antrea Flow Aggregator), or fyke (those and
+    /// what keeps two connections apart) [default: antrea]
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// Conntrack zone to record; may be given several times [default: 0]
+    #[arg(long = "zone", value_name = "ZONE")]
+    zones: Vec<String>,
+    /// Report a connection that goes on this often [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    active_timeout: Option<String>,
+    /// Report what a connection last did once it is quiet for this long [default: 15s]
+    #[arg(long, value_name = "DURATION")]
+    idle_timeout: Option<String>,
+    /// Read the counters of living connections this often [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    poll_interval: Option<String>,
+    /// Connections kept in memory at most, about 300 bytes each [default: 1000000]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<String>,
+    /// Where metrics and health are served [default: 127.0.0.1:8087]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
     /// Also write every message into this IPFIX File (RFC 5655), which replaces an old one and
     /// is created for its owner's eyes only
     #[arg(long, value_name = "FILE")]
-    copy: Option<PathBuf>,
+    copy: Option<String>,
+    /// This exporter's configuration, flow-exporter.conf
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The Antrea Agent's configuration, antrea-agent.conf, for its section flowExporter
+    #[arg(long, value_name = "FILE")]
+    agent_config: Option<PathBuf>,
+    /// Tell every mistake in the configuration, and end
+    #[arg(long, conflicts_with = "print_config")]
+    check_config: bool,
+    /// Show the configuration in force and where each value comes from, and end
+    #[arg(long)]
+    print_config: bool,
 }
 
-impl From<Args> for Options {
-    fn from(args: Args) -> Self {
-        let profile = match args.profile {
-            ProfileName::Antrea => Profile::Antrea,
-            ProfileName::Fyke => Profile::Fyke,
-        };
-        Self {
-            node: args.node,
-            cluster: args.cluster,
-            collector: args.collector,
-            profile,
-            zones: args.zones,
-            active_timeout: args.active_timeout,
-            idle_timeout: args.idle_timeout,
-            poll_interval: args.poll_interval,
-            max_connections: args.max_connections,
-            admin: args.admin,
-            copy: args.copy,
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    Run,
+    Check,
+    Print,
+}
+
+impl Args {
+    pub(crate) const fn task(&self) -> Task {
+        match (self.check_config, self.print_config) {
+            (true, _) => Task::Check,
+            (_, true) => Task::Print,
+            _ => Task::Run,
         }
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        Files { agent: self.agent_config.clone(), own: self.config.clone() }
+    }
+
+    /// What is given, by the flags' names.
+    pub(crate) fn flags(&self) -> HashMap<&'static str, Raw> {
+        let texts = [
+            ("node", &self.node),
+            ("cluster", &self.cluster),
+            ("collector", &self.collector),
+            ("profile", &self.profile),
+            ("active-timeout", &self.active_timeout),
+            ("idle-timeout", &self.idle_timeout),
+            ("poll-interval", &self.poll_interval),
+            ("max-connections", &self.max_connections),
+            ("admin", &self.admin),
+            ("copy", &self.copy),
+        ];
+        let texts =
+            texts.into_iter().filter_map(|(flag, text)| Some((flag, Raw::Text(text.clone()?))));
+        let zones = Some(&self.zones).filter(|zones| !zones.is_empty());
+        texts.chain(zones.map(|zones| ("zone", Raw::List(zones.clone())))).collect()
     }
 }

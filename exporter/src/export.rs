@@ -15,8 +15,9 @@ use daemon::Chain;
 use flow::{Batch, Profile};
 use ipfix::encode::EncodeError;
 use ipfix::transport::export::{ExportingProcess, Messages};
-use ipfix::transport::{SessionError, Transport};
+use ipfix::transport::{self, SessionError};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::metrics::Metrics;
@@ -29,8 +30,8 @@ const STOPPING_DELAY: Duration = Duration::from_millis(250);
 /// Where records go.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// `host:port`.
-    pub collector: String,
+    /// Where it is now; it may change at any time.
+    pub collector: watch::Receiver<transport::Destination>,
     /// The Node's Observation Domain; see [`observation_domain`].
     pub domain: u32,
     pub profile: Profile,
@@ -45,7 +46,8 @@ pub fn observation_domain(node: &str) -> u32 {
 /// What the Exporting Process works with.
 #[derive(Debug)]
 pub struct Exporting {
-    collector: String,
+    collector: watch::Receiver<transport::Destination>,
+    domain: u32,
     process: ExportingProcess<Flows>,
     metrics: Arc<Metrics>,
 }
@@ -57,12 +59,12 @@ impl Exporting {
         copy: Option<File>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, EncodeError> {
-        let Destination { collector, domain, profile } = destination;
+        let Destination { mut collector, domain, profile } = destination;
         let flows = Flows::new(profile, copy);
-        let to = ipfix::transport::Destination::new(collector.clone(), Transport::Tcp);
-        let messages = Messages { packing: flows.packing(), ..Messages::conservative(domain, &to) };
+        let to = collector.borrow_and_update().clone();
+        let messages = messages(&flows, domain, &to);
         let process = ExportingProcess::new(to, messages, flows)?;
-        Ok(Self { collector, process, metrics })
+        Ok(Self { collector, domain, process, metrics })
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
@@ -83,9 +85,13 @@ impl Exporting {
                 return;
             }
             let delay = self.process.next_delay(rand::random());
-            let collector = &self.collector;
-            tracing::warn!(%collector, error = %Chain(&error), retry_within = ?delay, "no session");
-            pause(delay, stop).await;
+            let collector = self.address();
+            tracing::warn!(collector, error = %Chain(&error), retry_within = ?delay, "no session");
+            tokio::select! {
+                () = pause(delay, stop) => {}
+                // A new collector need not wait for what the old one has done.
+                true = moved(&mut self.collector) => self.redirect().await,
+            }
         }
     }
 
@@ -96,7 +102,7 @@ impl Exporting {
         clock: &impl Fn() -> u64,
     ) -> Result<(), SessionError> {
         self.process.open(seconds(clock())).await?;
-        tracing::info!(collector = %self.collector, "session opened");
+        tracing::info!(collector = self.address(), "session opened");
         loop {
             self.count();
             if self.process.pending() == 0 {
@@ -104,6 +110,11 @@ impl Exporting {
                     // Records must not follow others into a session that is known to be over.
                     biased;
                     error = self.process.closed() => return Err(error),
+                    true = moved(&mut self.collector) => {
+                        self.redirect().await;
+                        self.process.open(seconds(clock())).await?;
+                        tracing::info!(collector = self.address(), "session opened");
+                    }
                     batch = queue.recv() => match batch {
                         Some(batch) => batch.iter().for_each(|it| self.process.push(it.clone())),
                         None => return self.process.close().await,
@@ -112,6 +123,19 @@ impl Exporting {
             }
             self.process.flush(seconds(clock())).await?;
         }
+    }
+
+    /// Leaves for the collector that is to be used now.
+    async fn redirect(&mut self) {
+        let to = self.collector.borrow_and_update().clone();
+        let messages = messages(self.process.export(), self.domain, &to);
+        if let Err(error) = self.process.redirect(to, messages).await {
+            tracing::warn!(error = %Chain(&error), "session with the collector before broke");
+        }
+    }
+
+    fn address(&self) -> String {
+        self.collector.borrow().address.clone()
     }
 
     /// Gives up what has not left, which is nothing if all went well.
@@ -138,6 +162,16 @@ impl Exporting {
             tracing::error!(records = refused, "records do not fit a message and are dropped");
         }
     }
+}
+
+/// How messages to `to` are made.
+fn messages(flows: &Flows, domain: u32, to: &transport::Destination) -> Messages {
+    Messages { packing: flows.packing(), ..Messages::conservative(domain, to) }
+}
+
+/// Waits until there is another collector. Returns false if there never will be.
+async fn moved(collector: &mut watch::Receiver<transport::Destination>) -> bool {
+    collector.changed().await.is_ok()
 }
 
 /// Waits before the next try, and not for long once a stop is asked for: the collector may be

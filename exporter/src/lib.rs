@@ -3,16 +3,22 @@
 //! conntrack ─▶ meter ─▶ enrich ─▶ export
 //!
 //! The stages are the Observation Point, Metering Process and Exporting Process of RFC 7011.
+pub mod settings; // how it is configured
+pub mod filter; // which connections are recorded at all
 pub mod conntrack; // what the kernel knows
 pub mod meter; // connections become due for export, once each thing
 pub mod enrich; // addresses become Pods, Services and flow types
 pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node
 pub mod metrics; // what is counted
+pub mod tls; // what sessions are protected with
+mod reload; // a configuration that changes
 mod app; // ties them together
 mod args; // the command line
+mod launch; // what the command line asks for
 #[cfg(feature = "faults")]
 mod faults; // mistakes made on purpose, to see the checks fail
 
-pub use app::{Options, StartError, run};
+pub use app::StartError;
 pub use args::Args;
+pub use launch::launch;

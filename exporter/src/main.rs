@@ -1,5 +1,6 @@
 //! Runs the Flow Exporter on a Node.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,8 +13,7 @@ struct Command {
     args: exporter::Args,
 }
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let command = Command::parse();
-    daemon::logs::init();
-    daemon::run_to_exit(exporter::run(command.args.into(), || {}))
+    exporter::launch(&command.args, &mut io::stdout(), &mut io::stderr(), || {})
 }

@@ -15,6 +15,10 @@ pub struct Metrics {
     source: SourceCounters,
     meter: MeterCounters,
     pub dumps_failed: Counter,
+    pub entries_filtered: Counter,
+    pub records_filtered: Counter,
+    pub reloads: Counter,
+    pub reloads_refused: Counter,
     pub records_not_exportable: Counter,
     pub records_sent: Counter,
     pub records_refused: Counter,
@@ -110,13 +114,20 @@ impl Metrics {
         }
     }
 
-    fn rows(&self) -> [Row<'_>; 8] {
+    fn rows(&self) -> [Row<'_>; 12] {
         let not_exportable = "Connections due that are not a Pod's, or are told by another Node";
         let lost = "Transport Sessions that broke; records under way may be lost with each";
         let abandoned = "Records given up at shutdown because the collector was away";
         let failed = "Dumps that broke off; each is tried again after the poll interval";
+        let entries = "Entries that the protocol filter passes over; in each dump anew";
+        let records = "Connections that a new protocol filter keeps from being told";
+        let refused = "Changed configurations that were refused";
         [
             ("conntrack_dumps_failed", failed, &self.dumps_failed),
+            ("entries_filtered", entries, &self.entries_filtered),
+            ("records_filtered", records, &self.records_filtered),
+            ("reloads", "Changed configurations that were taken over", &self.reloads),
+            ("reloads_refused", refused, &self.reloads_refused),
             ("records_not_exportable", not_exportable, &self.records_not_exportable),
             ("records_sent", "Data Records written to the collector", &self.records_sent),
             ("records_refused", "Records that do not fit a message", &self.records_refused),

@@ -3,6 +3,7 @@
 //!
 //! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
 //! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
+mod orders; // what may change while it runs
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,14 @@ use std::time::Duration;
 use daemon::Chain;
 use flow::{Batch, FlowRecord};
 use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio::sync::watch;
 
 use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
 use crate::enrich::Enricher;
+use crate::filter::ProtocolFilter;
 use crate::meter::{Due, Meter};
 use crate::metrics::Metrics;
+pub use orders::Orders;
 
 /// Records per batch at most.
 const BATCH: usize = 256;
@@ -34,7 +38,9 @@ pub struct Observer<S> {
     pub enricher: Enricher,
     pub zones: Vec<u16>,
     pub poll_interval: Duration,
+    pub filter: ProtocolFilter,
     pub metrics: Arc<Metrics>,
+    orders: Option<watch::Receiver<Orders>>,
     dumps: Dumps,
     records: Vec<FlowRecord>,
 }
@@ -61,8 +67,18 @@ impl<S: ConnectionSource> Observer<S> {
         poll_interval: Duration,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (dumps, records) = (Dumps::default(), Vec::with_capacity(BATCH));
-        Self { source, meter, enricher, zones, poll_interval, metrics, dumps, records }
+        Self {
+            source,
+            meter,
+            enricher,
+            zones,
+            poll_interval,
+            filter: ProtocolFilter::ALL,
+            metrics,
+            orders: None,
+            dumps: Dumps::default(),
+            records: Vec::with_capacity(BATCH),
+        }
     }
 
     /// How often every zone has been dumped without one of the dumps failing.
@@ -82,8 +98,8 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Returns whether events were lost.
     fn take_events(&mut self, now: u64) -> Result<bool, SourceError> {
-        let meter = &mut self.meter;
-        let events = self.source.events(&mut |entry| take(meter, entry, now))?;
+        let Self { source, meter, filter, metrics, .. } = self;
+        let events = source.events(&mut |entry| take(meter, entry, filter, metrics, now))?;
         Ok(events.overrun)
     }
 
@@ -114,8 +130,8 @@ impl<S: ConnectionSource> Observer<S> {
             self.meter.dump_started(zone);
             self.source.start_dump(zone)?;
         }
-        let meter = &mut self.meter;
-        self.source.next_chunk(&mut |entry| take(meter, entry, now))
+        let Self { source, meter, filter, metrics, .. } = self;
+        source.next_chunk(&mut |entry| take(meter, entry, filter, metrics, now))
     }
 
     fn note_failure(&mut self, zone: u16, error: &SourceError, now: u64) {
@@ -131,8 +147,8 @@ impl<S: ConnectionSource> Observer<S> {
     fn finish_dump(&mut self, zone: u16, complete: bool, now: u64) -> Result<(), SourceError> {
         // Ends that happened during the dump must be known before anything counts as vanished.
         loop {
-            let meter = &mut self.meter;
-            let events = self.source.events(&mut |entry| take(meter, entry, now))?;
+            let Self { source, meter, filter, metrics, .. } = &mut *self;
+            let events = source.events(&mut |entry| take(meter, entry, filter, metrics, now))?;
             if events.overrun {
                 self.dumps.waiting.clone_from(&self.zones);
             }
@@ -150,8 +166,9 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Makes records of what is due. Returns whether there may be more.
     pub fn due(&mut self, now: u64, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, metrics, .. } = self;
-        let taken = meter.due(now, BATCH, |due| make(enricher, due, records, metrics));
+        let Self { meter, enricher, records, filter, metrics, .. } = self;
+        let make = |due: &Due<'_>| make(enricher, due, filter, records, metrics);
+        let taken = meter.due(now, BATCH, make);
         if !records.is_empty() {
             hand_out(std::mem::replace(records, Vec::with_capacity(BATCH)));
         }
@@ -160,8 +177,8 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// As [`Observer::due`], for everything that has not been told.
     pub fn flush(&mut self, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, metrics, .. } = self;
-        let taken = meter.flush(BATCH, |due| make(enricher, due, records, metrics));
+        let Self { meter, enricher, records, filter, metrics, .. } = self;
+        let taken = meter.flush(BATCH, |due| make(enricher, due, filter, records, metrics));
         if !records.is_empty() {
             hand_out(std::mem::take(records));
         }
@@ -195,6 +212,7 @@ impl<S: ConnectionSource> Observer<S> {
         on_round: impl Fn(u64),
     ) -> Result<(), SourceError> {
         while !stop() {
+            self.hear();
             if self.is_quiet() {
                 self.source.wait(PATIENCE)?;
             }
@@ -240,7 +258,11 @@ impl<S: ConnectionSource> Observer<S> {
     }
 }
 
-fn take(meter: &mut Meter, entry: &Entry, now: u64) {
+fn take(meter: &mut Meter, entry: &Entry, filter: &ProtocolFilter, metrics: &Metrics, now: u64) {
+    if !filter.allows(entry.original.protocol()) {
+        metrics.entries_filtered.inc();
+        return;
+    }
     #[cfg(feature = "faults")]
     if crate::faults::hides(entry) {
         return;
@@ -248,7 +270,18 @@ fn take(meter: &mut Meter, entry: &Entry, now: u64) {
     meter.observe(entry, now);
 }
 
-fn make(enricher: &Enricher, due: &Due<'_>, records: &mut Vec<FlowRecord>, metrics: &Metrics) {
+fn make(
+    enricher: &Enricher,
+    due: &Due<'_>,
+    filter: &ProtocolFilter,
+    records: &mut Vec<FlowRecord>,
+    metrics: &Metrics,
+) {
+    // One that was let in before the filter changed.
+    if !filter.allows(due.original.protocol()) {
+        metrics.records_filtered.inc();
+        return;
+    }
     let record = enricher.record(due);
     #[cfg(feature = "faults")]
     let record = crate::faults::spoil(record);

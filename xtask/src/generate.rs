@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::run::run;
 use crate::{peers, registry};
 
 pub(crate) fn write(root: &Path) -> Result<()> {
@@ -12,7 +14,14 @@ pub(crate) fn write(root: &Path) -> Result<()> {
         fs::write(&path, content)
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    Ok(())
+    configuration(root)
+}
+
+/// The table of the exporter's keys is Rust, so its own test writes what follows from it.
+fn configuration(root: &Path) -> Result<()> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root).env("FYKE_GENERATE", "1");
+    run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "settings::reference"]))
 }
 
 pub(crate) fn check(root: &Path) -> Result<()> {

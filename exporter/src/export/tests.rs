@@ -22,7 +22,8 @@ fn exporting(collector: &TcpListener) -> Exporting {
 
 fn exporting_as(collector: &TcpListener, profile: Profile, copy: Option<File>) -> Exporting {
     let collector = collector.local_addr().unwrap().to_string();
-    let destination = Destination { collector, domain: 1, profile };
+    let to = transport::Destination::new(collector, transport::Transport::Tcp);
+    let destination = Destination { collector: watch::channel(to).1, domain: 1, profile };
     Exporting::new(destination, copy, Arc::default()).unwrap()
 }
 
@@ -220,4 +221,78 @@ fn observation_domains_are_antreas() {
     ] {
         assert_eq!(observation_domain(node), domain, "{node}");
     }
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LATE, so).await.expect("it comes to be so");
+}
+
+/// How many data records there are in the messages of `stream` until it ends.
+async fn records(mut stream: TcpStream) -> u64 {
+    let mut bytes = Vec::new();
+    timeout(LATE, stream.read_to_end(&mut bytes)).await.expect("it ends").unwrap();
+    let mut messages = ipfix::file::Messages::new(bytes.as_slice());
+    let mut session = ipfix::decode::Session::<()>::new(ipfix::decode::Limits::default());
+    let mut records = 0;
+    while let Some(message) = messages.next_message().unwrap() {
+        session.decode(message, |_| {}, |(), _, _| records += 1).unwrap();
+    }
+    records
+}
+
+#[tokio::test]
+async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_came_before() {
+    let (first, second) = (listener().await, listener().await);
+    let at = |collector: &TcpListener| {
+        let address = collector.local_addr().unwrap().to_string();
+        transport::Destination::new(address, transport::Transport::Tcp)
+    };
+    let (collector, receiver) = watch::channel(at(&first));
+    let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
+    let exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    sender.send(batch(3)).await.unwrap();
+    let (_switch, stop) = Stop::new();
+    let running = tokio::spawn(run(exporting, queue, stop));
+    let (stream, _) = first.accept().await.unwrap();
+    until(|| metrics.records_sent.get() == 3).await;
+    collector.send_replace(at(&second));
+    assert_eq!(records(stream).await, 3, "and the session has an end");
+    let accepted = timeout(LATE, second.accept()).await.expect("it goes there");
+    let (stream, _) = accepted.unwrap();
+    sender.send(batch(4)).await.unwrap();
+    drop(sender);
+    assert_eq!(records(stream).await, 4);
+    running.await.unwrap();
+    assert_eq!((metrics.records_sent.get(), metrics.records_abandoned.get()), (7, 0));
+    assert_eq!((metrics.sessions.get(), metrics.sessions_lost.get()), (2, 0));
+}
+
+#[tokio::test]
+async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
+    let (gone, there) = (listener().await, listener().await);
+    let at = |address: String| transport::Destination::new(address, transport::Transport::Tcp);
+    let (collector, receiver) = watch::channel(at(gone.local_addr().unwrap().to_string()));
+    drop(gone);
+    let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
+    let exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    sender.send(batch(5)).await.unwrap();
+    drop(sender);
+    let (_switch, stop) = Stop::new();
+    let running = tokio::spawn(run(exporting, queue, stop));
+    until(|| metrics.connect_failures.get() > 0).await;
+    collector.send_replace(at(there.local_addr().unwrap().to_string()));
+    let accepted = timeout(LATE, there.accept()).await.expect("it goes there");
+    let (stream, _) = accepted.unwrap();
+    assert_eq!(records(stream).await, 5);
+    running.await.unwrap();
 }

@@ -84,3 +84,66 @@ fn what_a_source_told_before_it_failed_is_handed_out() {
     assert!(matches!(ended, Err(SourceError::Events(_))), "{ended:?}");
     assert_eq!(batches.try_recv().unwrap().len(), 1);
 }
+
+const PROTOCOL: u8 = 17;
+
+fn orders(protocols: &[u8], poll_interval: Duration) -> Orders {
+    let timeouts = Timeouts::new(INTERVAL, INTERVAL);
+    Orders { timeouts, poll_interval, filter: ProtocolFilter::only(protocols) }
+}
+
+fn due(observer: &mut Observer<Recorded>, now: u64) -> usize {
+    let mut records = 0;
+    while observer.due(now, |batch| records += batch.len()) {}
+    records
+}
+
+#[test]
+fn what_the_filter_keeps_out_is_neither_stored_nor_told_but_counted() {
+    let (player, observer) = observer(vec![0]);
+    let mut observer = observer.obeying(watch::channel(orders(&[6], INTERVAL)).1);
+    player.play(Step::Event(entry(Kind::New)));
+    player.play(Step::Table(vec![entry(Kind::Dump)]));
+    player.play(Step::Event(entry(Kind::Destroy)));
+    for now in 1..4 {
+        observer.observe(now).unwrap();
+    }
+    assert_eq!(observer.metrics.entries_filtered.get(), 3);
+    assert_eq!((observer.meter.stats().inserted, due(&mut observer, u64::MAX / 2)), (0, 0));
+}
+
+#[test]
+fn a_filter_that_comes_later_ends_the_telling() {
+    let (player, observer) = observer(vec![0]);
+    let (sender, receiver) = watch::channel(orders(&[PROTOCOL], INTERVAL));
+    let mut observer = observer.obeying(receiver);
+    player.play(Step::Table(vec![entry(Kind::Dump)]));
+    observer.observe(1).unwrap();
+    assert_eq!(observer.meter.stats().live, 1);
+    sender.send_replace(orders(&[6], INTERVAL));
+    observer.hear();
+    let late = nanoseconds(2 * INTERVAL);
+    player.play(Step::Table(vec![entry(Kind::Dump)]));
+    for now in 0..3 {
+        observer.observe(late + now).unwrap();
+    }
+    assert_eq!(due(&mut observer, late + 10), 0, "its end is not told either: it goes on");
+    assert_eq!((observer.meter.stats().live, observer.metrics.records_filtered.get()), (0, 1));
+}
+
+#[test]
+fn a_shorter_interval_holds_at_once() {
+    let (_, observer) = observer(vec![0]);
+    let (sender, receiver) = watch::channel(orders(&[PROTOCOL], 10 * INTERVAL));
+    let mut observer = observer.obeying(receiver);
+    let dumps = |observer: &mut Observer<Recorded>, now: u64| {
+        observer.hear();
+        observer.observe(now).unwrap();
+        observer.source.tally().dumps
+    };
+    assert_eq!(dumps(&mut observer, 1), 1);
+    assert_eq!(dumps(&mut observer, nanoseconds(INTERVAL) + 1), 1);
+    sender.send_replace(orders(&[PROTOCOL], INTERVAL));
+    assert_eq!(dumps(&mut observer, nanoseconds(INTERVAL) + 1), 2);
+    assert_eq!(dumps(&mut observer, nanoseconds(2 * INTERVAL) + 1), 3);
+}

@@ -201,6 +201,20 @@ impl<E: Export> ExportingProcess<E> {
         session.close().await.inspect_err(|_| self.counters.sessions_lost += 1)
     }
 
+    /// Sends to another destination from now on. A session with the one before is ended as by
+    /// [`Self::close`], and what has not left waits for the new one.
+    pub async fn redirect(
+        &mut self,
+        destination: Destination,
+        messages: Messages,
+    ) -> Result<(), SessionError> {
+        self.settle();
+        self.destination = destination;
+        self.messages = messages;
+        self.backoff.reset();
+        self.close().await
+    }
+
     /// Drops the session where it is, and returns the records that have not left in a message
     /// written whole.
     pub fn abandon(&mut self) -> Vec<E::Record> {

@@ -1,0 +1,70 @@
+//! From the command line to a running exporter, or to what there is to say about its
+//! configuration.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use config::Findings;
+
+use crate::args::{Args, Task};
+use crate::settings::{self, Loaded, Settings};
+
+/// Does what the command line asks for. `ready` is called once events are received and every
+/// connection that was there before is known.
+pub fn launch(
+    args: &Args,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+    ready: impl FnOnce(),
+) -> io::Result<ExitCode> {
+    let loaded = args.load();
+    match (args.task(), loaded.settings) {
+        (Task::Check, _) => check(&loaded.findings, out, errors),
+        (Task::Print, Some(settings)) => {
+            tell(&loaded.findings, errors)?;
+            out.write_all(settings.to_yaml().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Task::Run, Some(settings)) => {
+            daemon::logs::init();
+            settings::log(&loaded.findings);
+            let run = crate::app::run(args.clone(), settings, loaded.texts, ready);
+            Ok(daemon::run_to_exit(run))
+        }
+        (Task::Print | Task::Run, None) => {
+            tell(&loaded.findings, errors)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+impl Args {
+    /// Reads everything anew.
+    pub(crate) fn load(&self) -> Loaded {
+        let node = std::env::var("NODE_NAME").ok();
+        let environment: HashMap<_, _> = node.map(|node| ("NODE_NAME", node)).into_iter().collect();
+        let files = self.files();
+        let texts = files.read();
+        let sources = files.sources(&texts, self.flags(), environment);
+        let (settings, findings) = Settings::resolve(sources);
+        Loaded { settings, findings, texts }
+    }
+}
+
+fn check(
+    findings: &Findings,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> io::Result<ExitCode> {
+    tell(findings, errors)?;
+    if settings::fails_check(findings) {
+        return Ok(ExitCode::FAILURE);
+    }
+    writeln!(out, "the configuration is good")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(findings: &Findings, errors: &mut impl Write) -> io::Result<()> {
+    findings.iter().try_for_each(|finding| writeln!(errors, "{finding}"))
+}

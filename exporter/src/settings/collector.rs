@@ -1,0 +1,159 @@
+//! Where to send, and what keeps that from working.
+
+use std::path::PathBuf;
+
+use config::address::{self, Address, Host, Protocol};
+use config::{Origin, Raw, Reading, Setting, Severity, Sources, Wrong, read};
+
+use super::keys::{self, AGENT};
+use super::{optional, values};
+
+/// The one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    /// With its protocol.
+    pub address: Setting<Address>,
+    pub ca: Setting<Option<PathBuf>>,
+    pub certificate: Setting<Option<PathBuf>>,
+    pub key: Setting<Option<PathBuf>>,
+    pub server_name: Setting<Option<String>>,
+}
+
+/// What carries the messages, with the files it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Tls(Protection),
+}
+
+/// The files of TLS, and the name a collector must prove to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    pub server_name: String,
+    pub ca: PathBuf,
+    /// Certificate and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Collector {
+    /// `host:port`, for a resolver.
+    pub fn target(&self) -> String {
+        let Address { port, .. } = self.address.value;
+        let host = Host::Named(self.host());
+        Address { host, port, protocol: None }.to_string()
+    }
+
+    /// A Service is known by this name inside of its cluster, whether it has an address of its
+    /// own or not.
+    fn host(&self) -> String {
+        match &self.address.value.host {
+            Host::Named(host) => host.clone(),
+            Host::Service { namespace, name } => format!("{name}.{namespace}.svc"),
+        }
+    }
+
+    /// `None` if something is missing, which the findings have told.
+    pub fn transport(&self) -> Option<Transport> {
+        match self.address.value.protocol? {
+            Protocol::Tcp => Some(Transport::Tcp),
+            Protocol::Udp => Some(Transport::Udp),
+            Protocol::Tls => Some(Transport::Tls(Protection {
+                server_name: self.server_name.value.clone().unwrap_or_else(|| self.host()),
+                ca: self.ca.value.clone()?,
+                identity: self.certificate.value.clone().zip(self.key.value.clone()),
+            })),
+            Protocol::Grpc => None,
+        }
+    }
+}
+
+/// As in Antrea, a mistake in an address that is not used keeps nothing from starting.
+pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
+    let severity = if exports { Severity::Error } else { Severity::Doubt };
+    let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
+    let before = sources.findings.iter().count();
+    let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| one_address(raw, severity))?;
+    // A default that stands in for a mistake has none of its own.
+    let stands_in = address.origin == Origin::Default && sources.findings.iter().count() > before;
+    let protocol = protocol(sources, &address, with_tls);
+    address.value.protocol = Some(protocol);
+    let collector = Collector {
+        address,
+        ca: optional(sources.pick(&keys::CA, values::path)),
+        certificate: optional(sources.pick(&keys::CERTIFICATE, values::path)),
+        key: optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
+        server_name: optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
+    };
+    if exports && !stands_in {
+        check(sources, &collector);
+    }
+    Some(collector)
+}
+
+fn one_address(raw: &Raw, severity: Severity) -> Reading<Address> {
+    let mut reading = Reading::from(read::address(raw));
+    let is_grpc = |address: &Address| address.protocol == Some(Protocol::Grpc);
+    if let Some(grpc) = reading.value.take_if(|address| is_grpc(address)) {
+        let ipfix = Address { port: address::DEFAULT_PORT, protocol: Some(Protocol::Tls), ..grpc };
+        let why = format!(
+            "grpc cannot be spoken yet; the collector takes IPFIX too, so write {ipfix} here, or \
+             into flow-exporter.conf if the Agent needs this line"
+        );
+        reading.wrong.push(Wrong { severity, item: None, why });
+    }
+    reading.wrong.iter_mut().for_each(|wrong| wrong.severity = severity);
+    reading
+}
+
+/// What an address that does not say means depends on who wrote it.
+fn protocol(sources: &Sources, address: &Setting<Address>, with_tls: Option<bool>) -> Protocol {
+    let given = address.value.protocol;
+    match (&address.origin, with_tls) {
+        (Origin::Flag(_), _) => given.unwrap_or(Protocol::Tcp),
+        (origin, Some(with_tls)) if is_old(sources, origin) => match (given, with_tls) {
+            (None, false) => Protocol::Tcp,
+            (None | Some(Protocol::Tcp), true) => Protocol::Tls,
+            (Some(given), _) => given,
+        },
+        _ => given.unwrap_or(Protocol::Tls),
+    }
+}
+
+/// Whether an address was written for an Antrea that had a separate switch for TLS.
+fn is_old(sources: &Sources, origin: &Origin) -> bool {
+    let newer = ["flowExporter.flowCollectorAddr", "flowExporter.collectorAddress"];
+    *origin != Origin::Default
+        && sources.place(AGENT, "flowCollectorAddr") == Some(origin)
+        && newer.iter().all(|path| sources.place(AGENT, path).is_none())
+}
+
+/// Checks what several keys say together.
+fn check(sources: &mut Sources, collector: &Collector) {
+    let Collector { address, ca, certificate, key, server_name } = collector;
+    let mut error = |key: &config::Key, origin: Option<&Origin>, what: String| {
+        sources.findings.note(Severity::Error, origin.cloned(), key.name(), what);
+    };
+    if address.value.protocol == Some(Protocol::Tls) {
+        if ca.value.is_none() {
+            let what = format!(
+                "expected {} for {}, found nothing; name the file of the authority in \
+                 flow-exporter.conf, or end the address with :tcp",
+                keys::CA.form,
+                address.value
+            );
+            error(&keys::CA, None, what);
+        }
+        let host = collector.host();
+        if server_name.value.is_none() && values::server_name(&Raw::Text(host.clone())).is_err() {
+            let what = format!("no certificate can be for {host:?}; say which name it is for");
+            error(&keys::SERVER_NAME, Some(&address.origin), what);
+        }
+    }
+    let half = "a certificate and its key are given together; this one is alone".to_owned();
+    match (&certificate.value, &key.value) {
+        (Some(_), None) => error(&keys::CERTIFICATE, Some(&certificate.origin), half),
+        (None, Some(_)) => error(&keys::PRIVATE_KEY, Some(&key.origin), half),
+        _ => {}
+    }
+}

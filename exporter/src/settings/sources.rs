@@ -1,0 +1,65 @@
+//! Files, flags and the environment, read but not yet weighed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use config::{FileKind, Findings, Layer, Raw, Severity, Sources, yaml};
+
+use super::keys::{AGENT_FILE, KEYS, OWN_FILE};
+
+/// The files there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// `antrea-agent.conf`.
+    pub agent: Option<PathBuf>,
+    /// `flow-exporter.conf`.
+    pub own: Option<PathBuf>,
+}
+
+/// What is in the files now, or why that cannot be said. Two that are equal need no second look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    pub agent: Option<Result<String, String>>,
+    pub own: Option<Result<String, String>>,
+}
+
+impl Files {
+    pub fn read(&self) -> Texts {
+        let read = |path: &PathBuf| yaml::load(path).map_err(|error| error.to_string());
+        Texts { agent: self.agent.as_ref().map(read), own: self.own.as_ref().map(read) }
+    }
+
+    /// Joins all sources. A file that could not be read is an error among the findings.
+    pub fn sources(
+        &self,
+        texts: &Texts,
+        flags: HashMap<&'static str, Raw>,
+        environment: HashMap<&'static str, String>,
+    ) -> Sources {
+        let mut sources = Sources { flags, environment, ..Sources::default() };
+        let agent = (&AGENT_FILE, &self.agent, &texts.agent);
+        for (kind, path, text) in [(&OWN_FILE, &self.own, &texts.own), agent] {
+            if let (Some(path), Some(text)) = (path, text) {
+                sources.layers.extend(layer(kind, path, text, &mut sources.findings));
+            }
+        }
+        sources
+    }
+}
+
+fn layer(
+    kind: &'static FileKind,
+    path: &Path,
+    text: &Result<String, String>,
+    findings: &mut Findings,
+) -> Option<Layer> {
+    let shown = path.display().to_string();
+    match text {
+        Ok(text) => Some(Layer::read(kind, &shown, text, &KEYS, findings)),
+        Err(why) => {
+            let what = format!("{} cannot be read: {why}", shown.escape_debug());
+            findings.note(Severity::Error, None, "", what);
+            None
+        }
+    }
+}

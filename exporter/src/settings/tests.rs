@@ -1,0 +1,432 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use config::address::{Address, Host, Protocol};
+use config::{Layer, Raw};
+use proptest::prelude::*;
+
+use super::keys::{AGENT_FILE, KEYS, OWN_FILE};
+use super::*;
+
+/// What every exporter needs.
+const NEEDED: &str = "node: a\nclusterFile: c.yaml\nflowCollectorAddr: 192.0.2.1:4739:tcp\n";
+
+/// The files' texts, and flags.
+fn resolve(own: &str, agent: &str, flags: &[(&'static str, &str)]) -> (Option<Settings>, Findings) {
+    let text = |(flag, text): &(&'static str, &str)| (*flag, Raw::Text((*text).into()));
+    let flags: HashMap<_, _> = flags.iter().map(text).collect();
+    let mut sources = Sources { flags, ..Sources::default() };
+    for (kind, text) in [(&OWN_FILE, own), (&AGENT_FILE, agent)] {
+        let layer = Layer::read(kind, kind.name, text, &KEYS, &mut sources.findings);
+        sources.layers.push(layer);
+    }
+    Settings::resolve(sources)
+}
+
+fn told(findings: &Findings) -> Vec<String> {
+    findings.iter().map(ToString::to_string).collect()
+}
+
+/// The settings of an exporter that needs nothing but what `agent` says.
+#[track_caller]
+fn of_agent(agent: &str) -> (Settings, Vec<String>) {
+    let (settings, findings) =
+        resolve("node: a\nclusterFile: c.yaml\ntls: {caFile: ca}\n", agent, &[]);
+    (settings.unwrap_or_else(|| panic!("{findings}")), told(&findings))
+}
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn defaults_are_antreas() {
+    let (settings, told) = of_agent("");
+    let aggregator = Address {
+        host: Host::Service { namespace: "flow-aggregator".into(), name: "flow-aggregator".into() },
+        port: 4739,
+        protocol: Some(Protocol::Tls),
+    };
+    assert_eq!(settings.collector.address, Setting::new(aggregator, Origin::Default));
+    assert_eq!(settings.collector.target(), "flow-aggregator.flow-aggregator.svc:4739");
+    assert_eq!(settings.poll_interval, Setting::new(5 * S, Origin::Default));
+    assert_eq!(settings.active_timeout, Setting::new(5 * S, Origin::Default));
+    assert_eq!(settings.idle_timeout, Setting::new(15 * S, Origin::Default));
+    assert_eq!(settings.protocols, Setting::new(None, Origin::Default));
+    assert!(!settings.gate.value && !settings.agent_enable.value && settings.exports());
+    assert_eq!((settings.profile.value, settings.zones.value), (Profile::Antrea, vec![0]));
+    assert_eq!(settings.connections.value, 1_000_000);
+    assert_eq!(settings.admin.value.to_string(), "127.0.0.1:8087");
+    assert_eq!((settings.copy.value, told), (None, vec![]));
+}
+
+/// A file of the folder `config`.
+fn shipped(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// With every key that is turned off turned on.
+fn turned_on(file: &str) -> String {
+    let on = |line: &str| match line.trim_start().strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => line.replacen('#', "", 1),
+        _ => line.to_owned(),
+    };
+    file.lines().map(on).collect::<Vec<_>>().join("\n")
+}
+
+/// What is printed, without the comments.
+fn values(settings: &Settings) -> Vec<String> {
+    let yaml = settings.to_yaml();
+    let value = |line: &str| line.rsplit_once("  # ").unwrap_or((line, "")).0.to_owned();
+    yaml.lines().map(value).collect()
+}
+
+#[test]
+fn the_shipped_files_give_the_defaults() {
+    let flags = [("node", "a"), ("cluster", "c"), ("collector", "192.0.2.1")];
+    let defaults = values(&resolve("", "", &flags).0.unwrap());
+    let (own, agent) = (shipped(OWN), shipped(AGENT));
+    for own in [own.as_str(), &turned_on(&own)] {
+        let (settings, findings) = resolve(own, &agent, &flags);
+        let settings = settings.unwrap_or_else(|| panic!("{findings}"));
+        assert_eq!(told(&findings), Vec::<String>::new());
+        assert_eq!(values(&settings), defaults);
+        assert!(!settings.gate.value && !settings.agent_enable.value);
+    }
+}
+
+#[test]
+fn the_shipped_file_lets_the_agents_win() {
+    let agent = "flowExporter: {flowCollectorAddr: 'x:1:udp', flowPollInterval: 7s}\n";
+    let (settings, _) = resolve(&shipped(OWN), agent, &[("node", "a"), ("cluster", "c")]);
+    let settings = settings.unwrap();
+    assert_eq!(
+        (settings.collector.target().as_str(), settings.poll_interval.value),
+        ("x:1", 7 * S)
+    );
+}
+
+#[test]
+fn every_key_is_in_a_shipped_file() {
+    let all = turned_on(&shipped(OWN)) + &shipped(AGENT);
+    for key in KEYS {
+        let path = key.current_name(OWN).or(key.current_name(AGENT));
+        let Some(last) = path.and_then(|path| path.rsplit('.').next()) else { continue };
+        let is_given = |line: &str| line.trim_start().starts_with(&format!("{last}: "));
+        assert!(all.lines().any(is_given), "{last}");
+    }
+}
+
+#[test]
+fn antreas_section_is_read() {
+    let (settings, told) = of_agent(
+        "featureGates:\n  Traceflow: true\n  FlowExporter: yes\nflowExporter:\n  enable: off\n  \
+         flowCollectorAddr: \"[fe80::1]:80:udp\"\n  flowPollInterval: 2s\n  \
+         activeFlowExportTimeout: 1m30s\n  idleFlowExportTimeout: 2500ms\n  \
+         protocolFilter: [TCP, Sctp]\nnodePortLocal: {enable: true}\n",
+    );
+    assert!(settings.gate.value && !settings.agent_enable.value);
+    assert_eq!(settings.collector.target(), "[fe80::1]:80");
+    assert_eq!(settings.collector.transport(), Some(Transport::Udp));
+    assert_eq!(settings.poll_interval.value, 2 * S);
+    assert_eq!(settings.active_timeout.value, 90 * S);
+    assert_eq!(settings.idle_timeout.value, Duration::from_millis(2500));
+    assert_eq!(settings.protocols.value, Some(ProtocolFilter::only(&[6, 132])));
+    assert_eq!(told, Vec::<String>::new());
+}
+
+#[test]
+fn old_names_are_read_with_a_note_unless_the_new_one_is_given() {
+    let old = "flowCollectorAddr: x:1:tcp\nflowPollInterval: 2s\nactiveFlowExportTimeout: 20s\n\
+               idleFlowExportTimeout: 30s\n";
+    let (settings, notes) = of_agent(old);
+    let times =
+        |it: &Settings| (it.poll_interval.value, it.active_timeout.value, it.idle_timeout.value);
+    assert_eq!(settings.collector.target(), "x:1");
+    assert_eq!(times(&settings), (2 * S, 20 * S, 30 * S));
+    assert_eq!(
+        notes[1],
+        "antrea-agent.conf:2:19: note: flowPollInterval: old since Antrea 1.13; write flowExporter.flowPollInterval"
+    );
+    let new = "flowExporter: {flowCollectorAddr: 'y:2:tcp', flowPollInterval: 3s, \
+               activeFlowExportTimeout: 21s, idleFlowExportTimeout: ''}\n";
+    let (settings, notes) = of_agent(&format!("{old}{new}"));
+    assert_eq!(settings.collector.target(), "y:2");
+    // An empty new key leaves the choice to the old one.
+    assert_eq!(times(&settings), (3 * S, 21 * S, 30 * S));
+    let useless = notes.iter().filter(|note| note.contains("has no effect beside"));
+    assert_eq!((useless.count(), notes.len()), (3, 4), "{notes:?}");
+}
+
+#[test]
+fn names_of_other_products_are_read_with_a_note() {
+    let (settings, notes) = of_agent(
+        "flowExporter: {collectorAddress: 'x:1:tcp', activeFlowTimeout: 60s, protocols: [udp]}\n",
+    );
+    assert_eq!(settings.collector.target(), "x:1");
+    assert_eq!(settings.active_timeout.value, 60 * S);
+    assert_eq!(settings.protocols.value, Some(ProtocolFilter::only(&[17])));
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert!(
+        notes
+            .iter()
+            .all(|note| note.contains(": note: ") && note.contains("; write flowExporter."))
+    );
+}
+
+#[test]
+fn a_number_of_polls_is_translated() {
+    let active = |agent| of_agent(agent).0.active_timeout.value;
+    assert_eq!(active("flowExportFrequency: 12\n"), 60 * S);
+    assert_eq!(active("flowExportFrequency: 3\nflowPollInterval: 10s\n"), 30 * S);
+    assert_eq!(active("flowExportFrequency: 3\nactiveFlowExportTimeout: 7s\n"), 7 * S);
+    assert_eq!(active("flowExportFrequency: 0\n"), 5 * S);
+    let (refused, _) = resolve(NEEDED, "flowExportFrequency: -1\n", &[]);
+    assert_eq!(refused, None);
+}
+
+#[test]
+fn the_old_switch_for_tls_is_translated() {
+    let protocol = |agent| of_agent(agent).0.collector.address.value.protocol.unwrap();
+    assert_eq!(
+        protocol("flowCollectorAddr: x:1\nenableTLSToFlowAggregator: true\n"),
+        Protocol::Tls
+    );
+    assert_eq!(
+        protocol("flowCollectorAddr: x:1:tcp\nenableTLSToFlowAggregator: true\n"),
+        Protocol::Tls
+    );
+    assert_eq!(
+        protocol("flowCollectorAddr: x:1:udp\nenableTLSToFlowAggregator: true\n"),
+        Protocol::Udp
+    );
+    assert_eq!(
+        protocol("flowCollectorAddr: x:1\nenableTLSToFlowAggregator: false\n"),
+        Protocol::Tcp
+    );
+    assert_eq!(protocol("flowCollectorAddr: x:1\n"), Protocol::Tls);
+    let new = "flowExporter: {flowCollectorAddr: 'x:1:tcp'}\nenableTLSToFlowAggregator: true\n";
+    assert_eq!(protocol(new), Protocol::Tcp);
+}
+
+#[test]
+fn timeouts_below_the_poll_interval_are_raised() {
+    let agent = "flowExporter: {activeFlowExportTimeout: 1s, idleFlowExportTimeout: 0, flowPollInterval: 4s}\n";
+    let (settings, notes) = of_agent(agent);
+    assert_eq!(
+        (settings.active_timeout.value, settings.active_timeout.raised_from),
+        (4 * S, Some(S))
+    );
+    assert_eq!(
+        (settings.idle_timeout.value, settings.idle_timeout.raised_from),
+        (4 * S, Some(Duration::ZERO))
+    );
+    assert_eq!((settings.poll_interval.value, notes.len()), (4 * S, 2));
+    // Defaults are raised as well.
+    let (settings, _) = of_agent("flowExporter: {flowPollInterval: 1m}\n");
+    assert_eq!((settings.active_timeout.value, settings.idle_timeout.value), (60 * S, 60 * S));
+}
+
+#[test]
+fn a_poll_interval_below_a_second_is_refused() {
+    for interval in ["999ms", "0", "1", "5 s", "-5s", "five", "[5s]"] {
+        let agent = format!("flowExporter: {{flowPollInterval: {interval}}}\n");
+        let (settings, findings) = resolve(NEEDED, &agent, &[]);
+        assert_eq!(settings, None, "{interval}");
+        assert!(
+            findings.to_string().contains("flowExporter.flowPollInterval: expected a duration")
+        );
+    }
+}
+
+#[test]
+fn the_filter_is_read_as_antrea_means_it() {
+    let filter = |list: &str| {
+        let (settings, notes) = of_agent(&format!("flowExporter: {{protocolFilter: {list}}}\n"));
+        (settings.protocols.value, notes.len())
+    };
+    let only = |protocols: &[u8]| Some(ProtocolFilter::only(protocols));
+    assert_eq!(filter("[tcp, udp, sctp]"), (only(&[6, 17, 132]), 0));
+    assert_eq!(filter("null"), (None, 0));
+    assert_eq!(filter("[]"), (only(&[]), 1));
+    assert_eq!(filter("[icmp, tcp]"), (only(&[6]), 1));
+    assert_eq!(filter("[icmp]"), (only(&[]), 2));
+    // How Antrea's chart writes a list of two.
+    assert_eq!(filter("[tcp udp]"), (only(&[6, 17]), 1));
+    for wrong in ["nil", "tcp", "{tcp: true}", "[[tcp]]"] {
+        let agent = format!("flowExporter: {{protocolFilter: {wrong}}}\n");
+        assert_eq!(resolve(NEEDED, &agent, &[]).0, None, "{wrong}");
+    }
+}
+
+#[test]
+fn who_is_nearer_wins() {
+    let agent = "flowExporter: {flowPollInterval: 2s, activeFlowExportTimeout: 22s, idleFlowExportTimeout: 32s}\n";
+    let own = format!("{NEEDED}flowPollInterval: 3s\nactiveFlowExportTimeout: 23s\n");
+    let (settings, _) = resolve(&own, agent, &[("poll-interval", "4s"), ("collector", "h")]);
+    let settings = settings.unwrap();
+    assert_eq!(settings.poll_interval, Setting::new(4 * S, Origin::Flag("poll-interval")));
+    assert_eq!(settings.active_timeout.value, 23 * S);
+    assert_eq!(settings.active_timeout.origin.to_string(), "flow-exporter.conf:5:26");
+    assert_eq!(settings.idle_timeout.value, 32 * S);
+    assert_eq!(settings.idle_timeout.origin.to_string(), "antrea-agent.conf:1:91");
+    // On the command line a collector without a protocol has always meant TCP.
+    assert_eq!(settings.collector.transport(), Some(Transport::Tcp));
+    assert_eq!(settings.collector.target(), "h:4739");
+}
+
+#[test]
+fn the_environment_stands_between_flags_and_files() {
+    let node = |flags: &[(&'static str, Raw)], environment: bool| {
+        let mut sources = Sources { flags: flags.iter().cloned().collect(), ..Sources::default() };
+        if environment {
+            sources.environment.insert("NODE_NAME", "of-environment".into());
+        }
+        let layer = Layer::read(&OWN_FILE, OWN, NEEDED, &KEYS, &mut sources.findings);
+        sources.layers.push(layer);
+        Settings::resolve(sources).0.unwrap().node
+    };
+    let flag = ("node", Raw::Text("of-flag".into()));
+    assert_eq!(node(&[flag], true), Setting::new("of-flag".into(), Origin::Flag("node")));
+    let environment = Origin::Environment("NODE_NAME");
+    assert_eq!(node(&[], true), Setting::new("of-environment".into(), environment));
+    assert_eq!(node(&[], false).value, "a");
+}
+
+#[test]
+fn following_the_agent_needs_gate_and_enable() {
+    let own = format!("{NEEDED}enable: followAgent\n");
+    for (gate, enable, exports, notes) in [
+        ("true", "true", true, 0),
+        ("true", "false", false, 0),
+        ("false", "true", false, 1),
+        ("false", "false", false, 0),
+    ] {
+        let agent =
+            format!("featureGates: {{FlowExporter: {gate}}}\nflowExporter: {{enable: {enable}}}\n");
+        let (settings, findings) = resolve(&own, &agent, &[]);
+        assert_eq!(
+            (settings.unwrap().exports(), findings.iter().count()),
+            (exports, notes),
+            "{agent}"
+        );
+    }
+    let (settings, findings) = resolve(&own, "", &[]);
+    assert!(!settings.unwrap().exports() && findings.to_string().contains("--agent-config"));
+}
+
+#[test]
+fn an_agent_that_exports_as_well_is_told_of() {
+    let agent = "featureGates: {FlowExporter: true}\nflowExporter: {enable: true}\n";
+    let (settings, findings) = resolve(NEEDED, agent, &[]);
+    assert!(settings.unwrap().exports());
+    assert!(findings.to_string().contains("every flow is exported twice"), "{findings}");
+}
+
+#[test]
+fn an_address_nobody_uses_keeps_nothing_from_starting() {
+    let own = "node: a\nclusterFile: c\nenable: followAgent\n";
+    for address in ["x:str:tcp", "ns/svc:14739:grpc", "ns/svc"] {
+        let agent = format!("flowExporter: {{enable: false, flowCollectorAddr: '{address}'}}\n");
+        let (settings, findings) = resolve(own, &agent, &[]);
+        assert!(settings.is_some_and(|settings| !settings.exports()), "{findings}");
+    }
+}
+
+#[test]
+fn grpc_is_refused_with_a_way_out() {
+    let (settings, findings) = resolve(
+        "node: a\nclusterFile: c\n",
+        "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n",
+        &[],
+    );
+    assert_eq!(settings, None);
+    assert!(
+        findings.to_string().contains("write flow-aggregator/flow-aggregator:4739:tls"),
+        "{findings}"
+    );
+}
+
+#[test]
+fn tls_needs_its_files() {
+    let with = |own: &str| resolve(&format!("node: a\nclusterFile: c\n{own}"), "", &[]);
+    let (settings, findings) = with("");
+    assert!(settings.is_none() && findings.to_string().contains("tls.caFile"), "{findings}");
+    let (settings, _) = with("tls: {caFile: ca, certFile: cert, keyFile: key}\n");
+    let protection = Protection {
+        server_name: "flow-aggregator.flow-aggregator.svc".into(),
+        ca: "ca".into(),
+        identity: Some(("cert".into(), "key".into())),
+    };
+    assert_eq!(settings.unwrap().collector.transport(), Some(Transport::Tls(protection)));
+    for half in ["certFile", "keyFile"] {
+        let (settings, findings) = with(&format!("tls: {{caFile: ca, {half}: x}}\n"));
+        assert!(
+            settings.is_none() && findings.to_string().contains("this one is alone"),
+            "{findings}"
+        );
+    }
+    let (settings, findings) = with("tls: {caFile: ca, serverName: 'a b'}\n");
+    assert!(settings.is_none() && findings.to_string().contains("tls.serverName"), "{findings}");
+}
+
+/// Keys that are not there, in our file and in Antrea's.
+#[test]
+fn unknown_keys_are_refused_doubted_or_nobodys_business() {
+    let (settings, findings) =
+        resolve(&format!("{NEEDED}zone: [1]\nlimits: {{connection: 1}}\n"), "", &[]);
+    assert_eq!(settings, None);
+    assert_eq!(
+        told(&findings),
+        [
+            "flow-exporter.conf:4:1: error: zone: unknown key; did you mean zones?",
+            "flow-exporter.conf:5:10: error: limits.connection: unknown key; did you mean connections?",
+        ]
+    );
+    let agent = "flowexporter: {}\nfeatureGates: {flowExporter: true, L7FlowExporter: true}\n\
+                 flowExporter: {flowPollIntervall: 1s, other: 1}\nnodeType: k8sNode\n";
+    let (settings, findings) = resolve(NEEDED, agent, &[]);
+    assert!(settings.is_some() && fails_check(&findings));
+    let told = told(&findings);
+    assert!(told.iter().all(|finding| finding.contains(": warning: ")), "{told:?}");
+    let places: Vec<_> = told.iter().map(|it| it.split(": ").take(3).last().unwrap()).collect();
+    let expected = [
+        "flowexporter",
+        "featureGates.flowExporter",
+        "flowExporter.flowPollIntervall",
+        "flowExporter.other",
+    ];
+    assert_eq!(places, expected);
+    assert!(told[2].ends_with("did you mean flowPollInterval?"), "{told:?}");
+}
+
+#[test]
+fn what_is_printed_is_read_again() {
+    let own = "node: 'a # b'\nclusterFile: c.yaml\ntls: {caFile: /ca, serverName: x.y}\nzones: [7, 0]\n\
+               profile: fyke\nlimits: {connections: 5}\ncopyFile: \"new\\nline\"\nenable: followAgent\n";
+    let agent = "flowExporter: {enable: true, flowPollInterval: 7s, protocolFilter: [udp]}\nfeatureGates: {FlowExporter: true}\n";
+    let (settings, findings) = resolve(own, agent, &[]);
+    let settings = settings.unwrap_or_else(|| panic!("{findings}"));
+    let printed = settings.to_yaml();
+    let (again, findings) = resolve(&printed, agent, &[]);
+    let again = again.unwrap_or_else(|| panic!("{findings}\n{printed}"));
+    assert_eq!(values(&again), values(&settings));
+    assert_eq!(again.collector.transport(), settings.collector.transport());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(own in "(.|[\\n :#\\-\\[\\]{},&*]){0,120}", agent in "(.|\\n){0,120}") {
+        drop(resolve(&own, &agent, &[]));
+    }
+
+    #[test]
+    fn any_value_of_any_key_is_read_or_refused(index in 0..KEYS.len(), value in ".{0,40}") {
+        let path = KEYS[index].names[0].path;
+        let mut text = path.split('.').rev().fold(config::write::text(&value), |inner, key| format!("{{{key}: {inner}}}"));
+        text.push('\n');
+        for kind in [&OWN_FILE, &AGENT_FILE] {
+            let (own, agent) = if kind.name == OWN { (text.as_str(), "") } else { ("", text.as_str()) };
+            drop(resolve(own, agent, &[]));
+        }
+    }
+}
