@@ -2,6 +2,8 @@
 //!
 //! A [`Cluster`] is an immutable snapshot. It is read from a file here; stages that need names
 //! take it as an argument and never ask where it came from.
+pub mod objects; // what is known of Kubernetes objects, and how it changes
+
 mod cluster; // the snapshot and its look-ups
 mod file; // a cluster described by hand, in YAML
 mod networks; // which addresses are Pods'
