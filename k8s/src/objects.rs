@@ -110,6 +110,9 @@ pub struct Pod {
     /// clock. 0: not ready, or not told (before Kubernetes 1.29).
     pub network_ready_ms: u64,
     pub phase: Phase,
+    /// Once it has ended: the latest `lastTransitionTime` of its conditions, by when its
+    /// containers had. Cut to the second by the Node's clock. 0: not ended, or not told.
+    pub ended_ms: u64,
     /// The entry of `metadata.ownerReferences` with `controller: true`.
     pub owner: Option<Owner>,
     pub labels: Labels,
