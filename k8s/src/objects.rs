@@ -220,6 +220,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<IpNet>,
+    /// `metadata.creationTimestamp`. 0: not known.
+    pub created_ms: u64,
     /// Label `topology.kubernetes.io/zone`; empty if it has none.
     pub zone: Name,
     /// Label `topology.kubernetes.io/region`; empty if it has none.

@@ -1,0 +1,247 @@
+//! Who has had one thing (an address, a Service's address and port) and when.
+//!
+//! Nobody tells when an address changes hands. What is known of a tenancy are bounds: it began
+//! after its object was made and before we saw the address in it; it ended before we saw the
+//! object go, plus the time that an address may outlive its object. Bounds of one tenancy sharpen
+//! those of others, since two never have the same address at once. Where bounds leave two
+//! possible owners, none is named. See docs/decisions/0010-who-owned-an-address.md.
+
+use std::sync::Arc;
+
+use crate::lookup::{Lookup, Reason};
+
+/// It has not ended.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// How far times of different origin are trusted. All in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Margins {
+    /// How far the clocks of the API server, of Nodes and of the asker may be apart.
+    pub skew_ms: u64,
+    /// How long an address may be in use after its object has gone or its Pod has ended: a Pod
+    /// deleted by force is still running then.
+    pub linger_ms: u64,
+    /// How long it may take until a change is known here, while the watch works.
+    pub settle_ms: u64,
+    /// How long after its end a tenancy is remembered.
+    pub keep_ms: u64,
+}
+
+impl Default for Margins {
+    /// `keep_ms` is Antrea's.
+    fn default() -> Self {
+        Self { skew_ms: 500, linger_ms: 5_000, settle_ms: 5_000, keep_ms: 300_000 }
+    }
+}
+
+/// One owner's time. Times are milliseconds since 1970.
+#[derive(Debug, Clone)]
+pub(crate) struct Tenancy<T> {
+    pub owner: Arc<T>,
+    /// Number of the owner's object, which no other object gets.
+    pub tenant: u64,
+    /// It cannot have begun before.
+    pub earliest: u64,
+    /// It had begun by then.
+    pub since: u64,
+    /// It had ended, or its end was in sight, by then. [`NEVER`] while it lasts.
+    pub left: u64,
+    /// Number of the event, or of the list, that first told of it. The API server tells of later
+    /// tenancies later; a list has no order.
+    pub order: u64,
+    /// It cannot have lasted until then. Follows from `left` and from the other tenancies.
+    gone: u64,
+}
+
+impl<T> Tenancy<T> {
+    pub(crate) fn new(owner: Arc<T>, tenant: u64, [earliest, since]: [u64; 2], order: u64) -> Self {
+        let earliest = earliest.min(since);
+        Self { owner, tenant, earliest, since, left: NEVER, order, gone: NEVER }
+    }
+
+    fn is_possible(&self, time: u64, skew: u64) -> bool {
+        let is_over = self.gone != NEVER && time >= self.gone.saturating_add(skew);
+        time.saturating_add(skew) >= self.earliest && !is_over
+    }
+
+    /// Whether this began after `other` had begun.
+    fn is_after(&self, other: &Self) -> bool {
+        if other.earliest >= self.since && self.earliest < other.since {
+            return false;
+        }
+        let is_proven = self.earliest >= other.since && other.earliest < self.since;
+        is_proven || self.order > other.order
+    }
+}
+
+/// All tenancies that are remembered of one thing. There is at least one.
+#[derive(Debug, Clone)]
+pub(crate) struct Holding<T> {
+    newest: Tenancy<T>,
+    older: Vec<Tenancy<T>>,
+    /// Tenancies that ended before may have been forgotten.
+    complete_from: u64,
+}
+
+impl<T> Holding<T> {
+    pub(crate) fn new(first: Tenancy<T>, complete_from: u64) -> Self {
+        Self { newest: first, older: Vec::new(), complete_from }
+    }
+
+    fn tenancies(&self) -> impl Iterator<Item = &Tenancy<T>> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        1 + self.older.len()
+    }
+
+    pub(crate) fn tenancy(&self, tenant: u64) -> Option<&Tenancy<T>> {
+        self.tenancies().find(|tenancy| tenancy.tenant == tenant)
+    }
+
+    /// Adds a tenancy, or continues one that seemed to have ended.
+    pub(crate) fn claim(&mut self, tenancy: Tenancy<T>, margins: &Margins) {
+        let tenant = tenancy.tenant;
+        let known = std::iter::once(&mut self.newest).chain(&mut self.older);
+        match known.into_iter().find(|known| known.tenant == tenant) {
+            Some(known) => (known.owner, known.left) = (tenancy.owner, NEVER),
+            None => self.older.push(std::mem::replace(&mut self.newest, tenancy)),
+        }
+        self.bound(margins);
+    }
+
+    /// The tenancy had ended by `left`.
+    pub(crate) fn leave(&mut self, tenant: u64, left: u64, margins: &Margins) {
+        let known = std::iter::once(&mut self.newest).chain(&mut self.older);
+        for tenancy in known.into_iter().filter(|tenancy| tenancy.tenant == tenant) {
+            tenancy.left = tenancy.left.min(left);
+        }
+        self.bound(margins);
+    }
+
+    /// Removes a tenancy; `None` if nothing is left.
+    pub(crate) fn without(mut self, tenant: u64, now: u64) -> Option<Self> {
+        let at = self.tenancies().position(|tenancy| tenancy.tenant == tenant);
+        let removed = match at {
+            None => return Some(self),
+            Some(0) => std::mem::replace(&mut self.newest, self.older.pop()?),
+            Some(older) => self.older.remove(older - 1),
+        };
+        self.complete_from = self.complete_from.max(removed.gone.min(now));
+        Some(self)
+    }
+
+    /// The tenant to forget first if there are too many: the first that left.
+    pub(crate) fn oldest(&self) -> u64 {
+        let left = self.tenancies().min_by_key(|tenancy| (tenancy.left, tenancy.order));
+        left.map_or(0, |tenancy| tenancy.tenant)
+    }
+
+    /// Works out anew by when each tenancy had ended.
+    fn bound(&mut self, margins: &Margins) {
+        let gone = |of: &Tenancy<T>| {
+            let own = of.left.saturating_add(margins.linger_ms);
+            let successors = self.tenancies().filter(|other| other.is_after(of));
+            successors.map(|successor| successor.since).fold(own, u64::min)
+        };
+        let newest = gone(&self.newest);
+        let older: Vec<u64> = self.older.iter().map(gone).collect();
+        self.newest.gone = newest;
+        for (tenancy, gone) in self.older.iter_mut().zip(older) {
+            tenancy.gone = gone;
+        }
+    }
+
+    /// Who had it at `time`.
+    pub(crate) fn at(&self, time: u64, coverage: &Coverage, skew: u64) -> Lookup<'_, T> {
+        let mut possible = self.tenancies().filter(|tenancy| tenancy.is_possible(time, skew));
+        let is_settled = time <= coverage.settled;
+        let Some(only) = possible.next() else {
+            return Lookup::Missing(match coverage.gap(time) {
+                _ if !is_settled => Reason::TooRecent,
+                _ if time < self.complete_from => Reason::Forgotten,
+                Some(_) => Reason::Unwatched,
+                None => Reason::Vacant,
+            });
+        };
+        if possible.next().is_some() {
+            return Lookup::Missing(Reason::Ambiguous);
+        }
+        if !is_settled {
+            // What comes after its end is more likely to be another's.
+            let is_over = time >= only.left;
+            return if is_over {
+                Lookup::Missing(Reason::TooRecent)
+            } else {
+                Lookup::Likely(&only.owner)
+            };
+        }
+        let has_begun = time >= only.since.saturating_add(skew);
+        if !has_begun && time < self.complete_from {
+            return Lookup::Missing(Reason::Forgotten);
+        }
+        match coverage.gap(time) {
+            // Somebody else may have come and gone unseen, unless it was this one's throughout.
+            Some(gap) if !has_begun || only.left.min(only.gone) <= gap.to => {
+                Lookup::Missing(Reason::Unwatched)
+            }
+            _ => Lookup::Found(&only.owner),
+        }
+    }
+}
+
+/// A time of which changes may have been missed, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    from: u64,
+    to: u64,
+}
+
+/// Gaps that are remembered; two that are older become one.
+const MOST_GAPS: usize = 16;
+
+/// Which times are known of one kind of object.
+#[derive(Debug, Clone)]
+pub(crate) struct Coverage {
+    /// Every change until then is known, save those in gaps.
+    settled: u64,
+    /// In the order of time.
+    gaps: Vec<Gap>,
+}
+
+impl Coverage {
+    /// Nothing is known yet.
+    pub(crate) fn none() -> Self {
+        Self { settled: 0, gaps: Vec::new() }
+    }
+
+    /// All that ever was and will be is known.
+    pub(crate) fn complete() -> Self {
+        Self { settled: NEVER, gaps: Vec::new() }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.settled == 0
+    }
+
+    /// Everything until `time` is known, in one go with what was known before.
+    pub(crate) fn advance(&mut self, time: u64) {
+        self.settled = self.settled.max(time);
+    }
+
+    /// Everything is known again until `settled`, but until `to` changes may have been missed.
+    pub(crate) fn resume(&mut self, settled: u64, to: u64) {
+        let gap = Gap { from: self.settled, to };
+        self.advance(settled);
+        if self.gaps.len() == MOST_GAPS {
+            let first = self.gaps.remove(0);
+            self.gaps[0].from = first.from;
+        }
+        self.gaps.push(gap);
+    }
+
+    fn gap(&self, time: u64) -> Option<&Gap> {
+        self.gaps.iter().rev().take_while(|gap| time <= gap.to).find(|gap| gap.from <= time)
+    }
+}
