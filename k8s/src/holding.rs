@@ -191,11 +191,14 @@ impl<T> Holding<T> {
     }
 }
 
-/// A time of which changes may have been missed, both ends included.
+/// A time of which changes may have been missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gap {
     from: u64,
+    /// A complete list had come by then.
     to: u64,
+    /// What went unseen may have lasted until then.
+    lingers: u64,
 }
 
 /// Gaps that are remembered; two that are older become one.
@@ -230,9 +233,12 @@ impl Coverage {
         self.settled = self.settled.max(time);
     }
 
-    /// Everything is known again until `settled`, but until `to` changes may have been missed.
-    pub(crate) fn resume(&mut self, settled: u64, to: u64) {
-        let gap = Gap { from: self.settled, to };
+    /// A list that is complete `now` says how everything was at `listed`; changes since the last
+    /// that is known may have been missed.
+    pub(crate) fn resume(&mut self, listed: u64, now: u64, margins: &Margins) {
+        let settled = listed.saturating_sub(margins.settle_ms);
+        let lingers = now.saturating_add(margins.linger_ms);
+        let gap = Gap { from: self.settled, to: now, lingers };
         self.advance(settled);
         if self.gaps.len() == MOST_GAPS {
             let first = self.gaps.remove(0);
@@ -241,7 +247,9 @@ impl Coverage {
         self.gaps.push(gap);
     }
 
+    /// The latest gap that `time` lies in.
     fn gap(&self, time: u64) -> Option<&Gap> {
-        self.gaps.iter().rev().take_while(|gap| time <= gap.to).find(|gap| gap.from <= time)
+        let mut recent = self.gaps.iter().rev().take_while(|gap| time <= gap.lingers);
+        recent.find(|gap| gap.from <= time)
     }
 }

@@ -105,9 +105,9 @@ pub struct Pod {
     /// `status.startTime`: when the kubelet took the Pod up, before it got an address. Cut to the
     /// second by the Node's clock. 0: not yet, or not known.
     pub started_ms: u64,
-    /// `lastTransitionTime` of the condition `PodReadyToStartContainers` while that is `True`:
-    /// since when it has had its present addresses, for certain. Cut to the second by the Node's
-    /// clock. 0: not ready, or not told (before Kubernetes 1.29).
+    /// Since when it has had its present addresses, for certain: `lastTransitionTime` of the
+    /// condition `PodReadyToStartContainers`, or where there is none (before Kubernetes 1.29) of
+    /// `ContainersReady`, if that is `True`. Cut to the second by the Node's clock. 0: neither is.
     pub network_ready_ms: u64,
     pub phase: Phase,
     /// Once it has ended: the latest `lastTransitionTime` of its conditions, by when its

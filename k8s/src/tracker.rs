@@ -208,22 +208,22 @@ impl Tracker {
     }
 
     fn list_ended(&mut self, kind: Kind) {
-        let settle = self.cluster.margins.settle_ms;
+        let margins = self.cluster.margins;
         let covered = &mut self.cluster.coverage;
         match kind {
             Kind::Pod => {
                 let Some(ended) = self.pods.list_ended() else { return };
-                covered.pods.resume(ended.begun.saturating_sub(settle), self.now);
+                covered.pods.resume(ended.begun, self.now, &margins);
                 ended.missing.into_iter().for_each(|(_, live)| self.pod_left(live, false));
             }
             Kind::Service => {
                 let Some(ended) = self.services.list_ended() else { return };
-                covered.services.resume(ended.begun.saturating_sub(settle), self.now);
+                covered.services.resume(ended.begun, self.now, &margins);
                 ended.missing.into_iter().for_each(|(_, live)| self.service_left(live, false));
             }
             Kind::Node => {
                 let Some(ended) = self.nodes.list_ended() else { return };
-                covered.nodes.resume(ended.begun.saturating_sub(settle), self.now);
+                covered.nodes.resume(ended.begun, self.now, &margins);
                 ended.missing.into_iter().for_each(|(_, live)| self.node_left(live, false));
             }
             Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flow::Name;
 
 use super::departures::Departure;
-use super::{Live, RESOLUTION_MS, Sight, Tracker};
+use super::{Key, Live, RESOLUTION_MS, Sight, Tracker};
 use crate::cluster::Pod;
 use crate::holding::Tenancy;
 use crate::objects::{self, Owner};
@@ -17,6 +17,8 @@ pub(super) struct TrackedPod {
     pod: Arc<Pod>,
     addresses: Box<[IpAddr]>,
     network_ready: u64,
+    /// It has, or has had, an address.
+    has_had: bool,
     has_ended: bool,
 }
 
@@ -29,7 +31,10 @@ impl Tracker {
         let key = (pod.namespace.clone(), pod.name.clone());
         match self.pods.see(&key, &pod.uid) {
             Sight::Late => self.stats.objects_late += 1,
-            Sight::Known => self.pod_changed(pod, order),
+            Sight::Known => {
+                let resolved = self.resolved(pod);
+                self.pod_changed(&key, pod, resolved, order);
+            }
             Sight::New { tenant, replaced } => {
                 if let Some(replaced) = replaced {
                     self.pod_left(replaced, true);
@@ -39,22 +44,22 @@ impl Tracker {
                     return;
                 }
                 let tenant = tenant.unwrap_or_else(|| self.next_tenant());
+                let resolved = self.resolved(pod);
                 let tracked = TrackedPod {
-                    pod: self.resolved(pod),
+                    pod: Arc::clone(&resolved),
                     addresses: Box::default(),
                     network_ready: 0,
+                    has_had: false,
                     has_ended: false,
                 };
-                self.pods.insert(key, pod.uid.clone(), tenant, tracked);
-                self.pod_changed(pod, order);
+                self.pods.insert(key.clone(), pod.uid.clone(), tenant, tracked);
+                self.pod_changed(&key, pod, resolved, order);
             }
         }
     }
 
-    fn pod_changed(&mut self, pod: &objects::Pod, order: u64) {
-        let key = (pod.namespace.clone(), pod.name.clone());
-        let resolved = self.resolved(pod);
-        let Some(live) = self.pods.get(&key) else { return };
+    fn pod_changed(&mut self, key: &Key, pod: &objects::Pod, resolved: Arc<Pod>, order: u64) {
+        let Some(live) = self.pods.get(key) else { return };
         // A Pod that has ended never has an address again.
         if live.object.has_ended {
             return;
@@ -62,13 +67,13 @@ impl Tracker {
         let has_changed = live.object.pod != resolved;
         let resolved = if has_changed { resolved } else { Arc::clone(&live.object.pod) };
         let (tenant, before) = (live.tenant, live.object.addresses.clone());
-        let network_ready = live.object.network_ready;
+        let last_ready = live.object.has_had.then_some(live.object.network_ready);
         let addresses = self.own_addresses(pod);
         let is_past = pod.has_ended() && self.is_past(pod.ended_ms);
         for &address in &addresses {
             let is_new = !before.contains(&address);
             if (is_new && !is_past) || (!is_new && has_changed) {
-                let bounds = self.pod_bounds(pod, network_ready, !before.is_empty());
+                let bounds = self.pod_bounds(pod, last_ready);
                 let tenancy = Tenancy::new(Arc::clone(&resolved), tenant, bounds, order);
                 let cut = self.claims(self.complete_from()).claim(
                     &mut self.cluster.pods,
@@ -83,9 +88,10 @@ impl Tracker {
         if pod.has_ended() {
             self.release(addresses.iter().copied(), tenant, self.not_after_now(pod.ended_ms));
         }
-        if let Some(live) = self.pods.get_mut(&key) {
+        if let Some(live) = self.pods.get_mut(key) {
             live.object = TrackedPod {
                 pod: resolved,
+                has_had: live.object.has_had || !addresses.is_empty(),
                 addresses: if pod.has_ended() { Box::default() } else { addresses },
                 network_ready: pod.network_ready_ms,
                 has_ended: pod.has_ended(),
@@ -109,23 +115,17 @@ impl Tracker {
     }
 
     /// The earliest time at which the Pod can have got an address that is new to us, and the time
-    /// by which it had it.
-    fn pod_bounds(&self, pod: &objects::Pod, last_ready: u64, had_others: bool) -> [u64; 2] {
+    /// by which it had it. `last_ready` says since when it had had others before, if it had.
+    fn pod_bounds(&self, pod: &objects::Pod, last_ready: Option<u64>) -> [u64; 2] {
         let earliest = pod.created_ms.max(pod.started_ms);
-        if had_others {
+        if let Some(last_ready) = last_ready {
             // Kubelets tell when a network is ready; one that is replaced was ready before.
             let is_newer = pod.network_ready_ms > last_ready;
             let since = if is_newer { self.not_after_now(pod.network_ready_ms) } else { self.now };
             return [earliest.max(last_ready), since];
         }
-        let since = if pod.network_ready_ms > 0 {
-            self.not_after_now(pod.network_ready_ms)
-        } else if self.cluster.coverage.pods.is_none() {
-            // It was there before us, and nobody says since when it has had the address.
-            self.now.min(earliest.saturating_add(self.cluster.margins.settle_ms))
-        } else {
-            self.now
-        };
+        // 0 means nobody says since when: it is certain from now on only.
+        let since = self.not_after_now(pod.network_ready_ms);
         let ended = if pod.has_ended() { self.not_after_now(pod.ended_ms) } else { self.now };
         [earliest, since.min(ended)]
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flow::Name;
 
 use super::departures::Departure;
-use super::{Live, Sight, Tracker};
+use super::{Live, RESOLUTION_MS, Sight, Tracker};
 use crate::cluster::Service;
 use crate::holding::Tenancy;
 use crate::objects;
@@ -59,9 +59,9 @@ impl Tracker {
             let at = among.binary_search_by_key(&front, |(front, _)| *front).ok()?;
             among.get(at).map(|(_, service)| Arc::clone(service))
         };
-        let bounds = self.service_bounds(service.created_ms);
         for (front, named) in &fronts {
             if find(&before, *front).as_ref() != Some(named) {
+                let bounds = self.service_bounds(service, *front);
                 let tenancy = Tenancy::new(Arc::clone(named), tenant, bounds, order);
                 self.claim_front(*front, tenancy);
             }
@@ -82,13 +82,18 @@ impl Tracker {
         self.services.depart(live.uid, live.tenant, is_final, self.now);
     }
 
-    /// A Service has its ClusterIP from the beginning; for other addresses that is the least.
-    fn service_bounds(&self, created: u64) -> [u64; 2] {
-        if self.cluster.coverage.services.is_none() {
-            let settled = created.saturating_add(self.cluster.margins.settle_ms);
-            return [created, self.now.min(settled)];
-        }
-        [created, self.now]
+    /// A Service has its ClusterIP from the beginning; other addresses and node ports may come
+    /// later, and nobody tells when.
+    fn service_bounds(&self, service: &objects::Service, front: Front) -> [u64; 2] {
+        let is_first = self.cluster.coverage.services.is_none();
+        let is_cluster_ip =
+            matches!(front, Front::End(address, ..) if service.cluster_ips.contains(&address));
+        let since = if is_first && is_cluster_ip {
+            self.now.min(service.created_ms.saturating_add(RESOLUTION_MS))
+        } else {
+            self.now
+        };
+        [service.created_ms, since]
     }
 
     fn claim_front(&mut self, front: Front, tenancy: Tenancy<Service>) {
