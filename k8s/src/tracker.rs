@@ -278,3 +278,6 @@ impl Tracker {
         kept.into()
     }
 }
+
+#[cfg(test)]
+mod tests;
