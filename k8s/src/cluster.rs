@@ -98,7 +98,7 @@ impl Cluster {
     /// own.
     pub fn pod(&self, address: IpAddr, time_ms: u64) -> Lookup<'_, Pod> {
         match self.pods.get(&address) {
-            Some(holding) => holding.at(time_ms, &self.coverage.pods, self.margins.skew_ms),
+            Some(holding) => holding.at(time_ms, &self.coverage.pods, &self.margins),
             None if self.node_addresses.contains(&address) => Lookup::Missing(Reason::Node),
             None => unknown(&self.coverage.pods),
         }
@@ -122,7 +122,7 @@ impl Cluster {
         });
         let coverage = &self.coverage.services;
         match holding {
-            Some(holding) => holding.at(time_ms, coverage, self.margins.skew_ms),
+            Some(holding) => holding.at(time_ms, coverage, &self.margins),
             None => unknown(coverage),
         }
     }
@@ -131,7 +131,7 @@ impl Cluster {
     pub fn node_at(&self, address: IpAddr, time_ms: u64) -> Lookup<'_, Node> {
         let coverage = &self.coverage.nodes;
         match self.node_addresses.get(&address) {
-            Some(holding) => holding.at(time_ms, coverage, self.margins.skew_ms),
+            Some(holding) => holding.at(time_ms, coverage, &self.margins),
             None => unknown(coverage),
         }
     }

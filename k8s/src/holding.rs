@@ -49,19 +49,25 @@ pub(crate) struct Tenancy<T> {
     /// Number of the event, or of the list, that first told of it. The API server tells of later
     /// tenancies later; a list has no order.
     pub order: u64,
-    /// It cannot have lasted until then. Follows from `left` and from the other tenancies.
-    gone: u64,
+    /// Another had it by then. Stays true when the other is forgotten.
+    succeeded: u64,
 }
 
 impl<T> Tenancy<T> {
     pub(crate) fn new(owner: Arc<T>, tenant: u64, [earliest, since]: [u64; 2], order: u64) -> Self {
         let earliest = earliest.min(since);
-        Self { owner, tenant, earliest, since, left: NEVER, order, gone: NEVER }
+        Self { owner, tenant, earliest, since, left: NEVER, order, succeeded: NEVER }
     }
 
-    fn is_possible(&self, time: u64, skew: u64) -> bool {
-        let is_over = self.gone != NEVER && time >= self.gone.saturating_add(skew);
-        time.saturating_add(skew) >= self.earliest && !is_over
+    /// It cannot have lasted until then.
+    fn gone(&self, margins: &Margins) -> u64 {
+        self.left.saturating_add(margins.linger_ms).min(self.succeeded)
+    }
+
+    fn is_possible(&self, time: u64, margins: &Margins) -> bool {
+        let gone = self.gone(margins);
+        let is_over = gone != NEVER && time >= gone.saturating_add(margins.skew_ms);
+        time.saturating_add(margins.skew_ms) >= self.earliest && !is_over
     }
 
     /// Whether this began after `other` had begun.
@@ -101,34 +107,33 @@ impl<T> Holding<T> {
     }
 
     /// Adds a tenancy, or continues one that seemed to have ended.
-    pub(crate) fn claim(&mut self, tenancy: Tenancy<T>, margins: &Margins) {
+    pub(crate) fn claim(&mut self, tenancy: Tenancy<T>) {
         let tenant = tenancy.tenant;
         let known = std::iter::once(&mut self.newest).chain(&mut self.older);
         match known.into_iter().find(|known| known.tenant == tenant) {
             Some(known) => (known.owner, known.left) = (tenancy.owner, NEVER),
             None => self.older.push(std::mem::replace(&mut self.newest, tenancy)),
         }
-        self.bound(margins);
+        self.bound();
     }
 
     /// The tenancy had ended by `left`.
-    pub(crate) fn leave(&mut self, tenant: u64, left: u64, margins: &Margins) {
+    pub(crate) fn leave(&mut self, tenant: u64, left: u64) {
         let known = std::iter::once(&mut self.newest).chain(&mut self.older);
         for tenancy in known.into_iter().filter(|tenancy| tenancy.tenant == tenant) {
             tenancy.left = tenancy.left.min(left);
         }
-        self.bound(margins);
     }
 
     /// Removes a tenancy; `None` if nothing is left.
-    pub(crate) fn without(mut self, tenant: u64, now: u64) -> Option<Self> {
+    pub(crate) fn without(mut self, tenant: u64, now: u64, margins: &Margins) -> Option<Self> {
         let at = self.tenancies().position(|tenancy| tenancy.tenant == tenant);
         let removed = match at {
             None => return Some(self),
             Some(0) => std::mem::replace(&mut self.newest, self.older.pop()?),
             Some(older) => self.older.remove(older - 1),
         };
-        self.complete_from = self.complete_from.max(removed.gone.min(now));
+        self.complete_from = self.complete_from.max(removed.gone(margins).min(now));
         Some(self)
     }
 
@@ -138,24 +143,23 @@ impl<T> Holding<T> {
         left.map_or(0, |tenancy| tenancy.tenant)
     }
 
-    /// Works out anew by when each tenancy had ended.
-    fn bound(&mut self, margins: &Margins) {
-        let gone = |of: &Tenancy<T>| {
-            let own = of.left.saturating_add(margins.linger_ms);
+    /// Notes which tenancies were over when another had begun.
+    fn bound(&mut self) {
+        let succeeded = |of: &Tenancy<T>| {
             let successors = self.tenancies().filter(|other| other.is_after(of));
-            successors.map(|successor| successor.since).fold(own, u64::min)
+            successors.map(|successor| successor.since).fold(of.succeeded, u64::min)
         };
-        let newest = gone(&self.newest);
-        let older: Vec<u64> = self.older.iter().map(gone).collect();
-        self.newest.gone = newest;
-        for (tenancy, gone) in self.older.iter_mut().zip(older) {
-            tenancy.gone = gone;
+        let newest = succeeded(&self.newest);
+        let older: Vec<u64> = self.older.iter().map(succeeded).collect();
+        self.newest.succeeded = newest;
+        for (tenancy, succeeded) in self.older.iter_mut().zip(older) {
+            tenancy.succeeded = succeeded;
         }
     }
 
     /// Who had it at `time`.
-    pub(crate) fn at(&self, time: u64, coverage: &Coverage, skew: u64) -> Lookup<'_, T> {
-        let mut possible = self.tenancies().filter(|tenancy| tenancy.is_possible(time, skew));
+    pub(crate) fn at(&self, time: u64, coverage: &Coverage, margins: &Margins) -> Lookup<'_, T> {
+        let mut possible = self.tenancies().filter(|tenancy| tenancy.is_possible(time, margins));
         let is_settled = time <= coverage.settled;
         let Some(only) = possible.next() else {
             return Lookup::Missing(match coverage.gap(time) {
@@ -177,13 +181,13 @@ impl<T> Holding<T> {
                 Lookup::Likely(&only.owner)
             };
         }
-        let has_begun = time >= only.since.saturating_add(skew);
+        let has_begun = time >= only.since.saturating_add(margins.skew_ms);
         if !has_begun && time < self.complete_from {
             return Lookup::Missing(Reason::Forgotten);
         }
         match coverage.gap(time) {
             // Somebody else may have come and gone unseen, unless it was this one's throughout.
-            Some(gap) if !has_begun || only.left.min(only.gone) <= gap.to => {
+            Some(gap) if !has_begun || only.left.min(only.succeeded) <= gap.to => {
                 Lookup::Missing(Reason::Unwatched)
             }
             _ => Lookup::Found(&only.owner),

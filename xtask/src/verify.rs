@@ -33,7 +33,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         .context("cargo-deny is missing; cargo install --locked cargo-deny")?;
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
-    cargo(root, &["bench", "--package", "benches", "--bench", "meter", "--", "--check"])?;
+    for bench in ["meter", "cluster"] {
+        cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
+    }
     let demo = root.join("target/release/fyke");
     run(Command::new(demo).args(["demo", "--connections", "10000"]))
 }

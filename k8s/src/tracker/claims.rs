@@ -36,11 +36,11 @@ impl Claims {
         if known.tenancy(tenancy.tenant).is_none() && known.len() >= self.history.max(1) {
             cut = 1;
             let oldest = known.oldest();
-            holding = holding.and_then(|holding| holding.without(oldest, self.now));
+            holding = holding.and_then(|holding| holding.without(oldest, self.now, &self.margins));
         }
         let holding = match holding {
             Some(mut holding) => {
-                holding.claim(tenancy, &self.margins);
+                holding.claim(tenancy);
                 holding
             }
             None => Holding::new(tenancy, self.now),
@@ -59,7 +59,7 @@ impl Claims {
     ) {
         let Some(known) = holdings.get(&key) else { return };
         let mut holding = Holding::clone(known);
-        holding.leave(tenant, left, &self.margins);
+        holding.leave(tenant, left);
         holdings.insert(key, Arc::new(holding));
     }
 }
@@ -70,13 +70,13 @@ pub(super) fn forget<K: Hash + Eq + Clone, T: Clone>(
     key: &K,
     tenant: u64,
     left: u64,
-    now: u64,
+    (now, margins): (u64, &Margins),
 ) {
     let Some(known) = holdings.get(key) else { return };
     if known.tenancy(tenant).is_none_or(|tenancy| tenancy.left > left) {
         return;
     }
-    match Holding::clone(known).without(tenant, now) {
+    match Holding::clone(known).without(tenant, now, margins) {
         Some(holding) => holdings.insert(key.clone(), Arc::new(holding)),
         None => drop(holdings.remove(key)),
     }

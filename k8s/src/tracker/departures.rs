@@ -60,7 +60,8 @@ impl Tracker {
 
     /// Forgets what ended until `ended`, unless it has returned.
     fn forget_one(&mut self, ended: u64, departure: Departure) {
-        let (cluster, now) = (&mut self.cluster, self.now);
+        let cluster = &mut self.cluster;
+        let now = (self.now, &cluster.margins);
         match departure {
             Departure::PodAddress(address, tenant) => {
                 forget(&mut cluster.pods, &address, tenant, ended, now);

@@ -183,6 +183,22 @@ fn a_name_that_is_used_again_is_another_pods() {
 }
 
 #[test]
+fn whose_successor_is_forgotten_does_not_get_the_address_back() {
+    let mut tracker = tracker();
+    let made = START + MINUTE;
+    // Its deletion is never told.
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", made), made + SECOND);
+    let next = made + MINUTE;
+    apply(&mut tracker, &pod("2", "web2", "10.0.0.1", next), next + SECOND);
+    delete(&mut tracker, "2", "web2", next + MINUTE);
+    let last = next + 10 * MINUTE;
+    apply(&mut tracker, &pod("3", "web3", "10.0.0.1", last), last + SECOND);
+    assert_eq!(owner(&mut tracker, "10.0.0.1", made + 30 * SECOND), Ok("1".into()));
+    assert_eq!(owner(&mut tracker, "10.0.0.1", next + 30 * SECOND), Err(Reason::Forgotten));
+    assert_eq!(owner(&mut tracker, "10.0.0.1", last + 30 * SECOND), Ok("3".into()));
+}
+
+#[test]
 fn a_pod_that_has_ended_gives_up_its_address() {
     let mut tracker = tracker();
     let made = START + MINUTE;
