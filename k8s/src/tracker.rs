@@ -232,15 +232,11 @@ impl Tracker {
         }
     }
 
-    fn claims(&self, complete_from: u64) -> Claims {
+    fn claims(&self) -> Claims {
         let (margins, history, now) = (self.cluster.margins, self.limits.history, self.now);
+        let kept = now.saturating_sub(margins.keep_ms);
+        let complete_from = kept.max(self.departures.forgotten_until());
         Claims { margins, history, now, complete_from }
-    }
-
-    /// Since when every end is remembered.
-    fn complete_from(&self) -> u64 {
-        let kept = self.now.saturating_sub(self.cluster.margins.keep_ms);
-        kept.max(self.departures.forgotten_until())
     }
 
     /// Number of what is told now: events have one each, the objects of a list share one.

@@ -48,20 +48,19 @@ impl Claims {
         holdings.insert(key, Arc::new(holding));
         cut
     }
+}
 
-    /// Takes `key` from a tenant, who had let go of it by `left`.
-    pub(super) fn leave<K: Hash + Eq + Clone, T: Clone>(
-        &self,
-        holdings: &mut Holdings<K, T>,
-        key: K,
-        tenant: u64,
-        left: u64,
-    ) {
-        let Some(known) = holdings.get(&key) else { return };
-        let mut holding = Holding::clone(known);
-        holding.leave(tenant, left);
-        holdings.insert(key, Arc::new(holding));
-    }
+/// Takes `key` from a tenant, who had let go of it by `left`.
+pub(super) fn leave<K: Hash + Eq + Clone, T: Clone>(
+    holdings: &mut Holdings<K, T>,
+    key: K,
+    tenant: u64,
+    left: u64,
+) {
+    let Some(known) = holdings.get(&key) else { return };
+    let mut holding = Holding::clone(known);
+    holding.leave(tenant, left);
+    holdings.insert(key, Arc::new(holding));
 }
 
 /// Forgets that `tenant` had `key` if that ended until `left`.

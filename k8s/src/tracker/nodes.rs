@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::claims::leave;
 use super::departures::Departure;
 use super::{Key, Live, Sight, Tracker};
 use crate::cluster::Node;
@@ -58,7 +59,7 @@ impl Tracker {
         for &address in &node.addresses {
             let bounds = [node.created_ms, since];
             let tenancy = Tenancy::new(Arc::clone(&named), tenant, bounds, order);
-            let claims = self.claims(self.complete_from());
+            let claims = self.claims();
             let cut = claims.claim(&mut self.cluster.node_addresses, address, tenancy);
             self.stats.histories_cut += cut;
         }
@@ -86,8 +87,7 @@ impl Tracker {
         tenant: u64,
     ) {
         for &address in addresses {
-            let claims = self.claims(0);
-            claims.leave(&mut self.cluster.node_addresses, address, tenant, self.now);
+            leave(&mut self.cluster.node_addresses, address, tenant, self.now);
             self.depart(Departure::NodeAddress(address, tenant));
         }
         // Connections of its last Pods are still to be told.

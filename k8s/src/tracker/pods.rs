@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow::Name;
 
+use super::claims::leave;
 use super::departures::Departure;
 use super::{Key, Live, RESOLUTION_MS, Sight, Tracker};
 use crate::cluster::Pod;
@@ -75,11 +76,7 @@ impl Tracker {
             if (is_new && !is_past) || (!is_new && has_changed) {
                 let bounds = self.pod_bounds(pod, last_ready);
                 let tenancy = Tenancy::new(Arc::clone(&resolved), tenant, bounds, order);
-                let cut = self.claims(self.complete_from()).claim(
-                    &mut self.cluster.pods,
-                    address,
-                    tenancy,
-                );
+                let cut = self.claims().claim(&mut self.cluster.pods, address, tenancy);
                 self.stats.histories_cut += cut;
             }
         }
@@ -108,8 +105,7 @@ impl Tracker {
 
     fn release(&mut self, addresses: impl IntoIterator<Item = IpAddr>, tenant: u64, left: u64) {
         for address in addresses {
-            let claims = self.claims(0);
-            claims.leave(&mut self.cluster.pods, address, tenant, left);
+            leave(&mut self.cluster.pods, address, tenant, left);
             self.depart(Departure::PodAddress(address, tenant));
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow::Name;
 
+use super::claims::leave;
 use super::departures::Departure;
 use super::{Live, RESOLUTION_MS, Sight, Tracker};
 use crate::cluster::Service;
@@ -97,7 +98,7 @@ impl Tracker {
     }
 
     fn claim_front(&mut self, front: Front, tenancy: Tenancy<Service>) {
-        let claims = self.claims(self.complete_from());
+        let claims = self.claims();
         let cut = match front {
             Front::End(address, port, protocol) => {
                 let key = (address, port, protocol);
@@ -111,14 +112,14 @@ impl Tracker {
     }
 
     fn release_front(&mut self, front: Front, tenant: u64) {
-        let (claims, now) = (self.claims(0), self.now);
+        let now = self.now;
         match front {
             Front::End(address, port, protocol) => {
                 let key = (address, port, protocol);
-                claims.leave(&mut self.cluster.front_ends, key, tenant, now);
+                leave(&mut self.cluster.front_ends, key, tenant, now);
             }
             Front::NodePort(port, protocol) => {
-                claims.leave(&mut self.cluster.node_ports, (port, protocol), tenant, now);
+                leave(&mut self.cluster.node_ports, (port, protocol), tenant, now);
             }
         }
         self.depart(Departure::Front(front, tenant));
