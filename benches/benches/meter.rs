@@ -13,7 +13,6 @@
 mod node;
 
 use std::{
-    env,
     hint::black_box,
     io,
     net::IpAddr,
@@ -21,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use benches::{Counting, cpu_time};
+use benches::{Counting, Goals, cpu_time, median};
 use exporter::{
     conntrack::{
         ConnectionSource, Counters, DumpProgress, Entry, Kind, NetlinkOptions, NetlinkSource, Tuple,
@@ -42,24 +41,10 @@ static HEAP: Counting = Counting::new();
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     node::enter();
-    let mut goals = Goals { missed: false };
+    let mut goals = Goals::default();
     dumps(&mut goals)?;
     churn(&mut goals);
-    let check = env::args().any(|argument| argument == "--check");
-    Ok(if check && goals.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Prints results, and remembers whether one missed its goal.
-struct Goals {
-    missed: bool,
-}
-
-impl Goals {
-    fn result(&mut self, what: &str, value: f64, most: f64) {
-        let verdict = if value > most { "MISSED" } else { "ok" };
-        self.missed |= value > most;
-        println!("{what:<52} {value:>9.2}  (goal {most:>6.2}: {verdict})");
-    }
+    Ok(goals.verdict())
 }
 
 fn dumps(goals: &mut Goals) -> Result<(), Box<dyn std::error::Error>> {
@@ -224,11 +209,6 @@ fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<Duration> {
 fn now() -> u64 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 fn ratio(ours: Duration, least: Duration) -> f64 {

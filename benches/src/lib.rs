@@ -4,12 +4,15 @@
 //! Wall time is of no use on shared cores, and the kernel's own accounting in `/proc` only moves
 //! with the scheduler's tick.
 #![expect(unsafe_code, reason = "an allocator and a clock, both thin wrappers")]
+#![expect(clippy::print_stdout, reason = "its purpose")]
 
 pub mod workload; // 100,000 flows of a cluster, and their messages
 pub mod datagrams; // a sender that is fast enough
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    env,
+    process::ExitCode,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
@@ -70,4 +73,30 @@ pub fn cpu_time() -> Duration {
     assert_eq!(result, 0, "every Linux has this clock");
     let (seconds, nanoseconds) = (time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned());
     Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
+}
+
+/// Prints results, and remembers whether one missed its goal.
+#[derive(Debug, Default)]
+pub struct Goals {
+    missed: bool,
+}
+
+impl Goals {
+    pub fn result(&mut self, what: &str, value: f64, most: f64) {
+        let verdict = if value > most { "MISSED" } else { "ok" };
+        self.missed |= value > most;
+        println!("{what:<52} {value:>9.2}  (goal {most:>6.2}: {verdict})");
+    }
+
+    /// Failure if a goal was missed and the command line has `--check`.
+    pub fn verdict(self) -> ExitCode {
+        let check = env::args().any(|argument| argument == "--check");
+        if check && self.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}
+
+/// The one in the middle.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }

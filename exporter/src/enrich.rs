@@ -1,8 +1,8 @@
 //! Addresses become Pods, Services and flow types.
 //!
 //! A Node names only its own Pods: the other Node knows its own better, and the aggregator joins
-//! the two. Names are looked up anew for each record, so that a Pod that became known late is
-//! named from then on.
+//! the two. Who is meant is who had the address when the connection began. Names are looked up
+//! anew for each record, so that a Pod that became known late is named from then on.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,8 +33,9 @@ impl Enricher {
     /// reports completely.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
         let key = self.key(due);
-        let source = self.local_pod(key.source);
-        let destination = self.local_pod(key.destination);
+        let start_ms = due.start_ns / 1_000_000;
+        let source = self.local_pod(key.source, start_ms);
+        let destination = self.local_pod(key.destination, start_ms);
         let snat = translated_source(due);
         let flow_type = self.flow_type(&key, source.is_some(), destination.is_some())?;
         let entered_elsewhere = destination.is_none() && snat.is_none();
@@ -45,7 +46,7 @@ impl Enricher {
         Some(FlowRecord {
             flow_id: u64::from(due.id),
             key,
-            start_ms: due.start_ns / 1_000_000,
+            start_ms,
             end_ms: due.end_ns / 1_000_000,
             end_reason: end_reason(due.reason),
             forward: forward(&due.totals, &due.deltas),
@@ -86,8 +87,8 @@ impl Enricher {
         }
     }
 
-    fn local_pod(&self, address: IpAddr) -> Option<&Pod> {
-        self.cluster.pod(address).filter(|pod| pod.node == self.node)
+    fn local_pod(&self, address: IpAddr, time_ms: u64) -> Option<&Pod> {
+        self.cluster.pod(address, time_ms).owner().filter(|pod| pod.node == self.node)
     }
 
     fn endpoint(&self, pod: Option<&Pod>) -> Endpoint {
@@ -129,8 +130,10 @@ impl Enricher {
         if !is_translated || due.original.as_icmp().is_some() {
             return Service::default();
         }
-        let name = self.cluster.service(ip, port, due.original.protocol());
-        Service { ip: Some(ip), port, name: name.cloned().unwrap_or_default() }
+        let time_ms = due.start_ns / 1_000_000;
+        let service = self.cluster.service(ip, port, due.original.protocol(), time_ms).owner();
+        let name = service.map(|service| service.port_name.clone()).unwrap_or_default();
+        Service { ip: Some(ip), port, name }
     }
 }
 

@@ -1,104 +1,173 @@
-//! An immutable picture of a cluster.
+//! An immutable picture of a cluster, with what it remembers of the past.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use flow::Name;
-use hashbrown::{HashMap, HashSet};
-use ipnet::IpNet;
 
+use crate::holding::{Coverage, Holding, Margins};
+use crate::lookup::{Lookup, Reason};
 use crate::networks::Networks;
+use crate::objects::Owner;
+use crate::persistent::Map;
 
 /// A Pod, as far as flows are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
+    pub uid: Name,
     pub name: Name,
     pub namespace: Name,
     pub node: Name,
+    /// Its controller; [`Cluster::workload`] knows what a person would call it.
+    pub owner: Option<Owner>,
+    /// Those that the tracker was told to keep, in the order of their keys.
+    pub labels: Arc<[(Name, Name)]>,
 }
 
-/// A Node and the networks its Pods live in.
+/// One port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub uid: Name,
+    pub name: Name,
+    pub namespace: Name,
+    /// `namespace/name:portName`, as AntreaProxy writes it; a nameless port leaves its part out.
+    pub port_name: Name,
+}
+
+/// A Node and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
+    pub uid: Name,
     pub name: Name,
-    pub addresses: Vec<IpAddr>,
-    pub pod_cidrs: Vec<IpNet>,
+    /// Empty if it has none.
+    pub zone: Name,
+    /// Empty if it has none.
+    pub region: Name,
 }
 
-/// Pods, Nodes and Services at one moment.
-#[derive(Debug, Clone, Default)]
+/// Address, port and IANA number of the protocol.
+pub(crate) type FrontEnd = (IpAddr, u16, u8);
+pub(crate) type Holdings<K, T> = Map<K, Holding<T>>;
+
+/// Pods, Nodes and Services as they are known at one moment, and who had their addresses before.
+///
+/// Look-ups take the time of what is to be named, in milliseconds since 1970, neither lock nor
+/// allocate, and never guess: see [`Lookup`]. A copy is cheap and shares everything.
+#[derive(Debug, Clone)]
 pub struct Cluster {
-    pods: HashMap<IpAddr, Pod>,
-    services: HashMap<(IpAddr, u16, u8), Name>,
-    pod_networks: Networks,
-    gateways: HashSet<IpAddr>,
-    nodes: HashMap<IpAddr, Name>,
-    node_names: HashSet<Name>,
+    pub(crate) pods: Holdings<IpAddr, Pod>,
+    pub(crate) front_ends: Holdings<FrontEnd, Service>,
+    /// Port and protocol: they are the same at every Node's addresses.
+    pub(crate) node_ports: Holdings<(u16, u8), Service>,
+    pub(crate) node_addresses: Holdings<IpAddr, Node>,
+    pub(crate) nodes: Map<Name, Arc<Node>>,
+    pub(crate) networks: Networks,
+    /// By the uid of what they own.
+    pub(crate) owners: Map<Name, Arc<Owner>>,
+    pub(crate) namespaces: Map<Name, Arc<[(Name, Name)]>>,
+    pub(crate) coverage: Covered,
+    pub(crate) margins: Margins,
+}
+
+/// Which times are known of the kinds that have addresses.
+#[derive(Debug, Clone)]
+pub(crate) struct Covered {
+    pub pods: Coverage,
+    pub services: Coverage,
+    pub nodes: Coverage,
 }
 
 impl Cluster {
-    /// The Pod that has `address`. Pods on the host's network have none of their own.
-    pub fn pod(&self, address: IpAddr) -> Option<&Pod> {
-        self.pods.get(&address)
+    pub(crate) fn new(margins: Margins) -> Self {
+        let none = Coverage::none;
+        Self {
+            pods: Map::default(),
+            front_ends: Map::default(),
+            node_ports: Map::default(),
+            node_addresses: Map::default(),
+            nodes: Map::default(),
+            networks: Networks::default(),
+            owners: Map::default(),
+            namespaces: Map::default(),
+            coverage: Covered { pods: none(), services: none(), nodes: none() },
+            margins,
+        }
     }
 
-    /// The Service behind `address:port`, as `namespace/name:portName`.
+    /// The Pod that had `address` at `time_ms`. Pods on the host's network have none of their
+    /// own.
+    pub fn pod(&self, address: IpAddr, time_ms: u64) -> Lookup<'_, Pod> {
+        match self.pods.get(&address) {
+            Some(holding) => holding.at(time_ms, &self.coverage.pods, &self.margins),
+            None if self.node_addresses.contains(&address) => Lookup::Missing(Reason::Node),
+            None => unknown(&self.coverage.pods),
+        }
+    }
+
+    /// The Service that `address:port` led to at `time_ms`: at its ClusterIP, at an IP of its
+    /// load balancer, at an external IP, or at a NodePort of any Node's address.
     ///
     /// `protocol` is the IANA number.
-    pub fn service(&self, address: IpAddr, port: u16, protocol: u8) -> Option<&Name> {
-        self.services.get(&(address, port, protocol))
+    pub fn service(
+        &self,
+        address: IpAddr,
+        port: u16,
+        protocol: u8,
+        time_ms: u64,
+    ) -> Lookup<'_, Service> {
+        let own = self.front_ends.get(&(address, port, protocol));
+        let holding = own.or_else(|| {
+            let node_port = self.node_ports.get(&(port, protocol))?;
+            self.node_addresses.contains(&address).then_some(node_port)
+        });
+        let coverage = &self.coverage.services;
+        match holding {
+            Some(holding) => holding.at(time_ms, coverage, &self.margins),
+            None => unknown(coverage),
+        }
+    }
+
+    /// The Node that had `address` itself, not for its Pods, at `time_ms`.
+    pub fn node_at(&self, address: IpAddr, time_ms: u64) -> Lookup<'_, Node> {
+        let coverage = &self.coverage.nodes;
+        match self.node_addresses.get(&address) {
+            Some(holding) => holding.at(time_ms, coverage, &self.margins),
+            None => unknown(coverage),
+        }
+    }
+
+    /// The Node of that name, also if it left a short while ago.
+    pub fn node(&self, name: &Name) -> Option<&Node> {
+        self.nodes.get(name).map(AsRef::as_ref)
+    }
+
+    pub fn has_node(&self, name: &str) -> bool {
+        self.nodes.contains(&Name::from(name))
+    }
+
+    /// What a person would say `pod` belongs to: the `Deployment` of its `ReplicaSet`, the
+    /// `CronJob` of its `Job`, else its controller. `None` for a Pod of its own.
+    pub fn workload<'a>(&'a self, pod: &'a Pod) -> Option<&'a Owner> {
+        let controller = pod.owner.as_ref()?;
+        Some(self.owners.get(&controller.uid).map_or(controller, AsRef::as_ref))
+    }
+
+    /// Labels of a namespace, as far as they are kept, in the order of their keys.
+    pub fn namespace_labels(&self, name: &Name) -> &[(Name, Name)] {
+        self.namespaces.get(name).map_or(&[], AsRef::as_ref)
     }
 
     /// Whether `address` lies in any Node's Pod network.
     pub fn is_pod_address(&self, address: IpAddr) -> bool {
-        self.pod_networks.contains(address)
+        self.networks.contains(address)
     }
 
     /// Whether `address` is a Node's end of its Pod network: the first address in it.
     pub fn is_gateway(&self, address: IpAddr) -> bool {
-        self.gateways.contains(&address)
-    }
-
-    /// The Node that has `address` itself, not for its Pods.
-    pub fn node(&self, address: IpAddr) -> Option<&Name> {
-        self.nodes.get(&address)
-    }
-
-    pub fn has_node(&self, name: &str) -> bool {
-        self.node_names.contains(&Name::from(name))
-    }
-
-    pub fn insert_node(&mut self, node: Node) {
-        for &network in &node.pod_cidrs {
-            self.pod_networks.insert(network);
-            self.gateways.extend(first_address(network));
-        }
-        self.nodes.extend(node.addresses.iter().map(|&address| (address, node.name.clone())));
-        self.node_names.insert(node.name);
-    }
-
-    pub fn insert_pod(&mut self, pod: &Pod, addresses: &[IpAddr]) {
-        for &address in addresses {
-            self.pods.insert(address, pod.clone());
-        }
-    }
-
-    /// Makes `address:port` lead to the Service `name` (`namespace/name:portName`).
-    pub fn insert_service(&mut self, name: Name, address: IpAddr, port: u16, protocol: u8) {
-        self.services.insert((address, port, protocol), name);
-    }
-
-    /// Makes `port` of every Node lead to the Service `name`. Nodes must be inserted before.
-    pub fn insert_node_port(&mut self, name: &Name, port: u16, protocol: u8) {
-        for address in self.nodes.keys() {
-            self.services.insert((*address, port, protocol), name.clone());
-        }
+        self.networks.is_gateway(address)
     }
 }
 
-/// Antrea gives a Node the network address of its Pod CIDR plus one.
-fn first_address(network: IpNet) -> Option<IpAddr> {
-    match network.network() {
-        IpAddr::V4(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V4(bits.into())),
-        IpAddr::V6(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V6(bits.into())),
-    }
+fn unknown<'a, T>(coverage: &Coverage) -> Lookup<'a, T> {
+    Lookup::Missing(if coverage.is_none() { Reason::NotListed } else { Reason::Unknown })
 }

@@ -2,16 +2,26 @@
 //!
 //! ```yaml
 //! nodes:
-//!   - {name: node-a, addresses: [192.168.77.1], podCIDRs: [10.10.0.0/24]}
+//!   - {name: node-a, addresses: [192.168.77.1], podCIDRs: [10.10.0.0/24], zone: z1, region: r1}
 //! pods:
-//!   - {name: web-1, namespace: shop, node: node-a, addresses: [10.10.0.2]}
+//!   - name: web-1
+//!     namespace: shop
+//!     node: node-a
+//!     addresses: [10.10.0.2]
+//!     workload: {kind: Deployment, name: web}
+//!     labels: {app: web}
 //! services:
 //!   - name: db
 //!     namespace: shop
 //!     clusterIPs: [10.96.0.10]
+//!     externalIPs: [192.0.2.10]
+//!     loadBalancerIPs: [192.0.2.20]
 //!     ports: [{name: http, protocol: TCP, port: 80, nodePort: 30080}]
 //! ```
+//!
+//! What it describes has always been so: the time does not matter in look-ups.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -21,7 +31,8 @@ use flow::{Name, protocol};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::{Cluster, Node, Pod};
+use crate::objects::{Node, Object, Owner, Phase, Pod, Service, ServicePort};
+use crate::{Cluster, Stats, Tracker};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -52,6 +63,10 @@ struct DescribedNode {
     addresses: Vec<IpAddr>,
     #[serde(default, rename = "podCIDRs")]
     pod_cidrs: Vec<String>,
+    #[serde(default)]
+    zone: String,
+    #[serde(default)]
+    region: String,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +76,16 @@ struct DescribedPod {
     namespace: String,
     node: String,
     addresses: Vec<IpAddr>,
+    workload: Option<DescribedWorkload>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedWorkload {
+    kind: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +95,10 @@ struct DescribedService {
     namespace: String,
     #[serde(rename = "clusterIPs", default)]
     cluster_ips: Vec<IpAddr>,
+    #[serde(rename = "externalIPs", default)]
+    external_ips: Vec<IpAddr>,
+    #[serde(rename = "loadBalancerIPs", default)]
+    load_balancer_ips: Vec<IpAddr>,
     ports: Vec<DescribedPort>,
 }
 
@@ -99,82 +128,122 @@ impl Cluster {
     /// Reads a cluster's description; every contradiction in it is reported.
     pub fn from_yaml(text: &str) -> Result<Self, FileError> {
         let described: Described = serde_yaml::from_str(text).map_err(FileError::Yaml)?;
-        let mut cluster = Self::default();
         let mut problems = Problems::default();
+        let mut objects = Vec::new();
         for (index, node) in described.nodes.iter().enumerate() {
-            add_node(&mut cluster, node, &format!("nodes[{index}]"), &mut problems);
+            objects.push(Object::Node(node.object(&format!("nodes[{index}]"), &mut problems)));
         }
-        for (index, pod) in described.pods.iter().enumerate() {
-            add_pod(&mut cluster, pod, &format!("pods[{index}]"), &mut problems);
-        }
+        objects.extend(described.pods.iter().map(|pod| Object::Pod(pod.object())));
         for (index, service) in described.services.iter().enumerate() {
-            add_service(&mut cluster, service, &format!("services[{index}]"), &mut problems);
+            let place = format!("services[{index}]");
+            objects.push(Object::Service(service.object(&place, &mut problems)));
         }
+        let (cluster, stats) = Tracker::timeless(objects);
+        if stats != Stats::default() {
+            problems.note("cluster", format!("exceeds limits: {stats:?}"));
+        }
+        described.contradictions(&cluster, &mut problems);
         problems.result(cluster).map_err(FileError::Invalid)
     }
 }
 
-fn add_node(cluster: &mut Cluster, node: &DescribedNode, place: &str, problems: &mut Problems) {
-    if cluster.has_node(&node.name) {
-        problems.note(place, format!("Node {:?} is described twice", node.name));
-    }
-    let cidrs = node.pod_cidrs.iter().filter_map(|text| {
-        let network = text.parse::<IpNet>();
-        problems.check(format!("{place}.podCIDRs: {text:?}"), network)
-    });
-    let pod_cidrs = cidrs.collect();
-    let name = Name::from(node.name.as_str());
-    cluster.insert_node(Node { name, addresses: node.addresses.clone(), pod_cidrs });
-}
-
-fn add_pod(cluster: &mut Cluster, pod: &DescribedPod, place: &str, problems: &mut Problems) {
-    if !cluster.has_node(&pod.node) {
-        problems.note(format!("{place}.node"), format!("Node {:?} is not described", pod.node));
-    }
-    for &address in &pod.addresses {
-        if let Some(other) = cluster.pod(address) {
-            let owner = format!("{address} belongs to {}/{} already", other.namespace, other.name);
-            problems.note(format!("{place}.addresses"), owner);
+impl Described {
+    /// What cannot be at once.
+    fn contradictions(&self, cluster: &Cluster, problems: &mut Problems) {
+        let mut named = HashSet::new();
+        let nodes = self.nodes.iter().map(|node| format!("Node {:?}", node.name));
+        let pods = self.pods.iter().map(|pod| format!("Pod {}/{}", pod.namespace, pod.name));
+        let services = self.services.iter();
+        let services =
+            services.map(|service| format!("Service {}/{}", service.namespace, service.name));
+        for name in nodes.chain(pods).chain(services) {
+            if let Some(twice) = named.replace(name) {
+                problems.note("cluster", format!("{twice} is described twice"));
+            }
         }
-    }
-    let described = Pod {
-        name: Name::from(pod.name.as_str()),
-        namespace: Name::from(pod.namespace.as_str()),
-        node: Name::from(pod.node.as_str()),
-    };
-    cluster.insert_pod(&described, &pod.addresses);
-}
-
-fn add_service(
-    cluster: &mut Cluster,
-    service: &DescribedService,
-    place: &str,
-    problems: &mut Problems,
-) {
-    for (index, port) in service.ports.iter().enumerate() {
-        let Some(protocol) = protocol_number(&port.protocol) else {
-            let what = format!("{:?} is not one of TCP, UDP, SCTP", port.protocol);
-            problems.note(format!("{place}.ports[{index}].protocol"), what);
-            continue;
-        };
-        let name = port_name(service, port);
-        for &address in &service.cluster_ips {
-            cluster.insert_service(name.clone(), address, port.port, protocol);
-        }
-        if let Some(node_port) = port.node_port {
-            cluster.insert_node_port(&name, node_port, protocol);
+        let mut owners = HashMap::new();
+        for (index, pod) in self.pods.iter().enumerate() {
+            if !cluster.has_node(&pod.node) {
+                let what = format!("Node {:?} is not described", pod.node);
+                problems.note(format!("pods[{index}].node"), what);
+            }
+            for address in &pod.addresses {
+                if let Some(DescribedPod { namespace, name, .. }) = owners.insert(address, pod) {
+                    let what = format!("{address} belongs to {namespace}/{name} already");
+                    problems.note(format!("pods[{index}].addresses"), what);
+                }
+            }
         }
     }
 }
 
-/// `namespace/name:portName`, as AntreaProxy writes it; a nameless port leaves its part out.
-fn port_name(service: &DescribedService, port: &DescribedPort) -> Name {
-    let mut name = format!("{}/{}", service.namespace, service.name);
-    if !port.name.is_empty() {
-        name.push(':');
-        name.push_str(&port.name);
+impl DescribedNode {
+    fn object(&self, place: &str, problems: &mut Problems) -> Node {
+        let cidrs = self.pod_cidrs.iter().filter_map(|text| {
+            let network = text.parse::<IpNet>();
+            problems.check(format!("{place}.podCIDRs: {text:?}"), network)
+        });
+        Node {
+            uid: name(&self.name),
+            name: name(&self.name),
+            addresses: self.addresses.clone(),
+            pod_cidrs: cidrs.collect(),
+            created_ms: 0,
+            zone: name(&self.zone),
+            region: name(&self.region),
+        }
     }
-    Name::from(name.as_str())
+}
+
+impl DescribedPod {
+    fn object(&self) -> Pod {
+        let labels = self.labels.iter().map(|(key, value)| (name(key), name(value)));
+        let owner = self.workload.as_ref().map(|workload| Owner {
+            kind: name(&workload.kind),
+            name: name(&workload.name),
+            uid: name(&format!("{}/{}", workload.kind, workload.name)),
+        });
+        Pod {
+            uid: name(&format!("{}/{}", self.namespace, self.name)),
+            namespace: name(&self.namespace),
+            name: name(&self.name),
+            node: name(&self.node),
+            addresses: self.addresses.clone(),
+            phase: Phase::Running,
+            owner,
+            labels: labels.collect(),
+            ..Pod::default()
+        }
+    }
+}
+
+impl DescribedService {
+    fn object(&self, place: &str, problems: &mut Problems) -> Service {
+        let mut ports = Vec::new();
+        for (index, port) in self.ports.iter().enumerate() {
+            let Some(protocol) = protocol_number(&port.protocol) else {
+                let what = format!("{:?} is not one of TCP, UDP, SCTP", port.protocol);
+                problems.note(format!("{place}.ports[{index}].protocol"), what);
+                continue;
+            };
+            let (name, number) = (name(&port.name), port.port);
+            ports.push(ServicePort { name, protocol, port: number, node_port: port.node_port });
+        }
+        Service {
+            uid: name(&format!("{}/{}", self.namespace, self.name)),
+            namespace: name(&self.namespace),
+            name: name(&self.name),
+            cluster_ips: self.cluster_ips.clone(),
+            external_ips: self.external_ips.clone(),
+            load_balancer_ips: self.load_balancer_ips.clone(),
+            created_ms: 0,
+            ports,
+        }
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from(text)
 }
 
 fn protocol_number(name: &str) -> Option<u8> {
@@ -189,16 +258,20 @@ fn protocol_number(name: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Lookup, Reason};
 
     const SHOP: &str = "
 nodes:
-  - {name: a, addresses: [192.168.77.1], podCIDRs: [10.10.0.0/24, 'fd00:10::/64']}
+  - {name: a, addresses: [192.168.77.1], podCIDRs: [10.10.0.0/24, 'fd00:10::/64'], zone: z1, region: r1}
 pods:
-  - {name: web, namespace: shop, node: a, addresses: [10.10.0.2, 'fd00:10::2']}
+  - {name: web, namespace: shop, node: a, addresses: [10.10.0.2, 'fd00:10::2'],
+     workload: {kind: Deployment, name: web}, labels: {tier: front, app: web}}
 services:
   - name: db
     namespace: shop
     clusterIPs: [10.96.0.10]
+    externalIPs: [192.0.2.10]
+    loadBalancerIPs: ['2001:db8::20']
     ports: [{name: sql, port: 80, nodePort: 30080}]
 ";
 
@@ -207,17 +280,40 @@ services:
     }
 
     #[test]
-    fn addresses_find_their_owners() {
+    fn addresses_find_their_owners_at_any_time() {
         let cluster = Cluster::from_yaml(SHOP).unwrap();
-        assert_eq!(cluster.pod(ip("fd00:10::2")).unwrap().name.as_str(), "web");
-        assert_eq!(cluster.pod(ip("10.10.0.3")), None);
+        for time in [0, 1, 1_700_000_000_000, u64::MAX] {
+            let Lookup::Found(pod) = cluster.pod(ip("fd00:10::2"), time) else { panic!("{time}") };
+            assert_eq!(pod.name.as_str(), "web");
+            assert_eq!(cluster.pod(ip("10.10.0.3"), time), Lookup::Missing(Reason::Unknown));
+            assert_eq!(cluster.pod(ip("192.168.77.1"), time), Lookup::Missing(Reason::Node));
+            for (address, port) in [
+                ("10.96.0.10", 80),
+                ("192.0.2.10", 80),
+                ("2001:db8::20", 80),
+                ("192.168.77.1", 30080),
+            ] {
+                let service = cluster.service(ip(address), port, protocol::TCP, time);
+                let Lookup::Found(service) = service else { panic!("{address}: {service:?}") };
+                assert_eq!(service.port_name.as_str(), "shop/db:sql");
+            }
+            let other = cluster.service(ip("10.96.0.10"), 80, protocol::UDP, time);
+            assert_eq!(other, Lookup::Missing(Reason::Unknown));
+        }
         assert!(cluster.is_pod_address(ip("10.10.0.3")));
         assert!(cluster.is_gateway(ip("10.10.0.1")) && cluster.is_gateway(ip("fd00:10::1")));
-        for (address, port) in [("10.96.0.10", 80), ("192.168.77.1", 30080)] {
-            let name = cluster.service(ip(address), port, protocol::TCP).unwrap();
-            assert_eq!(name.as_str(), "shop/db:sql");
-        }
-        assert_eq!(cluster.service(ip("10.96.0.10"), 80, protocol::UDP), None);
+    }
+
+    #[test]
+    fn what_a_pod_belongs_to_and_where_it_runs_is_told() {
+        let cluster = Cluster::from_yaml(SHOP).unwrap();
+        let pod = cluster.pod(ip("10.10.0.2"), 0).owner().unwrap();
+        let workload = cluster.workload(pod).unwrap();
+        assert_eq!((workload.kind.as_str(), workload.name.as_str()), ("Deployment", "web"));
+        let labels = pod.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        assert_eq!(labels.collect::<Vec<_>>(), ["app=web", "tier=front"]);
+        let node = cluster.node(&pod.node).unwrap();
+        assert_eq!((node.zone.as_str(), node.region.as_str()), ("z1", "r1"));
     }
 
     #[test]
@@ -227,10 +323,20 @@ nodes: [{name: a, podCIDRs: [10.10.0.0/33]}]
 pods:
   - {name: x, namespace: n, node: a, addresses: [10.10.0.2]}
   - {name: y, namespace: n, node: b, addresses: [10.10.0.2]}
-services: [{name: s, namespace: n, ports: [{port: 1, protocol: tcp}]}]
+  - {name: y, namespace: '', node: a, addresses: []}
+services:
+  - {name: s, namespace: n, ports: [{port: 1, protocol: tcp}]}
+  - {name: s, namespace: n, ports: []}
 ";
         let told = Cluster::from_yaml(text).unwrap_err().to_string();
-        for part in ["10.10.0.0/33", "\"b\" is not described", "belongs to n/x", "\"tcp\" is not"] {
+        for part in [
+            "10.10.0.0/33",
+            "\"b\" is not described",
+            "belongs to n/x",
+            "\"tcp\" is not",
+            "Service n/s is described twice",
+            "objects_malformed: 1",
+        ] {
             assert!(told.contains(part), "{part} is missing in: {told}");
         }
     }

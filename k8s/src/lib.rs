@@ -1,10 +1,24 @@
-//! Who owns an address: Pods, Nodes and Services of a cluster.
+//! Who owns an address, and who did: Pods, Nodes and Services of a cluster.
 //!
-//! A [`Cluster`] is an immutable snapshot. It is read from a file here; stages that need names
-//! take it as an argument and never ask where it came from.
-mod cluster; // the snapshot and its look-ups
-mod file; // a cluster described by hand, in YAML
-mod networks; // which addresses are Pods'
+//! objects and their changes ─▶ [`Tracker`] ─▶ [`Cluster`] ─▶ look-ups
+//!
+//! A [`Cluster`] is an immutable snapshot, read from a file or published by a [`Tracker`]. Stages
+//! that need names take it as an argument and never ask where it came from.
+pub mod objects; // what is known of Kubernetes objects, and how it changes
 
-pub use cluster::{Cluster, Node, Pod};
+mod tracker; // changes become snapshots
+mod labels; // which labels are worth keeping
+mod cluster; // the snapshot and its look-ups
+mod lookup; // what it answers
+mod holding; // who has had one address, and when
+mod networks; // which addresses are Pods'
+mod persistent; // maps whose copies share what is equal
+
+mod file; // a cluster described by hand, in YAML
+
+pub use cluster::{Cluster, Node, Pod, Service};
 pub use file::FileError;
+pub use holding::Margins;
+pub use labels::LabelFilter;
+pub use lookup::{Lookup, Reason};
+pub use tracker::{Limits, Stats, Tracker};

@@ -1,36 +1,103 @@
-//! Sets of networks, asked "is this address inside?" for every record.
+//! The networks that Nodes give their Pods addresses from, asked "is this address inside?" for
+//! every record.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use hashbrown::HashSet;
 use ipnet::IpNet;
+
+use crate::persistent::Map;
 
 /// A set of networks. A look-up costs one hash per distinct prefix length, of which a cluster
 /// has one per family, however many Nodes there are.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Networks {
-    members: HashSet<IpNet>,
-    v4_lengths: Vec<u8>,
-    v6_lengths: Vec<u8>,
+    /// And how many Nodes have them.
+    members: Map<IpNet, u32>,
+    gateways: Map<IpAddr, u32>,
+    lengths: Arc<Lengths>,
+}
+
+/// Prefix lengths in use, and how many networks have them.
+#[derive(Debug, Clone, Default)]
+struct Lengths {
+    v4: Vec<(u8, u32)>,
+    v6: Vec<(u8, u32)>,
 }
 
 impl Networks {
     pub(crate) fn insert(&mut self, network: IpNet) {
-        let lengths = match network {
-            IpNet::V4(_) => &mut self.v4_lengths,
-            IpNet::V6(_) => &mut self.v6_lengths,
-        };
-        if !lengths.contains(&network.prefix_len()) {
-            lengths.push(network.prefix_len());
+        let network = network.trunc();
+        let nodes = self.members.get(&network).copied().unwrap_or_default();
+        self.members.insert(network, nodes + 1);
+        if nodes > 0 {
+            return;
         }
-        self.members.insert(network.trunc());
+        if let Some(gateway) = first_address(network) {
+            let networks = self.gateways.get(&gateway).copied().unwrap_or_default();
+            self.gateways.insert(gateway, networks + 1);
+        }
+        let lengths = Arc::make_mut(&mut self.lengths).of(network);
+        match lengths.iter_mut().find(|(length, _)| *length == network.prefix_len()) {
+            Some((_, networks)) => *networks += 1,
+            None => lengths.push((network.prefix_len(), 1)),
+        }
+    }
+
+    /// One Node less has the network.
+    pub(crate) fn remove(&mut self, network: IpNet) {
+        let network = network.trunc();
+        match self.members.get(&network).copied() {
+            None => {}
+            Some(nodes @ 2..) => self.members.insert(network, nodes - 1),
+            Some(_) => self.remove_last(network),
+        }
+    }
+
+    fn remove_last(&mut self, network: IpNet) {
+        self.members.remove(&network);
+        if let Some(gateway) = first_address(network) {
+            match self.gateways.get(&gateway).copied() {
+                Some(networks @ 2..) => self.gateways.insert(gateway, networks - 1),
+                _ => drop(self.gateways.remove(&gateway)),
+            }
+        }
+        let lengths = Arc::make_mut(&mut self.lengths).of(network);
+        for (_, networks) in
+            lengths.iter_mut().filter(|(length, _)| *length == network.prefix_len())
+        {
+            *networks -= 1;
+        }
+        lengths.retain(|&(_, networks)| networks > 0);
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let lengths = if address.is_ipv4() { &self.v4_lengths } else { &self.v6_lengths };
-        lengths.iter().any(|&length| {
+        let lengths = if address.is_ipv4() { &self.lengths.v4 } else { &self.lengths.v6 };
+        lengths.iter().any(|&(length, _)| {
             IpNet::new(address, length).is_ok_and(|network| self.members.contains(&network.trunc()))
         })
+    }
+
+    /// Whether `address` is the first one of a network.
+    pub(crate) fn is_gateway(&self, address: IpAddr) -> bool {
+        self.gateways.contains(&address)
+    }
+}
+
+impl Lengths {
+    fn of(&mut self, network: IpNet) -> &mut Vec<(u8, u32)> {
+        match network {
+            IpNet::V4(_) => &mut self.v4,
+            IpNet::V6(_) => &mut self.v6,
+        }
+    }
+}
+
+/// Antrea gives a Node the network address of its Pod CIDR plus one.
+fn first_address(network: IpNet) -> Option<IpAddr> {
+    match network.network() {
+        IpAddr::V4(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V4(bits.into())),
+        IpAddr::V6(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V6(bits.into())),
     }
 }
 
@@ -47,5 +114,23 @@ mod tests {
         let check = |text: &str| networks.contains(text.parse().unwrap());
         assert!(check("10.10.0.255") && check("10.20.77.1") && check("fd00:10::9"));
         assert!(!check("10.10.1.0") && !check("10.21.0.0") && !check("fd00:11::9"));
+    }
+
+    #[test]
+    fn a_network_is_gone_when_its_last_node_is() {
+        let mut networks = Networks::default();
+        let [shared, other]: [IpNet; 2] =
+            ["10.10.0.0/24", "10.10.1.0/24"].map(|text| text.parse().unwrap());
+        let inside: IpAddr = "10.10.0.1".parse().unwrap();
+        for network in [shared, shared, other] {
+            networks.insert(network);
+        }
+        networks.remove(shared);
+        assert!(networks.contains(inside) && networks.is_gateway(inside));
+        networks.remove(shared);
+        assert!(!networks.contains(inside) && !networks.is_gateway(inside));
+        assert!(networks.contains("10.10.1.7".parse().unwrap()));
+        networks.remove(other);
+        assert!(networks.lengths.v4.is_empty());
     }
 }

@@ -52,10 +52,15 @@ impl Connection {
     /// behind source NAT only what the translation left.
     pub fn entry(&self, cluster: &Cluster, node: &str, kind: Kind, now_ms: u64) -> Option<Entry> {
         let backend = self.backend.unwrap_or(self.server);
-        let node_of = |address: IpAddr| cluster.pod(address).map(|pod| pod.node.as_str());
+        let node_of = |address: IpAddr| {
+            cluster.pod(address, self.start_ms).owner().map(|pod| pod.node.as_str())
+        };
         // A client from outside enters by the Node that has the address it connects to.
         let enters = node_of(self.client.ip())
-            .or_else(|| cluster.node(self.server.ip()).map(flow::Name::as_str))
+            .or_else(|| {
+                let node = cluster.node_at(self.server.ip(), self.start_ms).owner()?;
+                Some(node.name.as_str())
+            })
             .or_else(|| node_of(backend.ip()));
         let (original, reply) = if enters == Some(node) {
             let seen_client = self.translated.unwrap_or(self.client);

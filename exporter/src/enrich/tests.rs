@@ -122,3 +122,52 @@ fn the_echo_identifier_is_told_in_our_profile_only() {
     });
     assert_eq!(ports, [4711, 0]);
 }
+
+#[test]
+fn a_pod_is_named_by_when_the_connection_began() {
+    use k8s::objects::{Change, Kind, Node, Object, Pod};
+    const LISTED: u64 = 1_700_000_000_000;
+    let mut tracker = k8s::Tracker::new(
+        k8s::Margins::default(),
+        k8s::Limits::default(),
+        k8s::LabelFilter::default(),
+    );
+    for kind in [Kind::Pod, Kind::Node, Kind::Service] {
+        tracker.apply(Change::ListBegun(kind), LISTED);
+        tracker.apply(Change::ListEnded(kind), LISTED);
+    }
+    let node = Node {
+        uid: "n".into(),
+        name: "a".into(),
+        pod_cidrs: vec!["10.10.0.0/24".parse().unwrap()],
+        ..Node::default()
+    };
+    tracker.apply(Change::Applied(Object::Node(node)), LISTED);
+    for (name, made, deleted) in [("first", 10_000, 30_000), ("second", 60_000, 90_000)] {
+        let pod = Pod {
+            uid: name.into(),
+            namespace: "shop".into(),
+            name: name.into(),
+            node: "a".into(),
+            addresses: vec![ip("10.10.0.2")],
+            created_ms: LISTED + made,
+            ..Pod::default()
+        };
+        tracker.apply(Change::Applied(Object::Pod(pod)), LISTED + made + 500);
+        let (kind, namespace, uid) = (Kind::Pod, "shop".into(), name.into());
+        let deletion = Change::Deleted { kind, namespace, name: name.into(), uid };
+        tracker.apply(deletion, LISTED + deleted);
+    }
+    tracker.advance(LISTED + 120_000);
+    let enricher = Enricher::new(Arc::new(tracker.cluster()), "a", Profile::Fyke);
+    let (client, server) = (at("10.10.0.2:4000"), at("192.0.2.9:80"));
+    let (original, reply) = (Tuple::new(client, server, 6), Tuple::new(server, client, 6));
+    let named = |start_ms: u64| {
+        let due = Due { start_ns: (LISTED + start_ms) * 1_000_000, ..due(&original, &reply) };
+        enricher.record(&due).map(|record| record.source.pod.to_string())
+    };
+    assert_eq!(named(20_000).as_deref(), Some("first"));
+    assert_eq!(named(80_000).as_deref(), Some("second"));
+    // Nobody's, so it is not a flow of this Node's Pods.
+    assert_eq!(named(45_000), None);
+}
