@@ -112,7 +112,7 @@ pub(crate) fn patch(
 ) -> Result<Response<Answer>, Refusal> {
     let key = request.key()?;
     if content_type.starts_with("application/apply-patch") {
-        return apply(key, request, body, shared);
+        return apply(&key, request, body, shared);
     }
     change(&key, request, shared, |current| {
         let value = patched(&current.value, content_type, body)?;
@@ -123,7 +123,7 @@ pub(crate) fn patch(
 
 /// Server-side apply: what is not there is created.
 fn apply(
-    key: Key,
+    key: &Key,
     request: &ResourceRequest,
     body: &[u8],
     shared: &Shared,
@@ -135,8 +135,8 @@ fn apply(
     }
     let wanted = yaml(body)?;
     let (manager, force) = (&request.manager, request.is_set("force"));
-    if shared.state().store.get(&key).is_some() {
-        return change(&key, request, shared, |current| {
+    if shared.state().store.get(key).is_some() {
+        return change(key, request, shared, |current| {
             current.owners.apply(manager, force, &current.value, &wanted)
         });
     }
