@@ -56,6 +56,18 @@ where
         tokio::time::timeout(PATIENCE, next).await.expect("an event in time")
     }
 
+    /// The next failure.
+    pub(crate) async fn failure(&mut self) -> watcher::Error {
+        let next = async {
+            loop {
+                if let Err(error) = self.0.next().await.expect("a watcher never ends") {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("a failure in time")
+    }
+
     /// The names of a complete list: from the event that begins it to the one that ends it.
     pub(crate) async fn listed(&mut self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();

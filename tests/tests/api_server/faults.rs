@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use tests::api_server::{End, Expiry, Failure, Keep, StandIn, Verb};
 
-use crate::client::{Events, client, names, pod};
+use crate::client::{Events, PATIENCE, client, names, pod};
 
 #[tokio::test]
 async fn a_list_in_pages_expires_with_the_history() {
@@ -31,13 +31,7 @@ async fn streaming_lists_can_be_refused() {
     let server = StandIn::start();
     server.refuse_streaming_lists(true);
     let config = watcher::Config::default().streaming_lists();
-    let mut events = watcher(Api::<Pod>::all(client(&server)), config).boxed();
-    let refused = loop {
-        match events.next().await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let refused = Events::<Pod>::new(&server, config).failure().await;
     let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = refused else {
         panic!("{refused}")
     };
@@ -95,7 +89,7 @@ async fn a_version_that_is_gone_may_be_told_by_status() {
     server.expire_by(Expiry::Status);
     let mut pods = expired(&server).await;
     for _ in 0..3 {
-        let told = pods.0.next().await.unwrap().unwrap_err();
+        let told = pods.failure().await;
         let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = told else {
             panic!("{told}")
         };
@@ -169,6 +163,7 @@ async fn events_come_twice_on_command() {
 /// A watch of Pods by hand: the connection, after the head of the answer.
 fn watch_by_hand(server: &StandIn) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = "GET /api/v1/pods?watch=1&resourceVersion=1 HTTP/1.1\r\nHost: a\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut head = Vec::new();
@@ -277,7 +272,7 @@ async fn a_refusal_may_say_when_to_come_again() {
         status: 429,
         retry_after: Some(7),
     });
-    let request = http::Request::get("/api/v1/nodes").body(kube::client::Body::empty()).unwrap();
+    let request = hyper::Request::get("/api/v1/nodes").body(kube::client::Body::empty()).unwrap();
     let answer = client(&server).send(request).await.unwrap();
     assert_eq!(answer.status(), 429);
     assert_eq!(answer.headers()["retry-after"], "7");

@@ -238,7 +238,8 @@ impl Watching {
     /// Begins, and waits until the server has been asked to watch.
     fn start(kubectl: &Kubectl, server: &StandIn, arguments: &[&str]) -> Self {
         let mut command = kubectl.command(arguments);
-        command.args(["--watch", "--output-watch-events", "-o", "json"]);
+        // It gives up before a test hangs.
+        command.args(["--request-timeout=30s", "--watch", "--output-watch-events", "-o", "json"]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let events = serde_json::Deserializer::from_reader(output).into_iter();
