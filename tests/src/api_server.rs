@@ -12,8 +12,11 @@
 //! taken from any write. `Table`, protobuf, CBOR and aggregated discovery are not given; clients
 //! that ask for them take JSON. `managedFields` are not shown. Custom resources must have a row
 //! in its table; a `CustomResourceDefinition` does not add one. Lists of an older version
-//! (`resourceVersionMatch=Exact`) have expired. Everything is bounded as in a test: 100,000
-//! events of history, 64 paged lists, 16 chunks on their way to a watch.
+//! (`resourceVersionMatch=Exact`) have expired, and a list of any version (0) knows no pages.
+//! Of protobuf only the questions are read that kubectl asks about itself.
+//!
+//! It is bounded as test code is: 100,000 events of history, 64 lists that are being walked, 16
+//! chunks on their way to one watch. A watch that falls behind the history is told 410 Gone.
 
 pub(crate) mod resources; // the kinds served
 pub(crate) mod refusal; // errors as clients see them

@@ -282,15 +282,15 @@ async fn a_refusal_may_say_when_to_come_again() {
 async fn bookmarks_come_when_told_and_before_the_end() {
     let server = StandIn::start();
     let pods: Api<Pod> = Api::all(client(&server));
-    let params = WatchParams::default().timeout(1);
-    let mut events = pods.watch(&params, "1").await.unwrap().boxed();
+    let mut told = pods.watch(&WatchParams::default(), "1").await.unwrap().boxed();
     server.load(3, 0);
     server.send_bookmarks();
-    for _ in ["told", "at the end"] {
+    let mut ended = pods.watch(&WatchParams::default().timeout(1), "1").await.unwrap().boxed();
+    for events in [&mut told, &mut ended] {
         let Some(Ok(WatchEvent::Bookmark(bookmark))) = events.next().await else { panic!() };
         assert_eq!(bookmark.metadata.resource_version, "4");
     }
-    assert!(events.next().await.is_none());
+    assert!(ended.next().await.is_none());
 }
 
 #[tokio::test]
