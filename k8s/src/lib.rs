@@ -4,6 +4,7 @@
 //!
 //! A [`Cluster`] is an immutable snapshot, read from a file or published by a [`Tracker`]. Stages
 //! that need names take it as an argument and never ask where it came from.
+pub mod client; // the way to the API server, and what it has to allow
 pub mod objects; // what is known of Kubernetes objects, and how it changes
 
 mod tracker; // changes become snapshots
