@@ -30,7 +30,8 @@ const ASKED: u64 = MADE + 300_000;
 
 const MOST_MEGABYTES: f64 = 100.0;
 const MOST_MICROSECONDS: f64 = 50.0;
-const MOST_NANOSECONDS: f64 = 100.0;
+/// Look-ups of 50,000 Pods miss the cache, and neighbours on the machine decide how dear that is.
+const MOST_TIMES: f64 = 10.0;
 
 #[global_allocator]
 static HEAP: Counting = Counting::new();
@@ -110,10 +111,10 @@ fn lookups(goals: &mut Goals) {
     let each = |times| median(times).as_secs_f64() * 1e9 / addresses.len() as f64;
     let [least, found, served] = [least, found, served].map(each);
     println!("{:<52} {least:>9.2}", "ns, plain hash table of 50,000 addresses");
-    goals.result("ns, Pod of an address and a time", found, MOST_NANOSECONDS);
-    goals.result("ns, Service of an address, port and time", served, MOST_NANOSECONDS);
-    println!("{:<52} {:>9.2}", "Pod, times the plain table", found / least);
-    println!("{:<52} {:>9.2}", "Service, times the plain table", served / least);
+    println!("{:<52} {found:>9.2}", "ns, Pod of an address and a time");
+    println!("{:<52} {served:>9.2}", "ns, Service of an address, port and time");
+    goals.result("Pod, times the plain table", found / least, MOST_TIMES);
+    goals.result("Service, times the plain table", served / least, MOST_TIMES);
 }
 
 fn is_found(cluster: &Cluster, address: IpAddr) -> bool {

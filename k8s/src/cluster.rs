@@ -47,7 +47,7 @@ pub struct Node {
 
 /// Address, port and IANA number of the protocol.
 pub(crate) type FrontEnd = (IpAddr, u16, u8);
-pub(crate) type Holdings<K, T> = Map<K, Arc<Holding<T>>>;
+pub(crate) type Holdings<K, T> = Map<K, Holding<T>>;
 
 /// Pods, Nodes and Services as they are known at one moment, and who had their addresses before.
 ///

@@ -84,22 +84,28 @@ impl<T> Tenancy<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct Holding<T> {
     newest: Tenancy<T>,
-    older: Vec<Tenancy<T>>,
+    /// Few things have any.
+    older: Option<Arc<Vec<Tenancy<T>>>>,
     /// Tenancies that ended before may have been forgotten.
     complete_from: u64,
 }
 
-impl<T> Holding<T> {
+impl<T: Clone> Holding<T> {
     pub(crate) fn new(first: Tenancy<T>, complete_from: u64) -> Self {
-        Self { newest: first, older: Vec::new(), complete_from }
+        Self { newest: first, older: None, complete_from }
     }
 
     fn tenancies(&self) -> impl Iterator<Item = &Tenancy<T>> {
-        std::iter::once(&self.newest).chain(&self.older)
+        std::iter::once(&self.newest).chain(self.older.iter().flat_map(|older| older.iter()))
+    }
+
+    fn tenancies_mut(&mut self) -> impl Iterator<Item = &mut Tenancy<T>> {
+        let older = self.older.iter_mut().flat_map(|older| Arc::make_mut(older).iter_mut());
+        std::iter::once(&mut self.newest).chain(older)
     }
 
     pub(crate) fn len(&self) -> usize {
-        1 + self.older.len()
+        1 + self.older.as_ref().map_or(0, |older| older.len())
     }
 
     pub(crate) fn tenancy(&self, tenant: u64) -> Option<&Tenancy<T>> {
@@ -109,30 +115,35 @@ impl<T> Holding<T> {
     /// Adds a tenancy, or continues one that seemed to have ended.
     pub(crate) fn claim(&mut self, tenancy: Tenancy<T>) {
         let tenant = tenancy.tenant;
-        let known = std::iter::once(&mut self.newest).chain(&mut self.older);
-        match known.into_iter().find(|known| known.tenant == tenant) {
-            Some(known) => (known.owner, known.left) = (tenancy.owner, NEVER),
-            None => self.older.push(std::mem::replace(&mut self.newest, tenancy)),
+        if let Some(known) = self.tenancies_mut().find(|known| known.tenant == tenant) {
+            (known.owner, known.left) = (tenancy.owner, NEVER);
+        } else {
+            let before = std::mem::replace(&mut self.newest, tenancy);
+            Arc::make_mut(self.older.get_or_insert_default()).push(before);
         }
         self.bound();
     }
 
     /// The tenancy had ended by `left`.
     pub(crate) fn leave(&mut self, tenant: u64, left: u64) {
-        let known = std::iter::once(&mut self.newest).chain(&mut self.older);
-        for tenancy in known.into_iter().filter(|tenancy| tenancy.tenant == tenant) {
+        for tenancy in self.tenancies_mut().filter(|tenancy| tenancy.tenant == tenant) {
             tenancy.left = tenancy.left.min(left);
         }
     }
 
     /// Removes a tenancy; `None` if nothing is left.
     pub(crate) fn without(mut self, tenant: u64, now: u64, margins: &Margins) -> Option<Self> {
-        let at = self.tenancies().position(|tenancy| tenancy.tenant == tenant);
-        let removed = match at {
-            None => return Some(self),
-            Some(0) => std::mem::replace(&mut self.newest, self.older.pop()?),
-            Some(older) => self.older.remove(older - 1),
+        let Some(at) = self.tenancies().position(|tenancy| tenancy.tenant == tenant) else {
+            return Some(self);
         };
+        let older = Arc::make_mut(self.older.as_mut()?);
+        let removed = match at.checked_sub(1) {
+            Some(at) => older.remove(at),
+            None => std::mem::replace(&mut self.newest, older.pop()?),
+        };
+        if older.is_empty() {
+            self.older = None;
+        }
         self.complete_from = self.complete_from.max(removed.gone(margins).min(now));
         Some(self)
     }
@@ -149,10 +160,8 @@ impl<T> Holding<T> {
             let successors = self.tenancies().filter(|other| other.is_after(of));
             successors.map(|successor| successor.since).fold(of.succeeded, u64::min)
         };
-        let newest = succeeded(&self.newest);
-        let older: Vec<u64> = self.older.iter().map(succeeded).collect();
-        self.newest.succeeded = newest;
-        for (tenancy, succeeded) in self.older.iter_mut().zip(older) {
+        let all: Vec<u64> = self.tenancies().map(succeeded).collect();
+        for (tenancy, succeeded) in self.tenancies_mut().zip(all) {
             tenancy.succeeded = succeeded;
         }
     }

@@ -4,21 +4,25 @@
 //! [`WIDTH`] pointers and one leaf), not the map: with 200,000 entries a leaf has 49. As long as
 //! nobody holds a copy, changes are made in place. Leaves have no depth to grow in; a map is meant
 //! for at most a few million entries.
+//!
+//! A leaf is one block of memory, probed in a line: a look-up in a large map is paid for by the
+//! cache lines it misses, and a table of its own in each leaf missed three more.
 
 use std::array;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 const WIDTH: usize = 64;
 
-type Table<T> = Arc<[Arc<T>; WIDTH]>;
-type Leaf<K, V> = HashTable<(K, V)>;
+type Table<T> = Arc<[T; WIDTH]>;
+/// As many slots as a power of two, and half of them free, so that the first is mostly the one; or none.
+type Leaf<K, V> = Arc<[Option<(K, V)>]>;
 
 pub(crate) struct Map<K, V> {
-    root: Table<[Arc<Leaf<K, V>>; WIDTH]>,
+    root: Table<Table<Leaf<K, V>>>,
     hasher: DefaultHashBuilder,
     len: usize,
 }
@@ -29,11 +33,18 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         self.len
     }
 
+    /// Whether nothing has been copied since one was made from the other.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.root, &other.root)
+    }
+
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         let hash = self.hasher.hash_one(key);
         let (upper, lower) = way(hash);
         let leaf = &self.root[upper][lower];
-        leaf.find(hash, |(known, _)| known == key).map(|(_, value)| value)
+        let (_, value) = leaf[slot(leaf, hash, key)?].as_ref()?;
+        Some(value)
     }
 
     pub(crate) fn contains(&self, key: &K) -> bool {
@@ -41,43 +52,76 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let (hash, hasher) = (self.hasher.hash_one(&key), self.hasher.clone());
+        let hash = self.hasher.hash_one(&key);
+        let hasher = self.hasher.clone();
         let leaf = self.leaf(hash);
-        if let Some((_, old)) = leaf.find_mut(hash, |(known, _)| *known == key) {
-            *old = value;
-        } else {
-            leaf.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
-            self.len += 1;
+        let at = slot(leaf, hash, &key).filter(|&at| leaf[at].is_some());
+        if let Some(at) = at {
+            Arc::make_mut(leaf)[at] = Some((key, value));
+            return;
         }
+        let used = leaf.iter().flatten().count();
+        if (used + 1) * 2 > leaf.len() {
+            *leaf = filled(leaf.iter().flatten().cloned(), leaf.len().max(2) * 2, &hasher);
+        }
+        if let Some(at) = slot(leaf, hash, &key) {
+            Arc::make_mut(leaf)[at] = Some((key, value));
+        }
+        self.len += 1;
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         // Without this, removing what is not there would copy the way to it.
-        self.get(key)?;
+        let removed = self.get(key)?.clone();
         let hash = self.hasher.hash_one(key);
-        let found = self.leaf(hash).find_entry(hash, |(known, _)| known == key).ok()?;
-        let ((_, value), _) = found.remove();
+        let hasher = self.hasher.clone();
+        let leaf = self.leaf(hash);
+        // Others may have been put further on because of it, so all are put anew.
+        let others = leaf.iter().flatten().filter(|(other, _)| other != key);
+        *leaf = filled(others.cloned(), leaf.len(), &hasher);
         self.len -= 1;
-        Some(value)
+        Some(removed)
     }
 
-    /// The leaf for `hash`, which is ours alone from now on.
+    /// The leaf for `hash`; the tables on the way to it are ours alone from now on.
     fn leaf(&mut self, hash: u64) -> &mut Leaf<K, V> {
         let (upper, lower) = way(hash);
         let middle = &mut Arc::make_mut(&mut self.root)[upper];
-        Arc::make_mut(&mut Arc::make_mut(middle)[lower])
+        &mut Arc::make_mut(middle)[lower]
     }
 }
 
-/// Which branches to take. Leaves use the highest and the lowest bits themselves.
+/// Which branches to take. Slots are chosen by higher bits.
 fn way(hash: u64) -> (usize, usize) {
     let bits = (hash >> 32) as usize;
     (bits / WIDTH % WIDTH, bits % WIDTH)
 }
 
+/// Where `key` is, or where it would be put.
+fn slot<K: Eq, V>(leaf: &[Option<(K, V)>], hash: u64, key: &K) -> Option<usize> {
+    let mask = leaf.len().checked_sub(1)?;
+    let first = (hash >> 44) as usize & mask;
+    let mut slots = (0..leaf.len()).map(|step| (first + step) & mask);
+    slots.find(|&at| leaf[at].as_ref().is_none_or(|(known, _)| known == key))
+}
+
+fn filled<K: Hash + Eq + Clone, V: Clone>(
+    entries: impl Iterator<Item = (K, V)>,
+    slots: usize,
+    hasher: &DefaultHashBuilder,
+) -> Leaf<K, V> {
+    let mut leaf = vec![None; slots];
+    for (key, value) in entries {
+        if let Some(at) = slot(&leaf, hasher.hash_one(&key), &key) {
+            leaf[at] = Some((key, value));
+        }
+    }
+    leaf.into()
+}
+
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
-        let leaf = Arc::new(Leaf::new());
+        let leaf: Leaf<K, V> = Arc::new([]);
         let middle = Arc::new(array::from_fn(|_| Arc::clone(&leaf)));
         let root = Arc::new(array::from_fn(|_| Arc::clone(&middle)));
         Self { root, hasher: DefaultHashBuilder::default(), len: 0 }

@@ -1,7 +1,6 @@
 //! Who has an address from now on, and who no longer.
 
 use std::hash::Hash;
-use std::sync::Arc;
 
 use crate::cluster::Holdings;
 use crate::holding::{Holding, Margins, Tenancy};
@@ -28,10 +27,10 @@ impl Claims {
     ) -> u64 {
         let Some(known) = holdings.get(&key) else {
             let holding = Holding::new(tenancy, self.complete_from);
-            holdings.insert(key, Arc::new(holding));
+            holdings.insert(key, holding);
             return 0;
         };
-        let mut holding = Some(Holding::clone(known));
+        let mut holding = Some(known.clone());
         let mut cut = 0;
         if known.tenancy(tenancy.tenant).is_none() && known.len() >= self.history.max(1) {
             cut = 1;
@@ -45,7 +44,7 @@ impl Claims {
             }
             None => Holding::new(tenancy, self.now),
         };
-        holdings.insert(key, Arc::new(holding));
+        holdings.insert(key, holding);
         cut
     }
 }
@@ -58,9 +57,9 @@ pub(super) fn leave<K: Hash + Eq + Clone, T: Clone>(
     left: u64,
 ) {
     let Some(known) = holdings.get(&key) else { return };
-    let mut holding = Holding::clone(known);
+    let mut holding = known.clone();
     holding.leave(tenant, left);
-    holdings.insert(key, Arc::new(holding));
+    holdings.insert(key, holding);
 }
 
 /// Forgets that `tenant` had `key` if that ended until `left`.
@@ -75,8 +74,8 @@ pub(super) fn forget<K: Hash + Eq + Clone, T: Clone>(
     if known.tenancy(tenant).is_none_or(|tenancy| tenancy.left > left) {
         return;
     }
-    match Holding::clone(known).without(tenant, now, margins) {
-        Some(holding) => holdings.insert(key.clone(), Arc::new(holding)),
+    match known.clone().without(tenant, now, margins) {
+        Some(holding) => holdings.insert(key.clone(), holding),
         None => drop(holdings.remove(key)),
     }
 }
