@@ -1,10 +1,12 @@
 //! Who owns an address, and who did: Pods, Nodes and Services of a cluster.
 //!
-//! objects and their changes ─▶ [`Tracker`] ─▶ [`Cluster`] ─▶ look-ups
+//! API server ─▶ [`watch`] ─▶ objects and their changes ─▶ [`Tracker`] ─▶ [`Cluster`] ─▶ look-ups
 //!
 //! A [`Cluster`] is an immutable snapshot, read from a file or published by a [`Tracker`]. Stages
 //! that need names take it as an argument and never ask where it came from.
+pub mod client; // the way to the API server, and what it has to allow
 pub mod objects; // what is known of Kubernetes objects, and how it changes
+pub mod watch; // objects of the API server, followed for ever
 
 mod tracker; // changes become snapshots
 mod labels; // which labels are worth keeping

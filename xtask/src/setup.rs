@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -26,6 +26,8 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("nfdump", "nfdump"),
     ("tshark", "tshark"),
     ("softflowd", "softflowd"),
+    // A foreign client of Kubernetes.
+    ("kubectl", "kubernetes-client"),
 ];
 
 /// Foreign readers of our formats, from PyPI.

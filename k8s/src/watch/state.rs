@@ -1,0 +1,257 @@
+//! How each kind's watch is doing, for metrics, readiness and whoever asks.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::client::{Access, Reason};
+use crate::objects::Kind;
+use crate::tracker::Stats;
+
+/// What of an object, or which object, was not taken over, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LeftOut {
+    /// The object: it is not JSON of the shape that its kind has.
+    Malformed,
+    /// The object: it lacks a name, uid or namespace, or one is longer than names are.
+    Nameless,
+    /// The object: it is larger than the limit.
+    TooLarge,
+    /// An address or a network: it cannot be read, or there are too many.
+    Address,
+    /// A port: it or its protocol is not one, or there are too many.
+    Port,
+    /// A label: there are too many, or too long ones.
+    Label,
+    /// The end of a text.
+    NameEnd,
+}
+
+impl LeftOut {
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Nameless,
+        Self::TooLarge,
+        Self::Address,
+        Self::Port,
+        Self::Label,
+        Self::NameEnd,
+    ];
+
+    /// As a metric's label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Nameless => "nameless",
+            Self::TooLarge => "too_large",
+            Self::Address => "address",
+            Self::Port => "port",
+            Self::Label => "label",
+            Self::NameEnd => "name_end",
+        }
+    }
+}
+
+/// How much was left out, for each reason.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Left([u64; LeftOut::ALL.len()]);
+
+impl Left {
+    pub fn of(&self, what: LeftOut) -> u64 {
+        LeftOut::ALL.iter().zip(self.0).find(|(one, _)| **one == what).map_or(0, |(_, count)| count)
+    }
+
+    pub(super) fn count(&mut self, what: LeftOut) {
+        for (_, count) in LeftOut::ALL.iter().zip(&mut self.0).filter(|(one, _)| **one == what) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+}
+
+/// How often a watch began anew, for each reason.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Restarts([u64; Reason::ALL.len()]);
+
+impl Restarts {
+    pub fn of(&self, reason: Reason) -> u64 {
+        Reason::ALL.iter().zip(self.0).find(|(one, _)| **one == reason).map_or(0, |(_, n)| n)
+    }
+
+    fn count(&mut self, reason: Reason) {
+        for (_, count) in Reason::ALL.iter().zip(&mut self.0).filter(|(one, _)| **one == reason) {
+            *count += 1;
+        }
+    }
+}
+
+impl fmt::Debug for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = LeftOut::ALL.iter().map(|what| what.name()).zip(self.0);
+        f.debug_map().entries(counts.filter(|(_, count)| *count > 0)).finish()
+    }
+}
+
+impl fmt::Debug for Restarts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = Reason::ALL.iter().map(|reason| reason.name()).zip(self.0);
+        f.debug_map().entries(counts.filter(|(_, count)| *count > 0)).finish()
+    }
+}
+
+/// A 403 that still stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    pub access: Access,
+    /// What the API server says, cut to 300 bytes.
+    pub message: String,
+}
+
+/// How the watch of one kind is doing. Times are milliseconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KindState {
+    /// When the first complete list was part of the picture.
+    pub synced_ms: Option<u64>,
+    /// When the API server last sent an object or a bookmark.
+    pub last_event_ms: Option<u64>,
+    /// Objects that were added, changed or deleted, listed ones among them.
+    pub events: u64,
+    /// Complete lists.
+    pub lists: u64,
+    pub restarts: Restarts,
+    pub left_out: Left,
+    /// Since when a watch is open, from where a list or an earlier watch ended.
+    pub followed_since_ms: Option<u64>,
+    /// What the API server does not allow just now.
+    pub denied: Option<Denied>,
+}
+
+/// The states of all kinds that are watched.
+#[derive(Debug)]
+pub(super) struct States {
+    kinds: Vec<(Kind, Mutex<KindState>)>,
+    missing: Mutex<Vec<Access>>,
+    tracker: Mutex<Stats>,
+    ready: watch::Sender<bool>,
+}
+
+impl States {
+    pub(super) fn new(kinds: &[Kind]) -> Self {
+        let kinds = kinds.iter().map(|&kind| (kind, Mutex::default())).collect();
+        Self {
+            kinds,
+            missing: Mutex::default(),
+            tracker: Mutex::default(),
+            ready: watch::Sender::new(false),
+        }
+    }
+
+    /// Becomes `true` when every kind has been listed, or is denied.
+    pub(super) fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    pub(super) fn all(&self) -> Vec<(Kind, KindState)> {
+        self.kinds.iter().map(|(kind, state)| (*kind, lock(state).clone())).collect()
+    }
+
+    /// Lets `change` have the state of `kind`, if it is watched.
+    pub(super) fn change(&self, kind: Kind, change: impl FnOnce(&mut KindState)) {
+        if let Some((_, state)) = self.kinds.iter().find(|(one, _)| *one == kind) {
+            change(&mut lock(state));
+        }
+    }
+
+    /// Whether a watch of each kind is open, since `since_ms` at least.
+    pub(super) fn all_followed(&self, since_ms: u64) -> bool {
+        let followed = |state: &KindState| state.followed_since_ms.is_some_and(|ms| ms <= since_ms);
+        self.kinds.iter().all(|(_, state)| followed(&lock(state)))
+    }
+
+    pub(super) fn checked(&self, missing: Vec<Access>) {
+        *lock(&self.missing) = missing;
+    }
+
+    pub(super) fn missing(&self) -> Vec<Access> {
+        lock(&self.missing).clone()
+    }
+
+    pub(super) fn tracked(&self, stats: Stats) {
+        *lock(&self.tracker) = stats;
+    }
+
+    pub(super) fn tracker_stats(&self) -> Stats {
+        *lock(&self.tracker)
+    }
+
+    /// It works, from the present state of the API server on.
+    pub(super) fn follows(&self, kind: Kind, now_ms: u64) {
+        self.change(kind, |state| {
+            state.denied = None;
+            state.followed_since_ms = Some(now_ms);
+        });
+    }
+
+    pub(super) fn restarted(&self, kind: Kind, reason: Reason) {
+        self.change(kind, |state| {
+            state.restarts.count(reason);
+            state.followed_since_ms = None;
+        });
+    }
+
+    /// Takes note of a 403; returns whether it is news.
+    pub(super) fn denied(&self, kind: Kind, denied: Denied) -> bool {
+        let mut is_news = false;
+        self.change(kind, |state| {
+            is_news = state.denied.as_ref().is_none_or(|known| known.access != denied.access);
+            state.denied = Some(denied);
+        });
+        self.look_whether_ready();
+        is_news
+    }
+
+    /// A complete list of `kind` is part of the picture.
+    pub(super) fn synced(&self, kind: Kind, now_ms: u64) {
+        self.change(kind, |state| {
+            state.lists += 1;
+            state.synced_ms.get_or_insert(now_ms);
+        });
+        self.look_whether_ready();
+    }
+
+    fn look_whether_ready(&self) {
+        let settled = |state: &KindState| state.synced_ms.is_some() || state.denied.is_some();
+        if self.kinds.iter().all(|(_, state)| settled(&lock(state))) {
+            self.ready.send_replace(true);
+        }
+    }
+}
+
+/// A panic while a number is written leaves no half of one.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_followed_once_each_is_without_a_gap() {
+        let states = States::new(&[Kind::Pod, Kind::Node]);
+        states.follows(Kind::Pod, 10);
+        assert!(!states.all_followed(20));
+        states.follows(Kind::Node, 15);
+        assert!(states.all_followed(15) && !states.all_followed(14));
+        states.restarted(Kind::Pod, Reason::Ended);
+        assert!(!states.all_followed(20));
+        states.follows(Kind::Pod, 30);
+        assert!(!states.all_followed(20));
+    }
+}
