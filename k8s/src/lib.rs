@@ -5,6 +5,7 @@
 mod cluster; // the snapshot and its look-ups
 mod file; // a cluster described by hand, in YAML
 mod networks; // which addresses are Pods'
+pub mod certificates; // who may talk to whom: a CA, and what it signs
 
 pub use cluster::{Cluster, Node, Pod};
 pub use file::FileError;

@@ -1,0 +1,160 @@
+//! Where a [`Follower`](super::Follower) reads.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, Client};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+use super::objects::{ObjectError, data_of, read};
+use super::state::pair_of;
+use super::{BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
+
+/// The longest file, in bytes. Bundles of all public CAs have a quarter of it.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A certificate chain and its key, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairFiles {
+    pub certificates: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What an exporter uses, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The CAs of collectors.
+    pub authorities: PathBuf,
+    /// Who the exporter is, if collectors ask.
+    pub pair: Option<PairFiles>,
+}
+
+/// What a collector uses, as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFiles {
+    pub pair: PairFiles,
+    /// The CAs of exporters; without, exporters need no certificate.
+    pub clients: Option<PathBuf>,
+}
+
+/// The name of an object in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectName {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// What an exporter uses, in the form of Antrea's `tlsConfig` (`FlowExporterDestination`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientObjects {
+    /// The ConfigMap that has the CAs of collectors under `ca.crt`.
+    pub bundle: ObjectName,
+    /// The Secret that tells who the exporter is, if collectors ask.
+    pub pair: Option<ObjectName>,
+}
+
+impl ClientObjects {
+    /// The objects that the aggregator in `namespace` keeps.
+    pub fn of_aggregator(namespace: &str) -> Self {
+        let object = |name: &str| ObjectName { namespace: namespace.into(), name: name.into() };
+        Self { bundle: object(BUNDLE_CONFIG_MAP), pair: Some(object(CLIENT_SECRET)) }
+    }
+}
+
+/// Why there was nothing to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("{name} is missing, or has no {key}")]
+    Missing { name: String, key: &'static str },
+    #[error("{} cannot be read", .0.display())]
+    File(PathBuf, #[source] io::Error),
+}
+
+/// What was read, as PEM.
+#[derive(PartialEq, Eq)]
+pub(super) struct Texts {
+    pub(super) authorities: Option<Vec<u8>>,
+    /// Certificates and key.
+    pub(super) pair: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+pub(super) enum Origin {
+    Files { authorities: Option<PathBuf>, pair: Option<PairFiles> },
+    Objects { bundle: (Api<ConfigMap>, String), pair: Option<(Api<Secret>, String)> },
+}
+
+impl Origin {
+    pub(super) fn objects(client: &Client, objects: &ClientObjects) -> Self {
+        let (bundle, pair) = (&objects.bundle, &objects.pair);
+        Self::Objects {
+            bundle: (Api::namespaced(client.clone(), &bundle.namespace), bundle.name.clone()),
+            pair: pair
+                .as_ref()
+                .map(|pair| (Api::namespaced(client.clone(), &pair.namespace), pair.name.clone())),
+        }
+    }
+
+    pub(super) const fn is_files(&self) -> bool {
+        matches!(self, Self::Files { .. })
+    }
+
+    pub(super) async fn read(&self) -> Result<Texts, ReadError> {
+        match self {
+            Self::Files { authorities, pair } => {
+                read_files(authorities.as_deref(), pair.as_ref()).await
+            }
+            Self::Objects { bundle, pair } => read_objects(bundle, pair.as_ref()).await,
+        }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_files() { "Files" } else { "Objects" })
+    }
+}
+
+async fn read_files(
+    authorities: Option<&Path>,
+    pair: Option<&PairFiles>,
+) -> Result<Texts, ReadError> {
+    let authorities = match authorities {
+        Some(path) => Some(read_file(path).await?),
+        None => None,
+    };
+    let pair = match pair {
+        Some(pair) => Some((read_file(&pair.certificates).await?, read_file(&pair.key).await?)),
+        None => None,
+    };
+    Ok(Texts { authorities, pair })
+}
+
+async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let mut text = Vec::new();
+    let read = async { File::open(path).await?.take(MAX_FILE).read_to_end(&mut text).await };
+    read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;
+    Ok(text)
+}
+
+async fn read_objects(
+    (maps, bundle): &(Api<ConfigMap>, String),
+    pair: Option<&(Api<Secret>, String)>,
+) -> Result<Texts, ReadError> {
+    let missing = |name: &str, key| ReadError::Missing { name: name.to_owned(), key };
+    let map = read(maps, bundle).await?.and_then(|map| map.data?.remove(BUNDLE_KEY));
+    let authorities = map.ok_or_else(|| missing(bundle, BUNDLE_KEY))?;
+    let pair = match pair {
+        Some((secrets, name)) => {
+            let data = read(secrets, name).await?.as_ref().map(data_of);
+            let texts = pair_of(data.as_ref()).map(|(chain, key)| (chain.to_vec(), key.to_vec()));
+            Some(texts.map_err(|_| missing(name, "tls.crt and tls.key"))?)
+        }
+        None => None,
+    };
+    Ok(Texts { authorities: Some(authorities.into_bytes()), pair })
+}
