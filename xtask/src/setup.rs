@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -25,6 +25,8 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("nfdump", "nfdump"),
     ("tshark", "tshark"),
     ("softflowd", "softflowd"),
+    // A foreign judge of certificates.
+    ("openssl", "openssl"),
 ];
 
 /// Foreign readers of our formats, from PyPI.
