@@ -1,7 +1,7 @@
 //! Certificates of a collector and its exporters: made, kept in Kubernetes, rotated, followed.
 //!
 //! Names, keys and contents of the objects are those Antrea's Agents read
-//! (`pkg/agent/flowexporter`: the ConfigMap and the client's Secret, both at each connect).
+//! (`pkg/agent/flowexporter`: the `ConfigMap` and the clients' Secret, both at each connect).
 //!
 //! ```text
 //!            Secret, ConfigMap                      rustls configurations
@@ -32,9 +32,9 @@ pub use tls::{ClientSource, ServerSource, Source};
 pub const AUTHORITY_SECRET: &str = "flow-aggregator-ca-tls";
 /// The Secret with the pair of all exporters.
 pub const CLIENT_SECRET: &str = "flow-aggregator-client-tls";
-/// The ConfigMap with the CAs to trust.
+/// The `ConfigMap` with the CAs to trust.
 pub const BUNDLE_CONFIG_MAP: &str = "flow-aggregator-ca";
-/// The key of the bundle in its ConfigMap.
+/// The key of the bundle in its `ConfigMap`.
 pub const BUNDLE_KEY: &str = "ca.crt";
 
 const CERTIFICATE_KEY: &str = "tls.crt";

@@ -22,34 +22,46 @@ mod store; // objects and their history
 mod request; // what is asked for
 mod list; // pages
 mod watch; // changes as they happen
+mod strategic; // patches that merge lists
+mod owners; // who set which field
 mod patch; // what becomes of an object
+mod protobuf; // the little that comes as such
 mod write; // changes
 mod body; // answers
+mod access; // who may do what
+mod review; // questions about that
 mod service; // one request
+mod tls; // certificates
 mod listener; // connections
+mod kubeconfig; // how clients find it
 mod faults; // what goes wrong on command
 mod counters; // what happened
 mod bulk; // many objects
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch as channel;
+use tokio_rustls::TlsAcceptor;
 
 pub use counters::{Counters, Seen};
 pub use faults::{End, Expiry, Failure};
 pub use request::Verb;
 
+use access::Access;
 use faults::{Faults, Orders};
 use list::{Page, Walks};
 use listener::Listening;
+use owners::Owners;
 use refusal::Refusal;
 use request::ResourceRequest;
 use resources::ResourceId;
 use store::{Key, Store};
+use tls::Identity;
 
 /// How long a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,6 +81,8 @@ pub enum Keep {
 pub struct StandIn {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// Unless it speaks plain HTTP.
+    tls: Option<Identity>,
     listening: Option<Listening>,
     /// Only taken at the end.
     runtime: Option<Runtime>,
@@ -87,6 +101,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) faults: Faults,
+    pub(crate) access: Access,
     walks: Walks,
 }
 
@@ -111,8 +126,21 @@ impl Shared {
 impl StandIn {
     /// Starts an empty cluster on a free port of 127.0.0.1, over plain HTTP.
     pub fn start() -> Self {
-        let state =
-            State { store: Store::new(), faults: Faults::default(), walks: Walks::default() };
+        Self::start_with(None)
+    }
+
+    /// Starts an empty cluster that speaks HTTPS; [`ca_pem`](Self::ca_pem) is whom to trust.
+    pub fn start_tls() -> Self {
+        Self::start_with(Some(Identity::new()))
+    }
+
+    fn start_with(tls: Option<Identity>) -> Self {
+        let state = State {
+            store: Store::new(),
+            faults: Faults::default(),
+            access: Access::default(),
+            walks: Walks::default(),
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             counters: Arc::new(channel::Sender::new(Counters::default())),
@@ -123,6 +151,7 @@ impl StandIn {
         let mut server = Self {
             shared,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls,
             listening: None,
             runtime: Some(runtime.expect("a thread can be started")),
         };
@@ -137,7 +166,22 @@ impl StandIn {
 
     /// Such as `http://127.0.0.1:12345`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate of the authority that vouches for a server with TLS.
+    #[track_caller]
+    pub fn ca_pem(&self) -> &str {
+        &self.tls.as_ref().expect("a server with TLS").authority
+    }
+
+    /// Writes a kubeconfig into `folder`, and `ca.crt` if there is TLS; returns its path.
+    ///
+    /// kubectl sends tokens over TLS only.
+    pub fn kubeconfig(&self, folder: &Path, token: Option<&str>) -> PathBuf {
+        let authority = self.tls.as_ref().map(|tls| tls.authority.as_str());
+        kubeconfig::write(folder, &self.url(), authority, token)
     }
 
     /// Closes the listener and every connection. The port answers nobody until it comes up.
@@ -151,7 +195,8 @@ impl StandIn {
     pub fn come_up(&mut self) {
         let runtime = self.runtime.as_ref().expect("it is only taken at the end");
         let shared = Arc::clone(&self.shared);
-        let started = Listening::start(runtime.handle(), self.address, None, shared);
+        let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+        let started = Listening::start(runtime.handle(), self.address, tls, shared);
         let (listening, address) = started.expect("the port is free");
         self.address = address;
         self.listening = Some(listening);
@@ -236,6 +281,38 @@ impl StandIn {
     pub fn wait_until(&self, what: &str, is_so: impl FnMut(&Counters) -> bool + Send + 'static) {
         let runtime = self.runtime.as_ref().expect("it is only taken at the end");
         runtime.block_on(self.until(what, is_so));
+    }
+}
+
+/// Who may do what. At first everybody may do everything.
+impl StandIn {
+    /// From here on only what the rules say is allowed, to whom they say. For example
+    ///
+    /// ```yaml
+    /// users:
+    /// - name: system:serviceaccount:ns:name
+    ///   token: secret
+    ///   groups: [system:serviceaccounts]
+    ///   rules: # as in a Role or ClusterRole
+    ///   - apiGroups: [""]
+    ///     resources: [pods]
+    ///     verbs: [get, list, watch]
+    ///     resourceNames: [] # optional
+    ///     namespaces: [] # optional: where it holds; everywhere and of the cluster if empty
+    /// ```
+    #[track_caller]
+    pub fn require_access(&self, rules: &str) {
+        self.shared.state().access = Access::read(rules).expect("a rule file");
+    }
+
+    /// Knows a user of the rules by one more token.
+    pub fn accept_token(&self, token: &str, user: &str) {
+        self.shared.state().access.accept(token, user);
+    }
+
+    /// From here on no token given so far is known. Open watches go on, as with real servers.
+    pub fn expire_tokens(&self) {
+        self.shared.state().access.expire_tokens();
     }
 }
 
@@ -340,5 +417,5 @@ fn put(store: &mut Store, object: Value) {
             object["metadata"][field] = value;
         }
     }
-    store.put(key, object);
+    store.put(key, object, Owners::default());
 }

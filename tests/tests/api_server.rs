@@ -2,3 +2,5 @@
 
 #[path = "api_server/client.rs"]
 mod client; // the `kube` crate
+#[path = "api_server/kubectl.rs"]
+mod kubectl; // the program

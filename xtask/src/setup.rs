@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -27,6 +27,8 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("softflowd", "softflowd"),
     // A foreign judge of certificates.
     ("openssl", "openssl"),
+    // A foreign client of Kubernetes.
+    ("kubectl", "kubernetes-client"),
 ];
 
 /// Foreign readers of our formats, from PyPI.

@@ -122,7 +122,8 @@ impl Authority {
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("validity", &self.validity).field("key", &"***").finish()
+        let mut told = f.debug_struct("Authority");
+        told.field("validity", &self.validity).field("key", &"***").finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ use super::tls::{ClientSource, ServerSource, Source, client_config, server_confi
 /// How often files are read.
 const FILES_PERIOD: Duration = Duration::from_secs(10);
 /// How often objects are read that nobody asks for.
-const OBJECTS_PERIOD: Duration = Duration::from_secs(3600);
+const OBJECTS_PERIOD: Duration = Duration::from_hours(1);
 /// How soon after a reading there may be another. Each time somebody asks for the configuration,
 /// which is before each connect, it is read again for the next one.
 const GAP: Duration = Duration::from_secs(5);
@@ -66,9 +66,10 @@ impl Follower<ClientConfig> {
     /// Reads what an exporter needs from Kubernetes. After an error this may be called again.
     pub async fn client_objects(
         client: &Client,
-        objects: &ClientObjects,
+        objects: ClientObjects,
     ) -> Result<Self, FollowError> {
-        Self::start(Origin::objects(client, objects), make_client).await
+        let origin = Origin::Objects { client: client.clone(), names: objects };
+        Self::start(origin, make_client).await
     }
 
     /// Reads what an exporter needs from files.

@@ -23,7 +23,7 @@ use super::state::{Step, Trust, check_client, new_authority, next};
 use super::tls::{ServerSource, Source, server_config};
 
 /// How often the objects are read.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 /// How often a check that failed is repeated.
 const RETRY: Duration = Duration::from_secs(5);
 /// Reads in one check. Each write takes one, and so does each that somebody else was faster with.
@@ -225,7 +225,7 @@ impl Store {
         match step {
             Step::Authority { why, outgoing } => {
                 let overlap = outgoing.is_some();
-                let make = move || new_authority(kind, now_s, outgoing.as_ref());
+                let make = move || new_authority(kind, now_s, outgoing.as_deref());
                 self.objects.write_authority(found, spawn_blocking(make).await??).await?;
                 tracing::info!(%why, overlap, "made a new CA");
                 self.count(|counters| counters.authorities_written += 1);

@@ -50,7 +50,7 @@ pub struct ObjectName {
 /// What an exporter uses, in the form of Antrea's `tlsConfig` (`FlowExporterDestination`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientObjects {
-    /// The ConfigMap that has the CAs of collectors under `ca.crt`.
+    /// The `ConfigMap` that has the CAs of collectors under `ca.crt`.
     pub bundle: ObjectName,
     /// The Secret that tells who the exporter is, if collectors ask.
     pub pair: Option<ObjectName>,
@@ -85,20 +85,10 @@ pub(super) struct Texts {
 
 pub(super) enum Origin {
     Files { authorities: Option<PathBuf>, pair: Option<PairFiles> },
-    Objects { bundle: (Api<ConfigMap>, String), pair: Option<(Api<Secret>, String)> },
+    Objects { client: Client, names: ClientObjects },
 }
 
 impl Origin {
-    pub(super) fn objects(client: &Client, objects: &ClientObjects) -> Self {
-        let (bundle, pair) = (&objects.bundle, &objects.pair);
-        Self::Objects {
-            bundle: (Api::namespaced(client.clone(), &bundle.namespace), bundle.name.clone()),
-            pair: pair
-                .as_ref()
-                .map(|pair| (Api::namespaced(client.clone(), &pair.namespace), pair.name.clone())),
-        }
-    }
-
     pub(super) const fn is_files(&self) -> bool {
         matches!(self, Self::Files { .. })
     }
@@ -108,7 +98,7 @@ impl Origin {
             Self::Files { authorities, pair } => {
                 read_files(authorities.as_deref(), pair.as_ref()).await
             }
-            Self::Objects { bundle, pair } => read_objects(bundle, pair.as_ref()).await,
+            Self::Objects { client, names } => read_objects(client, names).await,
         }
     }
 }
@@ -141,20 +131,21 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     Ok(text)
 }
 
-async fn read_objects(
-    (maps, bundle): &(Api<ConfigMap>, String),
-    pair: Option<&(Api<Secret>, String)>,
-) -> Result<Texts, ReadError> {
-    let missing = |name: &str, key| ReadError::Missing { name: name.to_owned(), key };
-    let map = read(maps, bundle).await?.and_then(|map| map.data?.remove(BUNDLE_KEY));
-    let authorities = map.ok_or_else(|| missing(bundle, BUNDLE_KEY))?;
-    let pair = match pair {
-        Some((secrets, name)) => {
-            let data = read(secrets, name).await?.as_ref().map(data_of);
-            let texts = pair_of(data.as_ref()).map(|(chain, key)| (chain.to_vec(), key.to_vec()));
-            Some(texts.map_err(|_| missing(name, "tls.crt and tls.key"))?)
-        }
-        None => None,
+async fn read_objects(client: &Client, names: &ClientObjects) -> Result<Texts, ReadError> {
+    let missing = |object: &ObjectName, key| {
+        let name = format!("{}/{}", object.namespace, object.name);
+        ReadError::Missing { name, key }
     };
-    Ok(Texts { authorities: Some(authorities.into_bytes()), pair })
+    let bundle = &names.bundle;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &bundle.namespace);
+    let map = read(&maps, &bundle.name).await?.and_then(|map| map.data?.remove(BUNDLE_KEY));
+    let authorities = map.ok_or_else(|| missing(bundle, BUNDLE_KEY))?.into_bytes();
+    let Some(pair) = &names.pair else {
+        return Ok(Texts { authorities: Some(authorities), pair: None });
+    };
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
+    let data = read(&secrets, &pair.name).await?.as_ref().map(data_of);
+    let texts = pair_of(data.as_ref()).map(|(chain, key)| (chain.to_vec(), key.to_vec()));
+    let texts = texts.map_err(|_| missing(pair, "tls.crt and tls.key"))?;
+    Ok(Texts { authorities: Some(authorities), pair: Some(texts) })
 }

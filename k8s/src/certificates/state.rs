@@ -54,7 +54,7 @@ pub(super) enum Step {
     /// A new CA; it overlaps with the `outgoing` one if that can still sign.
     Authority {
         why: Why,
-        outgoing: Option<Authority>,
+        outgoing: Option<Arc<Authority>>,
     },
     Client {
         why: Why,
@@ -87,7 +87,7 @@ impl From<PairError> for Why {
 /// clock or ours is wrong, and replicas that replace each other's CAs would make it worse.
 pub(super) fn next(stored: &Stored, now_s: u64) -> Option<Step> {
     let authority = match read_authority(stored) {
-        Ok(authority) => authority,
+        Ok(authority) => Arc::new(authority),
         Err(why) => return Some(Step::Authority { why: why.into(), outgoing: None }),
     };
     if authority.validity.not_before_s > now_s {
@@ -98,7 +98,7 @@ pub(super) fn next(stored: &Stored, now_s: u64) -> Option<Step> {
         return Some(Step::Authority { why: Why::Expiring, outgoing });
     }
     let previous = previous(stored, &authority, now_s);
-    let trust = Trust { authority: Arc::new(authority), previous };
+    let trust = Trust { authority, previous };
     if let Err(why) = check_client(stored.client.as_ref(), &trust, now_s) {
         return Some(Step::Client { why, trust });
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use super::write::yaml;
+use super::strategic;
 
 pub(crate) fn patched(current: &Value, content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
     let mut value = current.clone();
@@ -21,11 +21,14 @@ pub(crate) fn patched(current: &Value, content_type: &str, body: &[u8]) -> Resul
             };
             json_patch::patch(&mut value, &patch).map_err(failed)?;
         }
-        "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
+        "application/merge-patch+json" => {
             let patch = serde_json::from_slice(body).map_err(malformed)?;
             json_patch::merge(&mut value, &patch);
         }
-        "application/apply-patch+yaml" => json_patch::merge(&mut value, &yaml(body)?),
+        "application/strategic-merge-patch+json" => {
+            let patch = serde_json::from_slice(body).map_err(malformed)?;
+            strategic::merge(&mut value, &patch);
+        }
         other => {
             let message = format!("the body of the request was in an unknown format: {other}");
             return Err(Refusal::new(415, "UnsupportedMediaType", message));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
 use hyper::Method;
-use hyper::header::ACCEPT;
+use hyper::header::{ACCEPT, USER_AGENT};
 use hyper::http::request::Parts;
 
 use super::refusal::Refusal;
@@ -54,6 +54,8 @@ pub(crate) struct ResourceRequest {
     pub(crate) name: String,
     pub(crate) query: HashMap<String, String>,
     pub(crate) view: View,
+    /// Whose fields those are that it sets.
+    pub(crate) manager: String,
 }
 
 impl ResourceRequest {
@@ -79,6 +81,7 @@ impl ResourceRequest {
         };
         let query = query(parts.uri.query().unwrap_or_default());
         let mut request = Self {
+            manager: manager(parts, &query),
             verb: verb(&parts.method, name, &query)?,
             group: group.to_owned(),
             version: version.to_owned(),
@@ -101,6 +104,11 @@ impl ResourceRequest {
 
     pub(crate) fn is_review(&self) -> bool {
         self.verb == Verb::Create && is_review(&self.group, &self.plural)
+    }
+
+    /// Everybody may ask what they may do.
+    pub(crate) fn asks_about_itself(&self) -> bool {
+        self.is_review() && self.plural.starts_with("selfsubject")
     }
 
     pub(crate) fn resource(&self) -> Result<ResourceId, Refusal> {
@@ -147,15 +155,6 @@ impl ResourceRequest {
     pub(crate) fn is_dry_run(&self) -> bool {
         self.query.contains_key("dryRun")
     }
-
-    /// As access control names it: `pods`, `pods/status`.
-    pub(crate) fn with_subresource(&self) -> String {
-        if self.subresource.is_empty() {
-            self.plural.clone()
-        } else {
-            format!("{}/{}", self.plural, self.subresource)
-        }
-    }
 }
 
 fn query(text: &str) -> HashMap<String, String> {
@@ -175,6 +174,13 @@ fn verb(method: &Method, name: &str, query: &HashMap<String, String>) -> Option<
         ("DELETE", true) => Verb::DeleteCollection,
         _ => return None,
     })
+}
+
+/// By default the name of the program.
+fn manager(parts: &Parts, query: &HashMap<String, String>) -> String {
+    let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let program = agent.unwrap_or("unknown").split('/').next().unwrap_or_default();
+    query.get("fieldManager").map_or(program, String::as_str).to_owned()
 }
 
 /// `Table` is never given; clients that ask for it take JSON too.

@@ -10,12 +10,13 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
 use super::Shared;
+use super::access::Attempt;
 use super::body::{Answer, json, object, refused, typed};
 use super::listener::Reset;
 use super::refusal::Refusal;
 use super::request::{ResourceRequest, Verb};
 use super::resources::discovery;
-use super::{watch, write};
+use super::{review, watch, write};
 
 /// What a real server takes.
 const LONGEST_BODY: usize = 3 << 20;
@@ -56,29 +57,46 @@ async fn respond(
     if path == "/openapi/v2" {
         return Ok(typed(200, EMPTY_SCHEMA, ""));
     }
-    if parts.method == hyper::Method::GET
-        && let Some(answer) = discovery(path)
+    let asked = discovery(path).filter(|_| parts.method == hyper::Method::GET);
+    if path == "/version"
+        && let Some(answer) = &asked
     {
-        return Ok(object(200, &answer));
+        return Ok(object(200, answer));
+    }
+    let caller = shared.state().access.caller(parts);
+    if let Some(answer) = asked {
+        return caller.map(|_| object(200, &answer));
     }
     let request = ResourceRequest::read(parts).ok_or_else(Refusal::no_such_path)?;
     let query = parts.uri.query().unwrap_or_default();
-    shared.counters.send_modify(|counters| counters.saw(&request, query, ""));
+    let user = caller.as_ref().ok().and_then(Option::as_ref);
+    let name = user.map_or("", |user| user.name.as_str());
+    shared.counters.send_modify(|counters| counters.saw(&request, query, name));
+    let caller = caller?;
     if let Some(refusal) = shared.state().faults.refusal(&request) {
         return Err(refusal);
     }
-    resource(request, parts, body, shared, reset).await
+    if let Some(user) = &caller
+        && !request.asks_about_itself()
+    {
+        user.check(&Attempt::of(&request))?;
+    }
+    if request.is_review() {
+        let content_type = content_type(parts);
+        let review = write::read(content_type, &body)?;
+        let answer = review::answer(&request, review, caller.as_ref(), &shared.state().access)?;
+        return Ok(object(201, &answer));
+    }
+    resource(request, content_type(parts), body, shared, reset).await
 }
 
 async fn resource(
     request: ResourceRequest,
-    parts: &Parts,
+    content_type: &str,
     body: Bytes,
     shared: &Arc<Shared>,
     reset: Reset,
 ) -> Result<Response<Answer>, Refusal> {
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or("application/json");
     match request.verb {
         Verb::Watch => watch::start(request, shared, reset),
         Verb::List => list(&request, shared).await,
@@ -89,6 +107,11 @@ async fn resource(
         Verb::Delete => write::delete(&request, &body, shared),
         Verb::DeleteCollection => write::delete_all(&request, shared),
     }
+}
+
+fn content_type(parts: &Parts) -> &str {
+    let header = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    header.unwrap_or("application/json")
 }
 
 fn get(request: &ResourceRequest, shared: &Shared) -> Result<Response<Answer>, Refusal> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use super::owners::Owners;
 use super::resources::ResourceId;
 
 /// Events kept, so that a watch can start from an older version.
@@ -30,13 +31,14 @@ pub(crate) enum View {
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) value: Value,
+    pub(crate) owners: Owners,
     whole: OnceLock<String>,
     metadata: OnceLock<String>,
 }
 
 impl Stored {
-    fn new(value: Value) -> Arc<Self> {
-        Arc::new(Self { value, whole: OnceLock::new(), metadata: OnceLock::new() })
+    fn new(value: Value, owners: Owners) -> Arc<Self> {
+        Arc::new(Self { value, owners, whole: OnceLock::new(), metadata: OnceLock::new() })
     }
 
     pub(crate) fn text(&self, view: View) -> &str {
@@ -119,10 +121,10 @@ impl Store {
     }
 
     /// Stores an object, new or changed, under the next version.
-    pub(crate) fn put(&mut self, key: Key, mut value: Value) -> Arc<Stored> {
+    pub(crate) fn put(&mut self, key: Key, mut value: Value, owners: Owners) -> Arc<Stored> {
         self.version += 1;
         value["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let object = Stored::new(value);
+        let object = Stored::new(value, owners);
         let (resource, namespace) = (key.resource, key.namespace.clone());
         let before = self.objects.insert(key, Arc::clone(&object));
         self.remember(Event {
@@ -142,7 +144,7 @@ impl Store {
         // A deletion has a version of its own, which watches continue from.
         let mut last = before.value.clone();
         last["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let object = Stored::new(last);
+        let object = Stored::new(last, Owners::default());
         self.remember(Event {
             version: self.version,
             resource: key.resource,

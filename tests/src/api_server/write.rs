@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::body::{Answer, json, object};
+use super::owners::Owners;
 use super::patch::patched;
+use super::protobuf;
 use super::refusal::Refusal;
 use super::request::ResourceRequest;
 use super::resources::ResourceId;
@@ -22,7 +24,8 @@ pub(crate) fn create(
 ) -> Result<Response<Answer>, Refusal> {
     let value = read(content_type, body)?;
     let (key, value) = new_object(request.resource()?, &request.namespace, value)?;
-    insert(key, value, request, shared)
+    let owners = Owners::default().after_write(&request.manager, &Value::Null, &value);
+    insert(key, value, owners, request, shared)
 }
 
 /// A new object, complete but for its version, and where it goes.
@@ -70,6 +73,7 @@ pub(crate) fn new_object(
 fn insert(
     key: Key,
     value: Value,
+    owners: Owners,
     request: &ResourceRequest,
     shared: &Shared,
 ) -> Result<Response<Answer>, Refusal> {
@@ -80,7 +84,7 @@ fn insert(
     if request.is_dry_run() {
         return Ok(object(201, &value));
     }
-    let stored = state.store.put(key, value);
+    let stored = state.store.put(key, value, owners);
     drop(state);
     shared.changed();
     Ok(json(201, stored.text(request.view).to_owned()))
@@ -94,7 +98,10 @@ pub(crate) fn update(
 ) -> Result<Response<Answer>, Refusal> {
     let key = request.key()?;
     let value = read(content_type, body)?;
-    change(&key, request, shared, |_| Ok(value))
+    change(&key, request, shared, |current| {
+        let owners = current.owners.after_write(&request.manager, &current.value, &value);
+        Ok((value, owners))
+    })
 }
 
 pub(crate) fn patch(
@@ -104,14 +111,40 @@ pub(crate) fn patch(
     shared: &Shared,
 ) -> Result<Response<Answer>, Refusal> {
     let key = request.key()?;
-    let applies = content_type.starts_with("application/apply-patch");
-    if applies && shared.state().store.get(&key).is_none() {
-        let mut value = yaml(body)?;
-        value["metadata"]["name"] = key.name.clone().into();
-        let (key, value) = new_object(key.resource, &key.namespace, value)?;
-        return insert(key, value, request, shared);
+    if content_type.starts_with("application/apply-patch") {
+        return apply(key, request, body, shared);
     }
-    change(&key, request, shared, |current| patched(current, content_type, body))
+    change(&key, request, shared, |current| {
+        let value = patched(&current.value, content_type, body)?;
+        let owners = current.owners.after_write(&request.manager, &current.value, &value);
+        Ok((value, owners))
+    })
+}
+
+/// Server-side apply: what is not there is created.
+fn apply(
+    key: Key,
+    request: &ResourceRequest,
+    body: &[u8],
+    shared: &Shared,
+) -> Result<Response<Answer>, Refusal> {
+    if request.value("fieldManager").is_empty() {
+        let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is \
+                       required for apply patch";
+        return Err(Refusal::new(422, "Invalid", message));
+    }
+    let wanted = yaml(body)?;
+    let (manager, force) = (&request.manager, request.is_set("force"));
+    if shared.state().store.get(&key).is_some() {
+        return change(&key, request, shared, |current| {
+            current.owners.apply(manager, force, &current.value, &wanted)
+        });
+    }
+    let (_, owners) = Owners::default().apply(manager, force, &Value::Null, &wanted)?;
+    let mut value = wanted;
+    value["metadata"]["name"] = key.name.clone().into();
+    let (key, value) = new_object(key.resource, &key.namespace, value)?;
+    insert(key, value, owners, request, shared)
 }
 
 /// Replaces an object by what `make` makes of it.
@@ -119,12 +152,12 @@ fn change(
     key: &Key,
     request: &ResourceRequest,
     shared: &Shared,
-    make: impl FnOnce(&Value) -> Result<Value, Refusal>,
+    make: impl FnOnce(&Stored) -> Result<(Value, Owners), Refusal>,
 ) -> Result<Response<Answer>, Refusal> {
     let row = key.resource.row();
     let mut state = shared.state();
     let current = state.store.get(key).ok_or_else(|| Refusal::not_found(row, &key.name))?;
-    let mut value = make(&current.value)?;
+    let (mut value, owners) = make(current)?;
     let version = &value["metadata"]["resourceVersion"];
     if version.as_str().is_some_and(|version| !version.is_empty() && version != current.version()) {
         return Err(Refusal::conflict(row, &key.name, MODIFIED));
@@ -143,11 +176,11 @@ fn change(
     if request.is_dry_run() {
         return Ok(object(200, &value));
     }
-    if value == current.value {
+    if value == current.value && owners == current.owners {
         // Nothing changed: no new version, and watches are not told.
         return Ok(json(200, current.text(request.view).to_owned()));
     }
-    let stored = state.store.put(key.clone(), value);
+    let stored = state.store.put(key.clone(), value, owners);
     drop(state);
     shared.changed();
     Ok(json(200, stored.text(request.view).to_owned()))
@@ -160,6 +193,7 @@ fn keep_identity(value: &mut Value, current: &Value) {
             value["metadata"][field] = kept.clone();
         }
     }
+    // Clients may leave out what the path says.
     for field in ["kind", "apiVersion"] {
         value[field] = current[field].clone();
     }
@@ -236,6 +270,9 @@ fn success(details: Value) -> Value {
 /// A body in JSON or YAML.
 pub(crate) fn read(content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
     if content_type.contains("protobuf") || content_type.contains("cbor") {
+        if let Some(value) = protobuf::read(body) {
+            return Ok(value);
+        }
         let message = format!("the body of the request was in an unknown format: {content_type}");
         return Err(Refusal::new(415, "UnsupportedMediaType", message));
     }

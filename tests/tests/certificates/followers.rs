@@ -28,7 +28,7 @@ async fn an_exporter_follows_the_objects() {
     let server = StandIn::start();
     let mut keeper = keeper(&server, now() - 280 * DAY).await;
     let objects = ClientObjects::of_aggregator(NAMESPACE);
-    let mut follower = Follower::client_objects(&client(&server), &objects).await.unwrap();
+    let mut follower = Follower::client_objects(&client(&server), objects).await.unwrap();
     let echo = Echo::start(keeper.server()).await;
     let mut session = echo.connect(&follower.client()).await.unwrap();
 
@@ -58,7 +58,7 @@ async fn an_exporter_that_connects_looks_again() {
     let server = StandIn::start();
     let mut keeper = keeper(&server, now()).await;
     let objects = ClientObjects::of_aggregator(NAMESPACE);
-    let follower = Follower::client_objects(&client(&server), &objects).await.unwrap();
+    let follower = Follower::client_objects(&client(&server), objects).await.unwrap();
     let (source, mut counters) = (follower.client(), follower.counters());
     let echo = Echo::start(keeper.server()).await;
     server.remove("v1", "Secret", NAMESPACE, "flow-aggregator-ca-tls");
