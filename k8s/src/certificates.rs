@@ -23,7 +23,6 @@ mod follower; // the other sides: follow these
 pub use authority::KeyKind;
 pub use follower::{FollowCounters, FollowError, Follower};
 pub use keeper::{CheckError, Counters, Keeper, Options};
-pub use objects::ObjectError;
 pub use origin::{ClientFiles, ClientObjects, ObjectName, PairFiles, ReadError, ServerFiles};
 pub use pair::PairError;
 pub use tls::{ClientSource, ServerSource, Source};

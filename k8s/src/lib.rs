@@ -5,7 +5,10 @@
 mod cluster; // the snapshot and its look-ups
 mod file; // a cluster described by hand, in YAML
 mod networks; // which addresses are Pods'
+mod request; // one object, with a deadline
 pub mod certificates; // who may talk to whom: a CA, and what it signs
+pub mod lease; // who of several does what is done once
 
 pub use cluster::{Cluster, Node, Pod};
 pub use file::FileError;
+pub use request::ObjectError;

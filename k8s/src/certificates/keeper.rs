@@ -17,10 +17,11 @@ use tokio::time::sleep;
 
 use super::RENEW_BEFORE_S;
 use super::authority::KeyKind;
-use super::objects::{Found, ObjectError, Objects};
+use super::objects::{Found, Objects};
 use super::pair::{Pair, PairError};
 use super::state::{Step, Trust, check_client, new_authority, next};
 use super::tls::{ServerSource, Source, server_config};
+use crate::request::ObjectError;
 
 /// How often the objects are read.
 const PERIOD: Duration = Duration::from_mins(1);

@@ -4,42 +4,15 @@
 //! based on an old one (409). Labels, annotations and other entries of others are left alone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::ObjectMeta;
 use kube::{Api, Client};
-use tokio::time::{error::Elapsed, timeout};
 
 use super::state::{Data, Stored};
 use super::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
-
-/// How long one request may take. The client itself waits for ever.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Why the API server did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectError {
-    #[error("{object} was not {verb}")]
-    Api {
-        verb: &'static str,
-        object: String,
-        #[source]
-        cause: Box<kube::Error>,
-    },
-    #[error("{object} was not {verb}: no answer for {REQUEST_DEADLINE:?}")]
-    Deadline { verb: &'static str, object: String },
-}
-
-impl ObjectError {
-    /// Returns true if somebody else was faster.
-    pub(super) fn is_race(&self) -> bool {
-        let Self::Api { cause, .. } = self else { return false };
-        // 404: what was to be replaced has been deleted meanwhile.
-        matches!(&**cause, kube::Error::Api(status) if status.code == 409 || status.code == 404)
-    }
-}
+use crate::request::{ObjectError, read, write};
 
 /// The objects of a collector's namespace.
 pub(super) struct Objects {
@@ -121,41 +94,6 @@ impl Found {
 pub(super) fn data_of(secret: &Secret) -> Data {
     let entries = secret.data.iter().flatten();
     entries.map(|(key, value)| (key.clone(), value.0.clone())).collect()
-}
-
-/// Reads an object; `None` if it is not there.
-pub(super) async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, ObjectError>
-where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    answered("read", name, timeout(REQUEST_DEADLINE, api.get_opt(name)).await)
-}
-
-async fn write<K>(api: &Api<K>, name: &str, object: &K, is_new: bool) -> Result<(), ObjectError>
-where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
-{
-    let options = PostParams::default();
-    if is_new {
-        let created = timeout(REQUEST_DEADLINE, api.create(&options, object)).await;
-        answered("created", name, created).map(drop)
-    } else {
-        let replaced = timeout(REQUEST_DEADLINE, api.replace(name, &options, object)).await;
-        answered("replaced", name, replaced).map(drop)
-    }
-}
-
-fn answered<T>(
-    verb: &'static str,
-    object: &str,
-    answer: Result<Result<T, kube::Error>, Elapsed>,
-) -> Result<T, ObjectError> {
-    let object = object.to_owned();
-    match answer {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(cause)) => Err(ObjectError::Api { verb, object, cause: Box::new(cause) }),
-        Err(_) => Err(ObjectError::Deadline { verb, object }),
-    }
 }
 
 fn named(name: &str) -> ObjectMeta {

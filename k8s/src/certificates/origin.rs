@@ -9,9 +9,10 @@ use kube::{Api, Client};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use super::objects::{ObjectError, data_of, read};
+use super::objects::data_of;
 use super::state::pair_of;
 use super::{BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
+use crate::request::{ObjectError, read};
 
 /// The longest file, in bytes. Bundles of all public CAs have a quarter of it.
 const MAX_FILE: u64 = 1 << 20;
