@@ -7,5 +7,6 @@ pub mod connections; // what the kernel of each Node would say
 pub mod pipeline; // exporters, wire, aggregator, store
 pub mod scenario; // the text form
 pub mod binary; // real processes
+pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster
 pub mod records; // what goes over the wire in tests

@@ -17,3 +17,5 @@ mod rotation; // sessions while certificates change
 mod followers; // who reads what others keep
 #[path = "certificates/foreign.rs"]
 mod foreign; // kubectl, openssl, Python
+#[path = "certificates/session.rs"]
+mod session; // the transport of flows

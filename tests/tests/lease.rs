@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use k8s::lease::{Election, Leadership, Options};
 use kube::{Client, Config};
 use tests::api_server::{Counters, Failure, Keep, StandIn, Verb};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tests::way::hold_writes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -93,44 +92,12 @@ async fn another_one_leads_when_one_has_vanished() {
     assert!(!first.leadership.is_leader());
 }
 
-/// Bytes go on, but those of a write no further while `held`. They are not lost.
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut held: watch::Receiver<bool>,
-) {
-    let mut bytes = vec![0; 4096];
-    while let Ok(length) = from.read(&mut bytes).await {
-        if bytes.starts_with(b"PUT ") {
-            held.wait_for(|held| !held).await.ok();
-        }
-        if length == 0 || to.write_all(&bytes[..length]).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A way to the API server on which writes can be held up.
-async fn way_to(server: SocketAddr, held: watch::Receiver<bool>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let (near_from, near_to) = near.into_split();
-            let (far_from, far_to) = TcpStream::connect(server).await.unwrap().into_split();
-            tokio::spawn(pump(near_from, far_to, held.clone()));
-            tokio::spawn(pump(far_from, near_to, held.clone()));
-        }
-    });
-    address
-}
-
 /// Its renewal is under way for so long that another one leads before it arrives.
 #[tokio::test]
 async fn a_leader_that_is_cut_off_has_stopped_before_another_one_begins() {
     let server = StandIn::start();
     let held = watch::Sender::new(false);
-    let way = way_to(server.address(), held.subscribe()).await;
+    let way = hold_writes(server.address(), held.subscribe()).await;
     let mut first = Replica::start(way, "a", SECOND);
     first.until(true).await;
     let mut second = Replica::start(server.address(), "b", SECOND);

@@ -74,6 +74,8 @@ pub enum ReadError {
     Missing { name: String, key: &'static str },
     #[error("{} cannot be read", .0.display())]
     File(PathBuf, #[source] io::Error),
+    #[error("{} is longer than {MAX_FILE} bytes", .0.display())]
+    TooLong(PathBuf),
 }
 
 /// What was read, as PEM.
@@ -127,9 +129,9 @@ async fn read_files(
 
 async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut text = Vec::new();
-    let read = async { File::open(path).await?.take(MAX_FILE).read_to_end(&mut text).await };
-    read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;
-    Ok(text)
+    let read = async { File::open(path).await?.take(MAX_FILE + 1).read_to_end(&mut text).await };
+    let read = read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;
+    if read as u64 > MAX_FILE { Err(ReadError::TooLong(path.to_owned())) } else { Ok(text) }
 }
 
 async fn read_objects(client: &Client, names: &ClientObjects) -> Result<Texts, ReadError> {

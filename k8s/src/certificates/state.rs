@@ -229,3 +229,81 @@ impl fmt::Debug for Stored {
         f.debug_struct("Stored").field("bundle", &self.bundle).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::DAY_S;
+
+    const BEGIN: u64 = 1_800_000_000;
+
+    fn stored(authority: Data) -> Stored {
+        Stored { authority: Some(authority), ..Stored::default() }
+    }
+
+    /// A CA made at `now_s`, with an overlap with one made at `BEGIN`.
+    fn rotated(now_s: u64) -> Data {
+        let first = new_authority(KeyKind::EcdsaP256, BEGIN, None).unwrap();
+        let first = read_authority(&stored(first)).unwrap();
+        new_authority(KeyKind::EcdsaP256, now_s, Some(&first)).unwrap()
+    }
+
+    fn overlaps(data: &Data, now_s: u64) -> bool {
+        let stored = stored(data.clone());
+        let authority = read_authority(&stored).unwrap();
+        previous(&stored, &authority, now_s).is_some()
+    }
+
+    #[test]
+    fn an_overlap_lasts_for_thirty_days() {
+        let now = BEGIN + 280 * DAY_S;
+        let data = rotated(now);
+        assert!(overlaps(&data, now) && overlaps(&data, now + 30 * DAY_S - 1));
+        assert!(!overlaps(&data, now + 30 * DAY_S));
+    }
+
+    #[test]
+    fn an_overlap_ends_with_the_old_ca() {
+        let now = BEGIN + 350 * DAY_S;
+        let data = rotated(now);
+        assert!(overlaps(&data, now + 15 * DAY_S - 1) && !overlaps(&data, now + 15 * DAY_S));
+    }
+
+    /// Somebody replaced the CA, and left our entries beside it.
+    #[test]
+    fn what_does_not_fit_the_ca_counts_for_nothing() {
+        let now = BEGIN + 280 * DAY_S;
+        let (mut data, other) = (rotated(now), rotated(now));
+        for key in [CERTIFICATE_KEY, PRIVATE_KEY_KEY] {
+            data.insert(key.to_owned(), other[key].clone());
+        }
+        assert!(!overlaps(&data, now));
+        let mut data = rotated(now);
+        data.insert(PREVIOUS_KEY.to_owned(), data[CERTIFICATE_KEY].clone());
+        assert!(!overlaps(&data, now), "it was not the one before");
+        data.insert(PREVIOUS_KEY.to_owned(), b"no PEM".to_vec());
+        assert!(!overlaps(&data, now));
+    }
+
+    #[test]
+    fn nothing_that_is_stored_makes_it_panic() {
+        let now = BEGIN + 280 * DAY_S;
+        let data = rotated(now);
+        for key in [CERTIFICATE_KEY, PREVIOUS_KEY, CROSS_KEY] {
+            let der = certificates_from_pem(&data[key]).unwrap().remove(0);
+            for place in 0..der.len() {
+                let mut changed = der.to_vec();
+                changed[place] ^= 1 << (place % 8);
+                let mut data = data.clone();
+                let pem = certificates_to_pem([&CertificateDer::from(changed)]);
+                data.insert(key.to_owned(), pem.into_bytes());
+                next(&stored(data), now);
+            }
+        }
+        for length in 0..data[PRIVATE_KEY_KEY].len() {
+            let mut data = data.clone();
+            data.get_mut(PRIVATE_KEY_KEY).unwrap().truncate(length);
+            next(&stored(data), now);
+        }
+    }
+}

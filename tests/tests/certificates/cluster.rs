@@ -1,12 +1,13 @@
 //! A cluster, and what an exporter holds of it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s::certificates::{
     AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET, ClientFiles, ClientSource,
-    Follower, Keeper, Options, PairFiles,
+    Follower, Keeper, KeyKind, Options, PairFiles,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Config};
@@ -24,11 +25,16 @@ pub(crate) fn now() -> u64 {
 }
 
 pub(crate) fn client(server: &StandIn) -> Client {
-    Client::try_from(Config::new(server.url().parse().unwrap())).unwrap()
+    client_at(server.address())
 }
 
+pub(crate) fn client_at(address: SocketAddr) -> Client {
+    Client::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap()
+}
+
+/// With keys that are made in no time; RSA is what [`Options`] would choose.
 pub(crate) fn options() -> Options {
-    Options::new(NAMESPACE).unwrap()
+    Options::new(NAMESPACE).unwrap().keys(KeyKind::EcdsaP256)
 }
 
 pub(crate) async fn keeper(server: &StandIn, now_s: u64) -> Keeper {

@@ -159,11 +159,9 @@ async fn a_ca_from_the_future_is_told_and_left_alone() {
 #[tokio::test]
 async fn ecdsa_keys_are_made_where_they_are_asked_for() {
     let server = StandIn::start();
-    let options = options().keys(KeyKind::EcdsaP256);
-    let keeper = Keeper::start(&client(&server), options, now()).await.unwrap();
-    serves(&server, &keeper).await;
-    let rsa = StandIn::start();
-    serves(&rsa, &self::keeper(&rsa, now()).await).await;
+    serves(&server, &keeper(&server, now()).await).await;
+    let (rsa, options) = (StandIn::start(), options().keys(KeyKind::Rsa2048));
+    serves(&rsa, &Keeper::start(&client(&rsa), options, now()).await.unwrap()).await;
     let lengths = [authority(&server).await.len(), authority(&rsa).await.len()];
     assert!(lengths[0] * 3 < lengths[1] * 2, "ECDSA is shorter: {lengths:?}");
 }

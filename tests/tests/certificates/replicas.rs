@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use k8s::certificates::{AUTHORITY_SECRET, CLIENT_SECRET, Keeper};
 use kube::Client;
 use tests::api_server::{Failure, StandIn, Verb};
+use tests::way::hold_writes;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::{DAY, Held, NAMESPACE, client, keeper, now, options};
+use crate::cluster::{DAY, Held, NAMESPACE, client_at, keeper, now, options};
 use crate::echo::Echo;
 
 /// The versions of the three objects.
@@ -35,16 +37,22 @@ fn start(client: Client) -> impl Future<Output = Keeper> {
     async move { Keeper::start(&client, options(), now() - 280 * DAY).await.unwrap() }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// All have seen that there is no CA before the first of them writes one.
+#[tokio::test]
 async fn replicas_that_start_at_once_agree_on_one_ca() {
     let server = StandIn::start();
-    let starting: JoinSet<Keeper> = (0..5).map(|_| start(client(&server))).collect();
+    let held = watch::Sender::new(true);
+    let way = hold_writes(server.address(), held.subscribe()).await;
+    let starting: JoinSet<Keeper> = (0..5).map(|_| start(client_at(way))).collect();
+    server.until("all to have read", |seen| seen.requests(Verb::Get, "configmaps") == 5).await;
+    held.send_replace(false);
     let keepers = starting.join_all().await;
     let sum = |of: fn(&k8s::certificates::Counters) -> u64| -> u64 {
         keepers.iter().map(|keeper| of(&keeper.counters().borrow())).sum()
     };
     assert_eq!(sum(|counters| counters.authorities_written), 1);
-    assert!(sum(|counters| counters.conflicts) > 0, "they were in each other's way");
+    let conflicts = sum(|counters| counters.conflicts);
+    assert!(conflicts >= 4, "{conflicts} found that another one was faster");
     let ends: BTreeSet<_> =
         keepers.iter().map(|keeper| keeper.counters().borrow().authority_ends_s).collect();
     assert_eq!(ends.len(), 1);

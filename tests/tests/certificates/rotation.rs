@@ -2,10 +2,10 @@
 //!
 //! Handshakes go by the real time, so the tests begin 280 days ago.
 
-use k8s::certificates::{BUNDLE_CONFIG_MAP, CLIENT_SECRET};
+use k8s::certificates::{BUNDLE_CONFIG_MAP, CLIENT_SECRET, Keeper, Options};
 use tests::api_server::StandIn;
 
-use crate::cluster::{DAY, Held, authority, bundle, keeper, now};
+use crate::cluster::{DAY, Held, NAMESPACE, authority, bundle, client, keeper, now};
 use crate::echo::{Echo, Session};
 
 /// So long after a CA was made, the next one is due.
@@ -20,7 +20,8 @@ async fn exchange_all(sessions: &mut [Session]) {
 #[tokio::test]
 async fn a_rotation_breaks_no_session_and_refuses_none() {
     let server = StandIn::start();
-    let mut keeper = keeper(&server, now() - DUE).await;
+    let options = Options::new(NAMESPACE).unwrap();
+    let mut keeper = Keeper::start(&client(&server), options, now() - DUE).await.unwrap();
     let (echo, old) = (Echo::start(keeper.server()).await, Held::read(&server).await);
     let (old_source, mut sessions) = (old.source().await, Vec::new());
     for _ in 0..100 {
