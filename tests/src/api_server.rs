@@ -12,8 +12,11 @@
 //! taken from any write. `Table`, protobuf, CBOR and aggregated discovery are not given; clients
 //! that ask for them take JSON. `managedFields` are not shown. Custom resources must have a row
 //! in its table; a `CustomResourceDefinition` does not add one. Lists of an older version
-//! (`resourceVersionMatch=Exact`) have expired. Everything is bounded as in a test: 100,000
-//! events of history, 64 paged lists, 16 chunks on their way to a watch.
+//! (`resourceVersionMatch=Exact`) have expired, and a list of any version (0) knows no pages.
+//! Of protobuf only the questions are read that kubectl asks about itself.
+//!
+//! It is bounded as test code is: 100,000 events of history, 64 lists that are being walked, 16
+//! chunks on their way to one watch. A watch that falls behind the history is told 410 Gone.
 
 pub(crate) mod resources; // the kinds served
 pub(crate) mod refusal; // errors as clients see them
@@ -36,6 +39,7 @@ mod listener; // connections
 mod kubeconfig; // how clients find it
 mod faults; // what goes wrong on command
 mod counters; // what happened
+mod commands; // what goes wrong, and who may do what
 mod bulk; // many objects
 
 use std::net::SocketAddr;
@@ -281,102 +285,6 @@ impl StandIn {
     pub fn wait_until(&self, what: &str, is_so: impl FnMut(&Counters) -> bool + Send + 'static) {
         let runtime = self.runtime.as_ref().expect("it is only taken at the end");
         runtime.block_on(self.until(what, is_so));
-    }
-}
-
-/// Who may do what. At first everybody may do everything.
-impl StandIn {
-    /// From here on only what the rules say is allowed, to whom they say. For example
-    ///
-    /// ```yaml
-    /// users:
-    /// - name: system:serviceaccount:ns:name
-    ///   token: secret
-    ///   groups: [system:serviceaccounts]
-    ///   rules: # as in a Role or ClusterRole
-    ///   - apiGroups: [""]
-    ///     resources: [pods]
-    ///     verbs: [get, list, watch]
-    ///     resourceNames: [] # optional
-    ///     namespaces: [] # optional: where it holds; everywhere and of the cluster if empty
-    /// ```
-    #[track_caller]
-    pub fn require_access(&self, rules: &str) {
-        self.shared.state().access = Access::read(rules).expect("a rule file");
-    }
-
-    /// Knows a user of the rules by one more token.
-    pub fn accept_token(&self, token: &str, user: &str) {
-        self.shared.state().access.accept(token, user);
-    }
-
-    /// From here on no token given so far is known. Open watches go on, as with real servers.
-    pub fn expire_tokens(&self) {
-        self.shared.state().access.expire_tokens();
-    }
-}
-
-/// Faults on command.
-impl StandIn {
-    /// Ends every open watch.
-    pub fn end_watches(&self, how: End) {
-        self.shared.orders.send_modify(|orders| {
-            orders.ends += 1;
-            orders.how = Some(how);
-        });
-    }
-
-    /// From here on no watch says anything, until it is called with `false`.
-    pub fn stall_watches(&self, stalled: bool) {
-        self.shared.orders.send_modify(|orders| orders.stalled = stalled);
-    }
-
-    /// Sends a bookmark to every open watch that wants them.
-    pub fn send_bookmarks(&self) {
-        self.shared.orders.send_modify(|orders| orders.bookmarks += 1);
-    }
-
-    /// From here on events are sent so much later.
-    pub fn delay_events(&self, delay: Duration) {
-        self.shared.orders.send_modify(|orders| orders.delay = delay);
-    }
-
-    /// From here on every event is sent so many times more; 0 ends it.
-    pub fn duplicate_events(&self, more: u32) {
-        self.shared.orders.send_modify(|orders| orders.duplicates = more);
-    }
-
-    /// Refuses requests.
-    pub fn fail(&self, failure: Failure) {
-        self.shared.state().faults.failures.push(failure);
-    }
-
-    /// From here on no request is refused on command.
-    pub fn fail_no_more(&self) {
-        self.shared.state().faults.failures.clear();
-    }
-
-    /// From here on lists are answered so much later.
-    pub fn delay_lists(&self, delay: Duration) {
-        self.shared.state().faults.list_delay = delay;
-    }
-
-    /// Refuses `sendInitialEvents`, as servers do that do not stream lists.
-    pub fn refuse_streaming_lists(&self, refuse: bool) {
-        self.shared.state().faults.no_streaming_lists = refuse;
-    }
-
-    /// Forgets history: watches from a version told so far, and lists that are half walked, are
-    /// answered with 410 Gone. Open watches go on.
-    pub fn compact(&self) {
-        let mut state = self.shared.state();
-        state.store.compact();
-        state.walks.expire();
-    }
-
-    /// How 410 Gone is told to watches.
-    pub fn expire_by(&self, expiry: Expiry) {
-        self.shared.state().faults.expiry = expiry;
     }
 }
 

@@ -23,7 +23,7 @@ use super::state::{Step, Trust, check_client, new_authority, next};
 use super::tls::{ServerSource, Source, server_config};
 use crate::request::ObjectError;
 
-/// How often the objects are read.
+/// How often the objects are read if nobody says otherwise.
 const PERIOD: Duration = Duration::from_mins(1);
 /// How often a check that failed is repeated.
 const RETRY: Duration = Duration::from_secs(5);
@@ -36,13 +36,20 @@ pub struct Options {
     namespace: String,
     names: Vec<ServerName<'static>>,
     key: KeyKind,
+    period: Duration,
 }
 
 impl Options {
-    /// For the collectors behind the Service `flow-aggregator` of `namespace`, with RSA keys.
+    /// For the collectors behind the Service `flow-aggregator` of `namespace`: RSA keys, and a
+    /// look once a minute.
     pub fn new(namespace: &str) -> Result<Self, InvalidDnsNameError> {
         let service = ServerName::try_from(format!("flow-aggregator.{namespace}.svc"))?;
-        Ok(Self { namespace: namespace.to_owned(), names: vec![service], key: KeyKind::default() })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            names: vec![service],
+            key: KeyKind::default(),
+            period: PERIOD,
+        })
     }
 
     /// Adds a name or address by which exporters reach the collectors.
@@ -56,6 +63,13 @@ impl Options {
     #[must_use]
     pub fn keys(mut self, key: KeyKind) -> Self {
         self.key = key;
+        self
+    }
+
+    /// Sets how often the objects are read, once a second at most.
+    #[must_use]
+    pub fn checked_every(mut self, period: Duration) -> Self {
+        self.period = period.max(Duration::from_secs(1));
         self
     }
 }
@@ -160,20 +174,21 @@ impl Keeper {
         checked
     }
 
-    /// Checks once a minute until `shutdown` turns true. `clock` tells seconds since 1970.
+    /// Checks every so often until `shutdown` turns true. `clock` tells seconds since 1970.
     pub async fn run(mut self, clock: impl Fn() -> u64, mut shutdown: watch::Receiver<bool>) {
-        let mut wait = PERIOD;
+        let period = self.store.options.period;
+        let mut wait = period;
         loop {
             tokio::select! {
                 _ = shutdown.wait_for(|asked| *asked) => return,
                 () = sleep(wait) => {}
             }
             wait = match self.check(clock()).await {
-                Ok(()) => PERIOD,
+                Ok(()) => period,
                 Err(error) => {
                     let cause = error.source().map(ToString::to_string);
                     tracing::warn!(%error, cause, "certificates were not checked");
-                    RETRY
+                    RETRY.min(period)
                 }
             };
         }

@@ -44,8 +44,15 @@ impl Walks {
         store: &Store,
         request: &ResourceRequest,
     ) -> Result<Page, Refusal> {
-        let limit = usize::try_from(request.number("limit")?).unwrap_or(usize::MAX);
         let token = request.value("continue");
+        let version = request.value("resourceVersion");
+        if !token.is_empty() && !matches!(version, "" | "0") {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Refusal::bad_request(message));
+        }
+        // What may be of any version is served from a cache, which knows no pages.
+        let limit = if version == "0" { 0 } else { request.number("limit")? };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (walk, offset) =
             if token.is_empty() { (begin(store, request)?, 0) } else { self.resume(token)? };
         let left = walk.objects.len() - offset;

@@ -180,7 +180,7 @@ fn remove(value: &mut Value, path: &[Step]) -> bool {
             fields.is_empty()
         }
         (Step::Item(key, wanted), Value::Array(items)) => {
-            let place = items.iter().position(|item| item[*key].to_string() == *wanted);
+            let place = items.iter().position(|item| format!("{}", item[*key]) == *wanted);
             if let Some(place) = place
                 && remove(&mut items[place], rest)
             {

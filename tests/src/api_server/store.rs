@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::owners::Owners;
 use super::resources::ResourceId;
 
-/// Events kept, so that a watch can start from an older version.
+/// Events kept at first, so that a watch can start from an older version.
 const HISTORY: usize = 100_000;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,8 @@ pub(crate) struct Store {
     version: u64,
     objects: BTreeMap<Key, Arc<Stored>>,
     history: VecDeque<Arc<Event>>,
+    /// How many events are kept.
+    limit: usize,
     /// The newest event that is no longer in the history.
     lost: u64,
     /// Watches from before this version are refused.
@@ -90,7 +92,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new() -> Self {
         let history = VecDeque::new();
-        Self { version: 1, objects: BTreeMap::new(), history, lost: 0, oldest: 1 }
+        Self { version: 1, objects: BTreeMap::new(), history, limit: HISTORY, lost: 0, oldest: 1 }
     }
 
     /// The newest version of anything.
@@ -157,13 +159,23 @@ impl Store {
     }
 
     fn remember(&mut self, event: Event) {
-        if self.history.len() == HISTORY
+        self.history.push_back(Arc::new(event));
+        self.shorten();
+    }
+
+    fn shorten(&mut self) {
+        while self.history.len() > self.limit
             && let Some(oldest) = self.history.pop_front()
         {
             self.lost = oldest.version;
             self.oldest = self.oldest.max(oldest.version);
         }
-        self.history.push_back(Arc::new(event));
+    }
+
+    /// Keeps no more than so many events.
+    pub(crate) fn keep_history(&mut self, events: usize) {
+        self.limit = events;
+        self.shorten();
     }
 
     /// Forgets the history. Every version told so far is then too old to watch from.

@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Shared;
@@ -138,25 +139,75 @@ impl Watch {
         expired: Option<Refusal>,
         since: Orders,
     ) {
-        let over = match expired {
-            Some(refusal) => Over::Gone(refusal),
-            None => match self.begin(&initial, streams_list).await {
-                Ok(()) => self.follow(since).await,
-                Err(over) => over,
+        let ended = ended(self.shared.orders.subscribe(), since.ends);
+        let (lines, reset) = (self.lines.clone(), self.reset.clone());
+        let told = async {
+            match expired {
+                Some(refusal) => Over::Gone(refusal),
+                None => match self.tell(&initial, streams_list, since).await {
+                    Ok(()) => Over::Silently,
+                    Err(over) => over,
+                },
+            }
+        };
+        let over = tokio::select! {
+            biased;
+            how = ended => match how {
+                End::Clean => Over::Silently,
+                End::Reset => Over::Reset,
+                End::Gone => Over::Gone(Refusal::on_command(410, None)),
             },
+            () = lines.closed() => Over::Silently,
+            over = told => over,
         };
         match over {
             Over::Silently => {}
             Over::Gone(refusal) => {
+                let line = line("ERROR", &refusal.status().to_string());
                 // If nobody reads, nobody need be told.
-                drop(self.send(line("ERROR", &refusal.status().to_string())).await);
+                drop(lines.send(line.into()).await);
             }
             Over::Reset => {
-                self.reset.now();
+                reset.now();
                 // The answer must not end cleanly before the connection is reset.
-                self.lines.closed().await;
+                lines.closed().await;
             }
         }
+    }
+
+    /// Tells what there is, if that was asked for, and what happens then until time is up.
+    async fn tell(
+        &mut self,
+        initial: &[Arc<Stored>],
+        streams_list: bool,
+        since: Orders,
+    ) -> Result<(), Over> {
+        let mut orders = self.shared.orders.subscribe();
+        let mut versions = self.shared.version.subscribe();
+        let mut bookmarks = since.bookmarks;
+        self.moving(&mut orders).await?;
+        self.begin(initial, streams_list).await?;
+        loop {
+            let order = self.moving(&mut orders).await?;
+            versions.mark_unchanged();
+            self.catch_up(order).await?;
+            if order.bookmarks != bookmarks {
+                bookmarks = order.bookmarks;
+                self.mark(&Value::Null).await?;
+            }
+            tokio::select! {
+                changed = orders.changed() => changed.map_err(|_| Over::Silently)?,
+                changed = versions.changed() => changed.map_err(|_| Over::Silently)?,
+                // As real servers do, so that the next watch starts from here.
+                () = sleep_until(self.until) => return self.mark(&Value::Null).await,
+            }
+        }
+    }
+
+    /// Waits while watches are stalled.
+    async fn moving(&self, orders: &mut Receiver<Orders>) -> Result<Orders, Over> {
+        let order = orders.wait_for(|order| !order.stalled).await;
+        order.map(|order| *order).map_err(|_| Over::Silently)
     }
 
     async fn begin(&self, initial: &[Arc<Stored>], streams_list: bool) -> Result<(), Over> {
@@ -165,52 +216,10 @@ impl Watch {
                 batch.iter().map(|object| line("ADDED", object.text(self.view))).collect();
             self.send(lines).await?;
         }
-        if streams_list && self.bookmarks {
-            self.send(self.bookmark(&json!({ INITIAL_EVENTS_END: "true" }))).await?;
+        if streams_list {
+            self.mark(&json!({ INITIAL_EVENTS_END: "true" })).await?;
         }
         Ok(())
-    }
-
-    /// Tells what happens until it is told to end.
-    async fn follow(&mut self, since: Orders) -> Over {
-        let mut orders = self.shared.orders.subscribe();
-        let mut versions = self.shared.version.subscribe();
-        let mut obeyed = since;
-        loop {
-            let order = *orders.borrow_and_update();
-            versions.mark_unchanged();
-            if order.ends != obeyed.ends {
-                return self.ended(order);
-            }
-            if !order.stalled {
-                if order.bookmarks != obeyed.bookmarks && self.bookmarks {
-                    obeyed = order;
-                    if let Err(over) = self.catch_up(order).await {
-                        return over;
-                    }
-                    if let Err(over) = self.send(self.bookmark(&Value::Null)).await {
-                        return over;
-                    }
-                }
-                if let Err(over) = self.catch_up(order).await {
-                    return over;
-                }
-            }
-            tokio::select! {
-                changed = orders.changed() => if changed.is_err() { return Over::Silently },
-                changed = versions.changed() => if changed.is_err() { return Over::Silently },
-                () = self.lines.closed() => return Over::Silently,
-                () = sleep_until(self.until) => return Over::Silently,
-            }
-        }
-    }
-
-    fn ended(&self, order: Orders) -> Over {
-        match order.how {
-            Some(End::Reset) => Over::Reset,
-            Some(End::Gone) => Over::Gone(Refusal::too_old(self.told, u64::MAX)),
-            Some(End::Clean) | None => Over::Silently,
-        }
     }
 
     /// Sends what has happened and was not told.
@@ -264,7 +273,11 @@ impl Watch {
         Some(line(kind, event.object.text(self.view)))
     }
 
-    fn bookmark(&self, annotations: &Value) -> String {
+    /// Sends a bookmark, if the client wants them.
+    async fn mark(&self, annotations: &Value) -> Result<(), Over> {
+        if !self.bookmarks {
+            return Ok(());
+        }
         let row = self.resource.row();
         let (kind, api_version) = match self.view {
             View::Whole => (row.kind, row.api_version()),
@@ -275,12 +288,18 @@ impl Watch {
             metadata["annotations"] = annotations.clone();
         }
         let object = json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata });
-        line("BOOKMARK", &object.to_string())
+        self.send(line("BOOKMARK", &object.to_string())).await
     }
 
     async fn send(&self, lines: String) -> Result<(), Over> {
         self.lines.send(lines.into()).await.map_err(|_| Over::Silently)
     }
+}
+
+/// Resolves when watches are told to end.
+async fn ended(mut orders: Receiver<Orders>, obeyed: u64) -> End {
+    let told = orders.wait_for(|order| order.ends != obeyed).await;
+    told.map_or(None, |order| order.how).unwrap_or(End::Clean)
 }
 
 fn line(kind: &str, object: &str) -> String {

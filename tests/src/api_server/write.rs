@@ -98,10 +98,7 @@ pub(crate) fn update(
 ) -> Result<Response<Answer>, Refusal> {
     let key = request.key()?;
     let value = read(content_type, body)?;
-    change(&key, request, shared, |current| {
-        let owners = current.owners.after_write(&request.manager, &current.value, &value);
-        Ok((value, owners))
-    })
+    change(&key, request, shared, |_| Ok((value, None)))
 }
 
 pub(crate) fn patch(
@@ -112,18 +109,16 @@ pub(crate) fn patch(
 ) -> Result<Response<Answer>, Refusal> {
     let key = request.key()?;
     if content_type.starts_with("application/apply-patch") {
-        return apply(key, request, body, shared);
+        return apply(&key, request, body, shared);
     }
     change(&key, request, shared, |current| {
-        let value = patched(&current.value, content_type, body)?;
-        let owners = current.owners.after_write(&request.manager, &current.value, &value);
-        Ok((value, owners))
+        Ok((patched(&current.value, content_type, body)?, None))
     })
 }
 
 /// Server-side apply: what is not there is created.
 fn apply(
-    key: Key,
+    key: &Key,
     request: &ResourceRequest,
     body: &[u8],
     shared: &Shared,
@@ -135,9 +130,10 @@ fn apply(
     }
     let wanted = yaml(body)?;
     let (manager, force) = (&request.manager, request.is_set("force"));
-    if shared.state().store.get(&key).is_some() {
-        return change(&key, request, shared, |current| {
-            current.owners.apply(manager, force, &current.value, &wanted)
+    if shared.state().store.get(key).is_some() {
+        return change(key, request, shared, |current| {
+            let applied = current.owners.apply(manager, force, &current.value, &wanted);
+            applied.map(|(value, owners)| (value, Some(owners)))
         });
     }
     let (_, owners) = Owners::default().apply(manager, force, &Value::Null, &wanted)?;
@@ -147,12 +143,13 @@ fn apply(
     insert(key, value, owners, request, shared)
 }
 
-/// Replaces an object by what `make` makes of it.
+/// Replaces an object by what `make` makes of it. Whose its fields are then follows from what
+/// changed, unless `make` says.
 fn change(
     key: &Key,
     request: &ResourceRequest,
     shared: &Shared,
-    make: impl FnOnce(&Stored) -> Result<(Value, Owners), Refusal>,
+    make: impl FnOnce(&Stored) -> Result<(Value, Option<Owners>), Refusal>,
 ) -> Result<Response<Answer>, Refusal> {
     let row = key.resource.row();
     let mut state = shared.state();
@@ -173,6 +170,8 @@ fn change(
     }
     keep_identity(&mut value, &current.value);
     value["metadata"]["resourceVersion"] = current.version().into();
+    let owners = owners
+        .unwrap_or_else(|| current.owners.after_write(&request.manager, &current.value, &value));
     if request.is_dry_run() {
         return Ok(object(200, &value));
     }

@@ -5,22 +5,26 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
-use tests::api_server::{End, Expiry, Failure, Keep, StandIn, Verb};
+use tests::api_server::{StandIn, Verb};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn client(server: &StandIn) -> Client {
-    let config = Config::new(server.url().parse().unwrap());
+pub(crate) fn client(server: &StandIn) -> Client {
+    let mut config = Config::new(server.url().parse().unwrap());
+    // What the server says is to be seen here, not kept trying at.
+    config.default_retry = false;
     Client::try_from(config).unwrap()
 }
 
-fn pod(name: &str) -> Value {
+pub(crate) fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": "default" },
         "spec": { "containers": [] },
@@ -28,18 +32,20 @@ fn pod(name: &str) -> Value {
 }
 
 /// What a watcher says, errors left out: it tries again by itself.
-struct Events<K>(Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>);
+pub(crate) struct Events<K>(
+    pub(crate) Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>,
+);
 
 impl<K> Events<K>
 where
     K: ResourceExt<DynamicType: Default> + Clone + std::fmt::Debug + Send + 'static,
     K: serde::de::DeserializeOwned,
 {
-    fn new(server: &StandIn, config: watcher::Config) -> Self {
+    pub(crate) fn new(server: &StandIn, config: watcher::Config) -> Self {
         Self(watcher(Api::all(client(server)), config).boxed())
     }
 
-    async fn next(&mut self) -> Event<K> {
+    pub(crate) async fn next(&mut self) -> Event<K> {
         let next = async {
             loop {
                 if let Ok(event) = self.0.next().await.expect("a watcher never ends") {
@@ -50,8 +56,20 @@ where
         tokio::time::timeout(PATIENCE, next).await.expect("an event in time")
     }
 
+    /// The next failure.
+    pub(crate) async fn failure(&mut self) -> watcher::Error {
+        let next = async {
+            loop {
+                if let Err(error) = self.0.next().await.expect("a watcher never ends") {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("a failure in time")
+    }
+
     /// The names of a complete list: from the event that begins it to the one that ends it.
-    async fn listed(&mut self) -> BTreeSet<String> {
+    pub(crate) async fn listed(&mut self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         loop {
             match self.next().await {
@@ -63,14 +81,14 @@ where
         }
     }
 
-    async fn applied(&mut self) -> String {
+    pub(crate) async fn applied(&mut self) -> String {
         match self.next().await {
             Event::Apply(object) => object.name_any(),
             event => panic!("something was changed, not {event:?}"),
         }
     }
 
-    async fn deleted(&mut self) -> String {
+    pub(crate) async fn deleted(&mut self) -> String {
         match self.next().await {
             Event::Delete(object) => object.name_any(),
             event => panic!("something was deleted, not {event:?}"),
@@ -78,7 +96,7 @@ where
     }
 }
 
-fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+pub(crate) fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(str::to_owned).into()
 }
 
@@ -102,18 +120,6 @@ async fn a_page_walk_shows_one_moment() {
     assert_eq!(seen.len(), 25);
     assert!(seen.iter().all(|name| name.starts_with("app-")));
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 25);
-}
-
-#[tokio::test]
-async fn a_list_in_pages_expires_with_the_history() {
-    let server = StandIn::start();
-    server.load(1, 25);
-    let pods: Api<Pod> = Api::all(client(&server));
-    let page = pods.list(&ListParams::default().limit(10)).await.unwrap();
-    server.compact();
-    let next = ListParams::default().limit(10).continue_token(&page.metadata.continue_.unwrap());
-    let kube::Error::Api(status) = pods.list(&next).await.unwrap_err() else { panic!() };
-    assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
 }
 
 /// Follows an addition, a change and a deletion, after the list.
@@ -165,146 +171,6 @@ async fn a_watcher_of_metadata() {
 }
 
 #[tokio::test]
-async fn streaming_lists_can_be_refused() {
-    let server = StandIn::start();
-    server.refuse_streaming_lists(true);
-    let config = watcher::Config::default().streaming_lists();
-    let mut events = watcher(Api::<Pod>::all(client(&server)), config).boxed();
-    let refused = loop {
-        match events.next().await.unwrap() {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
-    let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = refused else {
-        panic!("{refused}")
-    };
-    assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"));
-}
-
-#[tokio::test]
-async fn a_watch_that_ends_is_continued_where_it_was() {
-    for how in [End::Clean, End::Reset] {
-        let server = StandIn::start();
-        server.put(pod("a"));
-        let mut pods = Events::<Pod>::new(&server, watcher::Config::default());
-        assert_eq!(pods.listed().await, names(["a"]));
-        // Only polling makes the watcher watch.
-        server.put(pod("b"));
-        assert_eq!(pods.applied().await, "b");
-        server.end_watches(how);
-        server.until("the end", |counters| counters.open_watches("pods") == 0).await;
-        server.put(pod("c"));
-        assert_eq!(pods.applied().await, "c", "{how:?}");
-        assert_eq!(server.counters().requests(Verb::List, "pods"), 1, "{how:?}");
-        assert_eq!(server.counters().requests(Verb::Watch, "pods"), 2, "{how:?}");
-    }
-}
-
-/// A watcher that has listed `a` and seen `b` added, and whose version then expired.
-async fn expired(server: &StandIn) -> Events<Pod> {
-    server.put(pod("a"));
-    let mut pods = Events::<Pod>::new(server, watcher::Config::default());
-    assert_eq!(pods.listed().await, names(["a"]));
-    server.put(pod("b"));
-    assert_eq!(pods.applied().await, "b");
-    server.compact();
-    server.end_watches(End::Clean);
-    server.until("the end", |counters| counters.open_watches("pods") == 0).await;
-    pods
-}
-
-#[tokio::test]
-async fn a_version_that_is_gone_means_a_new_list() {
-    let server = StandIn::start();
-    let mut pods = expired(&server).await;
-    server.remove("v1", "Pod", "default", "a");
-    assert_eq!(pods.listed().await, names(["b"]));
-    server.put(pod("c"));
-    assert_eq!(pods.applied().await, "c");
-    server.end_watches(End::Gone);
-    assert_eq!(pods.listed().await, names(["b", "c"]), "told in an open watch");
-}
-
-/// The watcher of `kube` never recovers from this by itself.
-#[tokio::test]
-async fn a_version_that_is_gone_may_be_told_by_status() {
-    let server = StandIn::start();
-    server.expire_by(Expiry::Status);
-    let mut pods = expired(&server).await;
-    for _ in 0..3 {
-        let told = pods.0.next().await.unwrap().unwrap_err();
-        let watcher::Error::WatchStartFailed(kube::Error::Api(status)) = told else {
-            panic!("{told}")
-        };
-        assert_eq!((status.code, status.reason.as_str()), (410, "Expired"));
-    }
-}
-
-#[tokio::test]
-async fn a_restart_may_lose_everything() {
-    let mut server = StandIn::start();
-    server.load(2, 10);
-    let mut nodes =
-        Events::<k8s_openapi::api::core::v1::Node>::new(&server, watcher::Config::default());
-    assert_eq!(nodes.listed().await, names(["node-0", "node-1"]));
-    server.restart(Keep::Everything);
-    server.load(3, 0);
-    assert_eq!(nodes.applied().await, "node-0");
-    let before = server.version();
-    server.restart(Keep::Nothing);
-    assert!(server.version() < before);
-    let all: Api<Pod> = Api::all(client(&server));
-    assert_eq!(all.list(&ListParams::default()).await.unwrap().items.len(), 0);
-}
-
-#[tokio::test]
-async fn requests_fail_on_command() {
-    let server = StandIn::start();
-    server.put(pod("a"));
-    server.fail(Failure {
-        verb: Some(Verb::List),
-        resource: Some("pods"),
-        times: 2,
-        status: 503,
-        retry_after: None,
-    });
-    let mut pods = Events::<Pod>::new(&server, watcher::Config::default());
-    assert_eq!(pods.listed().await, names(["a"]));
-    assert_eq!(server.counters().requests(Verb::List, "pods"), 3);
-    assert_eq!(server.counters().refused[&503], 2);
-}
-
-#[tokio::test]
-async fn a_stalled_watch_says_nothing() {
-    let server = StandIn::start();
-    let mut pods = Events::<Pod>::new(&server, watcher::Config::default());
-    pods.listed().await;
-    server.put(pod("a"));
-    pods.applied().await;
-    server.stall_watches(true);
-    server.put(pod("b"));
-    // A second watch, of Nodes, is not stalled in its list: time has passed for the first.
-    let mut nodes = Events::<PartialObjectMeta<Pod>>::new(&server, watcher::Config::default());
-    assert_eq!(nodes.listed().await, names(["a", "b"]));
-    assert!(futures_util::poll!(pods.0.next()).is_pending());
-    server.stall_watches(false);
-    assert_eq!(pods.applied().await, "b");
-}
-
-#[tokio::test]
-async fn events_come_twice_on_command() {
-    let server = StandIn::start();
-    server.duplicate_events(1);
-    let mut pods = Events::<Pod>::new(&server, watcher::Config::default());
-    pods.listed().await;
-    server.put(pod("a"));
-    server.put(pod("b"));
-    let seen = [pods.applied().await, pods.applied().await, pods.applied().await];
-    assert_eq!(seen, ["a", "a", "b"]);
-}
-
-#[tokio::test]
 async fn objects_are_written() {
     let server = StandIn::start();
     let pods: Api<Pod> = Api::namespaced(client(&server), "default");
@@ -334,4 +200,96 @@ async fn objects_are_written() {
 
     pods.delete("a", &DeleteParams::default()).await.unwrap();
     assert_eq!(pods.get_opt("a").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_object_comes_into_a_selection_and_leaves_it() {
+    let server = StandIn::start();
+    let labelled = |name: &str, label: &str| {
+        let mut pod = pod(name);
+        pod["metadata"]["labels"] = json!({ "app": label });
+        pod
+    };
+    server.put(labelled("a", "x"));
+    server.put(labelled("b", "y"));
+    let config = watcher::Config::default().labels("app=x").fields("metadata.namespace=default");
+    let mut pods = Events::<Pod>::new(&server, config);
+    assert_eq!(pods.listed().await, names(["a"]));
+    server.put(labelled("b", "x"));
+    assert_eq!(pods.applied().await, "b");
+    server.put(labelled("c", "y"));
+    server.put(labelled("a", "y"));
+    assert_eq!(pods.deleted().await, "a");
+    server.remove("v1", "Pod", "default", "c");
+    server.remove("v1", "Pod", "default", "b");
+    assert_eq!(pods.deleted().await, "b");
+}
+
+/// Two clients that want to be the holder, as `kube-lease-manager` asks for it.
+#[tokio::test]
+async fn what_another_applied_is_not_overwritten() {
+    let server = StandIn::start();
+    let leases: Api<Lease> = Api::namespaced(client(&server), "default");
+    let wanted = |holder: &str| {
+        Patch::Apply(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "spec": { "holderIdentity": holder, "leaseDurationSeconds": 15 },
+        }))
+    };
+    let by = |manager: &str| PatchParams::apply(manager);
+    let holder = |lease: Lease| lease.spec.unwrap().holder_identity;
+    let held = leases.patch("l", &by("a"), &wanted("a")).await.unwrap();
+    assert_eq!(holder(held).as_deref(), Some("a"));
+    let kube::Error::Api(status) = leases.patch("l", &by("b"), &wanted("b")).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
+    assert_eq!(
+        status.message,
+        "Apply failed with 1 conflict: conflict with \"a\": .spec.holderIdentity"
+    );
+    // What is given up is free for all.
+    let gone = Patch::Strategic(json!({ "spec": { "holderIdentity": null } }));
+    let manager = PatchParams { field_manager: Some("a".to_owned()), ..PatchParams::default() };
+    assert_eq!(holder(leases.patch("l", &manager, &gone).await.unwrap()), None);
+    let held = leases.patch("l", &by("b"), &wanted("b")).await.unwrap();
+    assert_eq!(holder(held).as_deref(), Some("b"));
+    let forced = leases.patch("l", &by("c").force(), &wanted("c")).await.unwrap();
+    assert_eq!(holder(forced).as_deref(), Some("c"));
+}
+
+#[tokio::test]
+async fn tokens_and_rules_over_tls() {
+    let server = StandIn::start_tls();
+    server.require_access(
+        "users: [{ name: a, token: t, rules: [{ apiGroups: [''], resources: [pods], \
+         resourceNames: [mine], verbs: [list, watch] }] }]",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = Kubeconfig::read_from(server.kubeconfig(folder.path(), Some("t"))).unwrap();
+    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    let pods: Api<Pod> = Api::all(Client::try_from(config.unwrap()).unwrap());
+    let refusal = |error: kube::Error| match error {
+        kube::Error::Api(status) => (status.code, status.message),
+        error => panic!("{error}"),
+    };
+    let all = pods.list(&ListParams::default()).await.unwrap_err();
+    let message = "pods is forbidden: User \"a\" cannot list resource \"pods\" in API group \"\" \
+                   at the cluster scope";
+    assert_eq!(refusal(all), (403, message.to_owned()));
+    let mine = ListParams::default().fields("metadata.name=mine");
+    assert_eq!(pods.list(&mine).await.unwrap().items.len(), 0);
+    server.expire_tokens();
+    assert_eq!(refusal(pods.list(&mine).await.unwrap_err()), (401, "Unauthorized".to_owned()));
+}
+
+#[tokio::test]
+async fn a_large_cluster_is_listed() {
+    let server = StandIn::start();
+    server.load(100, 20_000);
+    let config = watcher::Config::default().page_size(500);
+    let pods = Events::<PartialObjectMeta<Pod>>::new(&server, config).listed().await;
+    assert_eq!(pods.len(), 20_000);
+    assert_eq!(server.counters().requests(Verb::List, "pods"), 40);
 }

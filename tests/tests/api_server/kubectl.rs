@@ -180,6 +180,54 @@ fn objects_are_applied() {
     }
 }
 
+#[test]
+fn lists_of_things_with_a_name_are_merged() {
+    let server = StandIn::start();
+    let kubectl = Kubectl::of(&server, None);
+    let deployment = |images: &[(&str, &str)]| {
+        let containers = images.iter().map(|(name, image)| json!({ "name": name, "image": image }));
+        let labels = json!({ "app": "a" });
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "a", "namespace": "default" },
+            "spec": { "selector": { "matchLabels": labels }, "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": containers.collect::<Vec<_>>() },
+            } },
+        })
+    };
+    for arguments in [&["apply"][..], &["apply", "--server-side"]] {
+        kubectl.takes(arguments, &deployment(&[("x", "1"), ("y", "1"), ("z", "1")]));
+        // Somebody else's.
+        let place = "/spec/template/spec/containers/1/imagePullPolicy";
+        let patch = json!([{ "op": "add", "path": place, "value": "Never" }]).to_string();
+        kubectl.prints(&["patch", "deployment", "a", "--type", "json", "-p", &patch]);
+        kubectl.takes(arguments, &deployment(&[("y", "2"), ("z", "1")]));
+        let containers =
+            &kubectl.json(&["get", "deployment", "a"])["spec"]["template"]["spec"]["containers"];
+        let expected = json!([
+            { "name": "y", "image": "2", "imagePullPolicy": "Never" },
+            { "name": "z", "image": "1" },
+        ]);
+        assert_eq!(*containers, expected, "{arguments:?}");
+        kubectl.prints(&["delete", "deployment", "a"]);
+    }
+}
+
+#[test]
+fn kinds_are_discovered() {
+    let server = StandIn::start();
+    let kubectl = Kubectl::of(&server, None);
+    let kinds = kubectl.prints(&["api-resources", "-o", "name"]);
+    for kind in
+        ["pods", "endpointslices.discovery.k8s.io", "flowexporterdestinations.crd.antrea.io"]
+    {
+        assert!(kinds.lines().any(|line| line == kind), "{kind} is not in {kinds}");
+    }
+    let version = kubectl.json(&["version"]);
+    assert_eq!(version["serverVersion"]["minor"], "33");
+}
+
 /// A `kubectl get --watch` that is running.
 struct Watching {
     child: Child,
@@ -190,7 +238,8 @@ impl Watching {
     /// Begins, and waits until the server has been asked to watch.
     fn start(kubectl: &Kubectl, server: &StandIn, arguments: &[&str]) -> Self {
         let mut command = kubectl.command(arguments);
-        command.args(["--watch", "--output-watch-events", "-o", "json"]);
+        // It gives up before a test hangs.
+        command.args(["--request-timeout=30s", "--watch", "--output-watch-events", "-o", "json"]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("kubectl starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let events = serde_json::Deserializer::from_reader(output).into_iter();

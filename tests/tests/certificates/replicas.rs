@@ -1,6 +1,7 @@
 //! Many replicas at once.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use k8s::certificates::{AUTHORITY_SECRET, CLIENT_SECRET, Keeper};
 use kube::Client;
@@ -9,7 +10,7 @@ use tests::way::hold_writes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::{DAY, Held, NAMESPACE, client_at, keeper, now, options};
+use crate::cluster::{DAY, Held, NAMESPACE, client, client_at, keeper, now, options};
 use crate::echo::Echo;
 
 /// The versions of the three objects.
@@ -102,4 +103,27 @@ async fn an_api_server_that_fails_changes_nothing() {
     echo.connect(&source).await.unwrap();
     keeper.check(now() + 280 * DAY).await.unwrap();
     assert_eq!(keeper.counters().borrow().authorities_written, 2);
+}
+
+#[tokio::test]
+async fn a_replica_that_runs_looks_again_and_again() {
+    let server = StandIn::start();
+    let options = options().checked_every(Duration::from_secs(1));
+    let keeper = Keeper::start(&client(&server), options, now()).await.unwrap();
+    let (mut counters, shutdown) = (keeper.counters(), watch::Sender::new(false));
+    let running = tokio::spawn(keeper.run(now, shutdown.subscribe()));
+    server.remove("v1", "ConfigMap", NAMESPACE, "flow-aggregator-ca");
+    counters.wait_for(|counters| counters.bundles_written == 2).await.unwrap();
+    server.fail(Failure {
+        verb: Some(Verb::Get),
+        resource: Some("secrets"),
+        times: 1,
+        status: 403,
+        retry_after: None,
+    });
+    counters.wait_for(|counters| counters.checks_failed == 1).await.unwrap();
+    server.remove("v1", "Secret", NAMESPACE, CLIENT_SECRET);
+    counters.wait_for(|counters| counters.clients_written == 2).await.unwrap();
+    shutdown.send_replace(true);
+    running.await.unwrap();
 }
