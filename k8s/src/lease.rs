@@ -1,8 +1,7 @@
 //! Who of several replicas does what only one may do: a Lease of the API server decides.
 //!
 //! Every replica stands for election; one leads until it releases the Lease, or cannot renew it.
-//! [`Candidate`](candidate) is the rule, a function of what was read and when; `election` asks
-//! the API server.
+//! `candidate` is the rule, a function of what was read and when; `election` asks the API server.
 //!
 //! No two lead at once as long as their clocks run at about the same pace; what the clocks say
 //! does not matter. A leader counts from when it *began* to renew and stops after two thirds of

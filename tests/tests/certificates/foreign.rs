@@ -16,8 +16,9 @@ use crate::echo::Echo;
 fn run(command: &mut Command) -> Output {
     let program = command.get_program().to_owned();
     let output = command.stdin(Stdio::null()).output();
-    output
-        .unwrap_or_else(|error| panic!("{program:?} is missing ({error}): run `cargo xtask setup`"))
+    output.unwrap_or_else(|error| {
+        panic!("{} is missing ({error}): run `cargo xtask setup`", program.display())
+    })
 }
 
 /// What a program says that must succeed.

@@ -34,8 +34,8 @@ async fn all_serve_the_same_exporter(server: &StandIn, keepers: &[Keeper]) {
     }
 }
 
-fn start(client: Client) -> impl Future<Output = Keeper> {
-    async move { Keeper::start(&client, options(), now() - 280 * DAY).await.unwrap() }
+async fn start(client: Client) -> Keeper {
+    Keeper::start(&client, options(), now() - 280 * DAY).await.unwrap()
 }
 
 /// All have seen that there is no CA before the first of them writes one.

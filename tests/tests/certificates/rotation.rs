@@ -97,7 +97,7 @@ async fn a_replica_that_is_late_takes_the_same_exporters() {
         let echo = Echo::start(keeper.server()).await;
         for (who, held) in Held::mixed(&old, &new) {
             let connected = echo.connect(&held.source().await).await;
-            connected.map(drop).unwrap_or_else(|error| panic!("{who}: {error}"));
+            connected.map_or_else(|error| panic!("{who}: {error}"), drop);
         }
     }
 }
@@ -113,7 +113,7 @@ async fn a_replica_that_starts_during_the_overlap_takes_the_same_exporters() {
     let echo = Echo::start(keeper(&server, now()).await.server()).await;
     for (who, held) in Held::mixed(&old, &Held::read(&server).await) {
         let connected = echo.connect(&held.source().await).await;
-        connected.map(drop).unwrap_or_else(|error| panic!("{who}: {error}"));
+        connected.map_or_else(|error| panic!("{who}: {error}"), drop);
     }
 }
 
