@@ -1,5 +1,9 @@
 //! What is made, and what is made anew when it is not as it should be.
 
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+
 use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, CLIENT_SECRET, Counters, KeyKind};
 use k8s::certificates::{CheckError, Keeper};
 use k8s_openapi::ByteString;
@@ -170,8 +174,57 @@ async fn ecdsa_keys_are_made_where_they_are_asked_for() {
 async fn no_key_is_told() {
     let server = StandIn::start();
     let keeper = keeper(&server, now()).await;
-    let told =
-        format!("{keeper:#?}{:#?}{:#?}", keeper.server(), Held::read(&server).await.source().await);
+    let source = Held::read(&server).await.source().await;
+    let told = format!("{keeper:#?}{:#?}{source:#?}", keeper.server());
     assert!(told.contains("***") && !told.contains("PRIVATE"), "{told}");
     assert!(told.len() < 4000, "no bytes of certificates or keys: {told}");
+}
+
+/// What one thread has logged.
+#[derive(Clone)]
+struct Log(ThreadId, Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if thread::current().id() == self.0 {
+            self.1.lock().unwrap().extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_key_is_logged() {
+    let (log, server) = (Log(thread::current().id(), Arc::default()), StandIn::start());
+    let (to, all) = (log.clone(), tracing::Level::TRACE);
+    // For all tests of this program: what is enabled for one thread alone may be cached as
+    // disabled by another.
+    tracing_subscriber::fmt().with_max_level(all).with_writer(move || to.clone()).init();
+    let mut keeper = keeper(&server, now() - 280 * DAY).await;
+    let mut keys = Vec::new();
+    for at in [now() - 280 * DAY, now()] {
+        keeper.check(at).await.unwrap();
+        for name in [AUTHORITY_SECRET, CLIENT_SECRET] {
+            let secret = server.get("v1", "Secret", NAMESPACE, name).unwrap();
+            let encoded = secret["data"]["tls.key"].as_str().unwrap().to_owned();
+            // The beginning is that of any key.
+            keys.push(encoded[100..160].to_owned());
+            let pem = self::secret(&server, name, "tls.key").await;
+            keys.push(pem.lines().nth(2).unwrap().to_owned());
+        }
+    }
+    // A Secret that cannot be read at all.
+    let mut broken = server.get("v1", "Secret", NAMESPACE, CLIENT_SECRET).unwrap();
+    broken["data"]["tls.crt"] = 7.into();
+    server.put(broken);
+    keeper.check(now()).await.expect_err("it is no Secret");
+    let log = String::from_utf8(log.1.lock().unwrap().clone()).unwrap();
+    for part in ["made a new CA", "/secrets/"] {
+        assert!(log.contains(part), "{part} is not logged");
+    }
+    assert!(!keys.iter().any(|key| log.contains(key)), "a key is in the log");
 }
