@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use kube::{Api, Resource};
 use kube::api::{GetParams, PostParams};
 use kube::core::Request;
+use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
