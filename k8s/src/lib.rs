@@ -18,9 +18,14 @@ mod persistent; // maps whose copies share what is equal
 
 mod file; // a cluster described by hand, in YAML
 
+mod request; // one object, with a deadline
+pub mod certificates; // who may talk to whom: a CA, and what it signs
+pub mod lease; // who of several does what is done once
+
 pub use cluster::{Cluster, Node, Pod, Service};
 pub use file::FileError;
 pub use holding::Margins;
 pub use labels::LabelFilter;
 pub use lookup::{Lookup, Reason};
+pub use request::ObjectError;
 pub use tracker::{Limits, Stats, Tracker};

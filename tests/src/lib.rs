@@ -8,5 +8,6 @@ pub mod wire; // what an exporter sends
 pub mod pipeline; // exporters, wire, aggregator, store
 pub mod scenario; // the text form
 pub mod binary; // real processes
+pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster
 pub mod records; // what goes over the wire in tests

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::run;
 
 /// Programs tests call, and the Debian package of each.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
@@ -26,6 +26,8 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("nfdump", "nfdump"),
     ("tshark", "tshark"),
     ("softflowd", "softflowd"),
+    // A foreign judge of certificates.
+    ("openssl", "openssl"),
     // A foreign client of Kubernetes.
     ("kubectl", "kubernetes-client"),
 ];

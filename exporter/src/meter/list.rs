@@ -135,7 +135,7 @@ mod tests {
         lists.unlink(2);
         lists.unlink(2);
         lists.take(EXPIRING, CLOSED);
-        assert_eq!(drain(&mut lists, CLOSED), []);
+        assert_eq!(drain(&mut lists, CLOSED), Vec::<u32>::new());
         assert_eq!(drain(&mut lists, EXPIRING), [0, 1, 3]);
     }
 }

@@ -1,0 +1,190 @@
+//! The other sides: certificates that somebody else keeps, in objects or in files.
+//!
+//! Files are read and compared rather than watched: Kubernetes replaces a symbolic link above
+//! them, others write them in place or over a network, and reading works for all. What does not
+//! fit together - a key that is new already beside a certificate that is still old - is not
+//! taken; the next reading finds the rest.
+
+use std::error::Error as _;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::origin::{ClientFiles, ClientObjects, Origin, ReadError, ServerFiles, Texts};
+use super::pair::{Pair, PairError, certificates_from_pem};
+use super::tls::{ClientSource, ServerSource, Source, client_config, server_config};
+
+/// How often files are read.
+const FILES_PERIOD: Duration = Duration::from_secs(10);
+/// How often objects are read that nobody asks for.
+const OBJECTS_PERIOD: Duration = Duration::from_hours(1);
+/// How soon after a reading there may be another. Each time somebody asks for the configuration,
+/// which is before each connect, it is read again for the next one.
+const GAP: Duration = Duration::from_secs(5);
+
+/// Why certificates could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("what tells whom to trust {0}")]
+    Authorities(#[source] PairError),
+    #[error("what tells who we are {0}")]
+    Pair(#[source] PairError),
+    #[error("certificates cannot be used for TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What a [`Follower`] has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FollowCounters {
+    pub readings: u64,
+    /// Readings that failed, or found what cannot be used.
+    pub readings_failed: u64,
+    /// How often new handshakes got a new configuration.
+    pub configurations: u64,
+}
+
+/// Makes a configuration from what was read.
+type Make<T> = fn(&Texts) -> Result<Arc<T>, FollowError>;
+
+/// Reads certificates again and again, and makes each new handshake use what was read.
+pub struct Follower<T> {
+    origin: Origin,
+    make: Make<T>,
+    texts: Texts,
+    source: Source<T>,
+    counters: watch::Sender<FollowCounters>,
+}
+
+impl Follower<ClientConfig> {
+    /// Reads what an exporter needs from Kubernetes. After an error this may be called again.
+    pub async fn client_objects(
+        client: &Client,
+        objects: ClientObjects,
+    ) -> Result<Self, FollowError> {
+        let origin = Origin::Objects { client: client.clone(), names: objects };
+        Self::start(origin, make_client).await
+    }
+
+    /// Reads what an exporter needs from files.
+    pub async fn client_files(files: ClientFiles) -> Result<Self, FollowError> {
+        Self::start(
+            Origin::Files { authorities: Some(files.authorities), pair: files.pair },
+            make_client,
+        )
+        .await
+    }
+
+    pub fn client(&self) -> ClientSource {
+        self.source.clone()
+    }
+}
+
+impl Follower<ServerConfig> {
+    /// Reads what a collector needs from files.
+    pub async fn server_files(files: ServerFiles) -> Result<Self, FollowError> {
+        Self::start(
+            Origin::Files { authorities: files.clients, pair: Some(files.pair) },
+            make_server,
+        )
+        .await
+    }
+
+    pub fn server(&self) -> ServerSource {
+        self.source.clone()
+    }
+}
+
+impl<T> Follower<T> {
+    async fn start(origin: Origin, make: Make<T>) -> Result<Self, FollowError> {
+        let texts = origin.read().await?;
+        let source = Source::new(make(&texts)?);
+        let first = FollowCounters { readings: 1, configurations: 1, ..FollowCounters::default() };
+        Ok(Self { origin, make, texts, source, counters: watch::Sender::new(first) })
+    }
+
+    pub fn counters(&self) -> watch::Receiver<FollowCounters> {
+        self.counters.subscribe()
+    }
+
+    /// Reads once. After an error, what was used before still is.
+    pub async fn check(&mut self) -> Result<(), FollowError> {
+        let checked = self.try_check().await;
+        self.counters.send_modify(|counters| {
+            counters.readings += 1;
+            counters.readings_failed += u64::from(checked.is_err());
+            counters.configurations += u64::from(checked.as_ref().is_ok_and(|is_new| *is_new));
+        });
+        checked.map(drop)
+    }
+
+    /// Reads every so often until `shutdown` turns true.
+    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = shutdown.wait_for(|asked| *asked) => return,
+                () = self.due() => {}
+            }
+            if let Err(error) = self.check().await {
+                let cause = error.source().map(ToString::to_string);
+                tracing::warn!(%error, cause, "certificates were not read again");
+            }
+        }
+    }
+
+    async fn due(&self) {
+        if self.origin.is_files() {
+            return sleep(FILES_PERIOD).await;
+        }
+        sleep(GAP).await;
+        tokio::select! {
+            () = self.source.asked() => {}
+            () = sleep(OBJECTS_PERIOD) => {}
+        }
+    }
+
+    async fn try_check(&mut self) -> Result<bool, FollowError> {
+        let texts = self.origin.read().await?;
+        if texts == self.texts {
+            return Ok(false);
+        }
+        self.source.replace((self.make)(&texts)?);
+        self.texts = texts;
+        tracing::info!("new certificates are used");
+        Ok(true)
+    }
+}
+
+impl<T> fmt::Debug for Follower<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+fn make_client(texts: &Texts) -> Result<Arc<ClientConfig>, FollowError> {
+    let roots = roots(texts)?.ok_or(FollowError::Authorities(PairError::Missing))?;
+    let pair = texts.pair.as_ref().map(|(certificates, key)| Pair::from_pem(certificates, key));
+    let own = pair.transpose().and_then(|pair| pair.map(|pair| pair.certified()).transpose());
+    Ok(client_config(roots, own.map_err(FollowError::Pair)?)?)
+}
+
+fn make_server(texts: &Texts) -> Result<Arc<ServerConfig>, FollowError> {
+    let (certificates, key) = texts.pair.as_ref().ok_or(FollowError::Pair(PairError::Missing))?;
+    let pair = Pair::from_pem(certificates, key).and_then(|pair| pair.certified());
+    Ok(server_config(pair.map_err(FollowError::Pair)?, roots(texts)?)?)
+}
+
+fn roots(texts: &Texts) -> Result<Option<RootCertStore>, FollowError> {
+    let Some(pem) = &texts.authorities else { return Ok(None) };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates_from_pem(pem).map_err(FollowError::Authorities)? {
+        roots.add(certificate)?;
+    }
+    Ok(Some(roots))
+}

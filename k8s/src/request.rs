@@ -1,0 +1,104 @@
+//! One request for one object, with a deadline.
+//!
+//! Not by [`Api`]'s own methods: these log the whole answer, keys of a Secret included, if it is
+//! not what they expect.
+
+use std::time::Duration;
+
+use kube::api::{GetParams, PostParams};
+use kube::core::Request;
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+/// How long one request may take. The client itself waits for ever.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why the API server did not do what was asked. Says nothing of what is in the object.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    #[error("{object} was not {verb}")]
+    Api {
+        verb: &'static str,
+        object: String,
+        #[source]
+        cause: Box<kube::Error>,
+    },
+    #[error("{object} was not {verb}: no answer for {REQUEST_DEADLINE:?}")]
+    Deadline { verb: &'static str, object: String },
+    #[error("{object} is not what it should be")]
+    Content { object: String },
+}
+
+impl ObjectError {
+    /// Returns true if somebody else was faster.
+    pub(crate) fn is_race(&self) -> bool {
+        let Self::Api { cause, .. } = self else { return false };
+        // 404: what was to be replaced has been deleted meanwhile.
+        matches!(&**cause, kube::Error::Api(status) if status.code == 409 || status.code == 404)
+    }
+}
+
+/// Reads an object; `None` if it is not there.
+pub(crate) async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, ObjectError>
+where
+    K: Clone + Resource + DeserializeOwned,
+{
+    let asked = async {
+        let request = Request::new(api.resource_url()).get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        api.clone().into_client().request_text(request).await
+    };
+    match answered("read", name, asked).await {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|_| content(name)),
+        Err(ObjectError::Api { cause, .. }) if is_missing(&cause) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates an object, or replaces the version that was read.
+pub(crate) async fn write<K>(
+    api: &Api<K>,
+    name: &str,
+    object: &K,
+    is_new: bool,
+) -> Result<(), ObjectError>
+where
+    K: Clone + Resource + Serialize,
+{
+    let body = serde_json::to_vec(object).map_err(|_| content(name))?;
+    let asked = async {
+        let (to, options) = (Request::new(api.resource_url()), PostParams::default());
+        let request =
+            if is_new { to.create(&options, body) } else { to.replace(name, &options, body) };
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        api.clone().into_client().request_text(request).await
+    };
+    let verb = if is_new { "created" } else { "replaced" };
+    answered(verb, name, asked).await.map(drop)
+}
+
+async fn answered(
+    verb: &'static str,
+    object: &str,
+    asked: impl Future<Output = Result<String, kube::Error>>,
+) -> Result<String, ObjectError> {
+    match timeout(REQUEST_DEADLINE, asked).await {
+        Ok(Ok(text)) => Ok(text),
+        // This error holds what was read.
+        Ok(Err(kube::Error::FromUtf8(_))) => Err(content(object)),
+        Ok(Err(cause)) => {
+            Err(ObjectError::Api { verb, object: object.to_owned(), cause: Box::new(cause) })
+        }
+        Err(_) => Err(ObjectError::Deadline { verb, object: object.to_owned() }),
+    }
+}
+
+fn content(object: &str) -> ObjectError {
+    ObjectError::Content { object: object.to_owned() }
+}
+
+fn is_missing(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
