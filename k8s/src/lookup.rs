@@ -20,17 +20,27 @@ impl<T> Clone for Lookup<'_, T> {
 }
 
 impl<'a, T> Lookup<'a, T> {
-    /// Whom to name.
+    /// Whom to write down. Never somebody else's name, so nobody's while that is not certain.
     pub fn owner(self) -> Option<&'a T> {
+        match self {
+            Self::Found(owner) => Some(owner),
+            Self::Likely(_) | Self::Missing(_) => None,
+        }
+    }
+
+    /// Whom to show for now, to somebody who will look again.
+    pub fn guess(self) -> Option<&'a T> {
         match self {
             Self::Found(owner) | Self::Likely(owner) => Some(owner),
             Self::Missing(_) => None,
         }
     }
 
+    /// Why [`Self::owner`] names nobody.
     pub fn reason(self) -> Option<Reason> {
         match self {
-            Self::Found(_) | Self::Likely(_) => None,
+            Self::Found(_) => None,
+            Self::Likely(_) => Some(Reason::TooRecent),
             Self::Missing(reason) => Some(reason),
         }
     }
@@ -54,7 +64,7 @@ pub enum Reason {
     Forgotten,
     /// Changes were missed then: a watch was broken, or had not begun.
     Unwatched,
-    /// Its last owner was gone by then, and a new one could not be known yet.
+    /// A change could still be on its way here. Asked again later, the answer is another.
     TooRecent,
 }
 
@@ -82,5 +92,19 @@ impl Reason {
             Self::Unwatched => "unwatched",
             Self::TooRecent => "too_recent",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_likely_is_not_written_down() {
+        assert_eq!((Lookup::Found(&1).owner(), Lookup::Found(&1).reason()), (Some(&1), None));
+        let likely = Lookup::Likely(&1);
+        assert_eq!((likely.owner(), likely.guess()), (None, Some(&1)));
+        assert_eq!(likely.reason(), Some(Reason::TooRecent));
+        assert_eq!(Lookup::<u8>::Missing(Reason::Vacant).guess(), None);
     }
 }

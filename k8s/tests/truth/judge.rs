@@ -9,6 +9,9 @@ use crate::questions::Question;
 use crate::script::{BEGIN, Script, Tenancy};
 use crate::watch::Watch;
 
+/// The tracker cannot tell the times within this of one another.
+const BLUR: u64 = MARGINS.skew_ms + 200;
+
 /// What an answer is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
@@ -17,12 +20,13 @@ pub(crate) enum Verdict {
     RightlyNobody,
     /// Nobody had it, and the one who had it last, or next, was named.
     NobodyNeighbour,
-    /// It was said to be likely, and was right.
-    LikelyRight,
-    /// It was said to be likely, nobody had it, and who had it last was named.
-    LikelyNeighbour,
-    /// It was said to be likely, and a change that nobody could know yet made it wrong.
-    LikelyOvertaken,
+    /// It was too recent to name anybody; the guess was right.
+    GuessedRight,
+    /// It was too recent to name anybody, nobody had it, and the guess was who had it last.
+    GuessedNeighbour,
+    /// It was too recent to name anybody, and a change that nobody could know yet made the guess
+    /// wrong.
+    GuessedOvertaken,
     /// Somebody had it, and there is a reason not to know.
     Unresolved(Reason),
     Unexplained(Reason),
@@ -35,23 +39,39 @@ pub(crate) struct Judge<'a> {
     pub now: u64,
 }
 
+impl Verdict {
+    /// Whether nobody was named for good.
+    pub(crate) fn is_unresolved(self) -> bool {
+        matches!(self, Self::Unresolved(_))
+    }
+
+    /// Whether nobody was named yet, but guessed.
+    pub(crate) fn is_guessed(self) -> bool {
+        matches!(self, Self::GuessedRight | Self::GuessedNeighbour | Self::GuessedOvertaken)
+    }
+}
+
 impl Judge<'_> {
     pub(crate) fn judge(&self, question: &Question, cluster: &Cluster) -> Verdict {
         let tenancies = &self.script.tenancies[&question.slot];
         let truth = tenancies.iter().find(|t| (t.from..t.to).contains(&question.at));
         match (cluster.pod(question.address, question.shown), truth) {
             (Lookup::Found(pod), Some(truth)) if index(pod) == truth.pod => Verdict::Right,
-            (Lookup::Likely(pod), Some(truth)) if index(pod) == truth.pod => Verdict::LikelyRight,
             (Lookup::Found(pod), None) if is_neighbour(pod, tenancies, question.at) => {
                 Verdict::NobodyNeighbour
             }
+            (Lookup::Found(_), _) => Verdict::Wrong,
+            (Lookup::Likely(_), _) if !self.is_recent(question.at) => {
+                Verdict::Unexplained(Reason::TooRecent)
+            }
+            (Lookup::Likely(pod), Some(truth)) if index(pod) == truth.pod => Verdict::GuessedRight,
             (Lookup::Likely(pod), None) if is_neighbour(pod, tenancies, question.at) => {
-                Verdict::LikelyNeighbour
+                Verdict::GuessedNeighbour
             }
             (Lookup::Likely(pod), _) if self.is_overtaken(pod, question) => {
-                Verdict::LikelyOvertaken
+                Verdict::GuessedOvertaken
             }
-            (Lookup::Found(_) | Lookup::Likely(_), _) => Verdict::Wrong,
+            (Lookup::Likely(_), _) => Verdict::Wrong,
             (Lookup::Missing(_), None) => Verdict::RightlyNobody,
             (Lookup::Missing(reason), Some(truth)) => {
                 if self.is_explained(reason, question, truth) {
@@ -118,13 +138,9 @@ impl Judge<'_> {
         if !self.is_told(truth.pod, question.address) {
             return true;
         }
-        // The tracker cannot tell the times within this of one another.
-        let blur = MARGINS.skew_ms + 200;
+        let blur = BLUR;
         match reason {
-            Reason::TooRecent => {
-                let frozen = self.watch.healthy.min(self.now);
-                at + blur > frozen - MARGINS.settle_ms
-            }
+            Reason::TooRecent => self.is_recent(at),
             Reason::Ambiguous => {
                 let tenancies = &self.script.tenancies[&question.slot];
                 let mut others = tenancies.iter().filter(|other| other.pod != truth.pod);
@@ -139,6 +155,11 @@ impl Judge<'_> {
             Reason::Forgotten => at < self.now - MARGINS.keep_ms + MARGINS.linger_ms + blur,
             Reason::Unknown | Reason::NotListed | Reason::Node | Reason::Vacant => false,
         }
+    }
+
+    /// Whether news of the time could still be on its way.
+    fn is_recent(&self, at: u64) -> bool {
+        at + BLUR > self.watch.healthy.min(self.now) - MARGINS.settle_ms
     }
 
     /// Whether, by what the tracker was told, the other could have had the address.

@@ -305,7 +305,7 @@ async fn a_tracker_publishes_snapshots_and_what_it_could_not_take() {
     let tracking = tokio::spawn(watches.track(tracker));
     progress.ready().wait_for(|ready| *ready).await.unwrap();
     let (now, cluster) = (super::world::now_ms(), latest.load());
-    let named = (0..10).filter(|&host| cluster.pod([11, 0, 0, host].into(), now).owner().is_some());
+    let named = (0..10).filter(|&host| cluster.pod([11, 0, 0, host].into(), now).guess().is_some());
     assert_eq!(named.count(), 7);
     assert_eq!(progress.tracker_stats().objects_refused, 3);
     tracking.abort();

@@ -64,7 +64,7 @@ pub(crate) fn names(cluster: &Cluster, truth: &Picture, now_ms: u64) {
             Object::Service(service) => {
                 for (address, port) in service.cluster_ips.iter().zip(&service.ports) {
                     let named = cluster.service(*address, port.port, port.protocol, now_ms);
-                    let named = named.owner().map(|owner| &owner.uid);
+                    let named = named.guess().map(|owner| &owner.uid);
                     assert_eq!(named, Some(&service.uid), "{service:?}");
                 }
             }
@@ -74,13 +74,13 @@ pub(crate) fn names(cluster: &Cluster, truth: &Picture, now_ms: u64) {
     for network in 0..=255 {
         for host in 0..=255 {
             let address = IpAddr::from([10, 1, network, host]);
-            let named = cluster.pod(address, now_ms).owner();
+            let named = cluster.pod(address, now_ms).guess();
             let named = named.map(|pod| (pod.namespace.clone(), pod.name.clone()));
             assert_eq!(named.as_ref(), addresses.get(&address), "{address}");
         }
     }
     for (address, name) in addresses {
-        let named = cluster.pod(address, now_ms).owner().expect("every Pod is known");
+        let named = cluster.pod(address, now_ms).guess().expect("every Pod is known");
         assert_eq!((&named.namespace, &named.name), (&name.0, &name.1));
     }
 }

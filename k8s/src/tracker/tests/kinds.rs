@@ -161,7 +161,7 @@ fn a_pod_belongs_to_what_made_its_maker() {
         // What comes later than its Pod counts, too, and so does what has just gone.
         tracker.apply(Change::Applied(Object::Job(job.clone())), made);
         let cluster = tracker.cluster();
-        let pod = cluster.pod(ip(&address), made).owner().unwrap();
+        let pod = cluster.pod(ip(&address), made).guess().unwrap();
         let workload = cluster.workload(pod).map(|owner| format!("{}/{}", owner.kind, owner.name));
         assert_eq!(workload.as_deref(), expected);
     }
@@ -188,7 +188,7 @@ fn labels_are_kept_if_they_are_allowed() {
     let namespace = Namespace { uid: name("n"), name: name("shop"), labels };
     tracker.apply(Change::Applied(Object::Namespace(namespace)), START);
     let cluster = tracker.cluster();
-    assert_eq!(*cluster.pod(ip("10.0.0.1"), START).owner().unwrap().labels, kept);
+    assert_eq!(*cluster.pod(ip("10.0.0.1"), START).guess().unwrap().labels, kept);
     assert_eq!(cluster.namespace_labels(&name("shop")), kept);
     assert_eq!(cluster.namespace_labels(&name("other")), []);
 }
