@@ -314,6 +314,22 @@ async fn no_datagram_is_longer_than_antreas_collector_reads() {
 }
 
 #[tokio::test]
+async fn a_message_no_datagram_can_hold_is_counted_while_the_session_goes_on() {
+    let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let destination = udp(collector.local_addr().unwrap());
+    let conservative = Messages::conservative(7, &destination);
+    let messages = Messages { max_length: u16::MAX, ..conservative };
+    // UDP over IPv4 carries 65,507 bytes.
+    let export = Numbers { name: "x".repeat(65_500), ..Numbers::default() };
+    let mut process = ExportingProcess::new(destination, messages, export).unwrap();
+    process.push(1);
+    process.flush(0).await.unwrap();
+    assert_eq!((process.is_open(), process.counters().messages_unsendable), (true, 1));
+    process.close().await.unwrap();
+    assert_eq!(process.counters().messages_unsendable, 1, "once");
+}
+
+#[tokio::test]
 async fn a_template_that_fits_no_message_is_found_at_once() {
     let destination = udp("127.0.0.1:1".parse().unwrap());
     let messages = Messages { max_length: 31, ..Messages::conservative(7, &destination) };
