@@ -105,7 +105,10 @@ impl Reader<'_> {
     fn section(&mut self, section: &str, entries: &[Entry]) {
         for entry in entries {
             let path = join(section, &entry.key);
-            if let Some(name) = self.names.iter().find(|name| name.path == path) {
+            // Joined by dots, such a key would stand for one in another place.
+            if entry.key.is_empty() || entry.key.contains('.') {
+                self.unknown(section, &path, entry);
+            } else if let Some(name) = self.names.iter().find(|name| name.path == path) {
                 self.value(name.path, &entry.node);
             } else if self.names.iter().any(|name| below(name.path, &path).is_some()) {
                 match &entry.node.value {
@@ -287,6 +290,20 @@ mod tests {
                 "f:3:1: warning: our: unknown key; did you mean ours?",
             ]
         );
+    }
+
+    #[test]
+    fn a_key_stands_for_nothing_in_another_place() {
+        for (text, finding) in [
+            ("ours.interval: 7", "f:1:1: error: ours.interval: unknown key; known here are ours"),
+            ("'': {ours: {interval: 7}}", "f:1:1: error: unknown key; known here are ours"),
+            (
+                "ours: {'': {interval: 7}}",
+                "f:1:8: error: ours.: unknown key; known here are interval",
+            ),
+        ] {
+            assert_eq!(told(&FILE, text), (None, vec![finding.to_owned()]));
+        }
     }
 
     #[test]

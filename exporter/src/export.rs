@@ -47,6 +47,8 @@ pub fn observation_domain(node: &str) -> u32 {
 #[derive(Debug)]
 pub struct Exporting {
     collector: watch::Receiver<transport::Destination>,
+    /// The one in use, for the log; there may be another already.
+    address: String,
     domain: u32,
     process: ExportingProcess<Flows>,
     metrics: Arc<Metrics>,
@@ -63,8 +65,9 @@ impl Exporting {
         let flows = Flows::new(profile, copy);
         let to = collector.borrow_and_update().clone();
         let messages = messages(&flows, domain, &to);
+        let address = to.address.clone();
         let process = ExportingProcess::new(to, messages, flows)?;
-        Ok(Self { collector, domain, process, metrics })
+        Ok(Self { collector, address, domain, process, metrics })
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
@@ -85,8 +88,7 @@ impl Exporting {
                 return;
             }
             let delay = self.process.next_delay(rand::random());
-            let collector = self.address();
-            tracing::warn!(collector, error = %Chain(&error), retry_within = ?delay, "no session");
+            tracing::warn!(collector = self.address, error = %Chain(&error), retry_within = ?delay, "no session");
             tokio::select! {
                 () = pause(delay, stop) => {}
                 // A new collector need not wait for what the old one has done.
@@ -102,7 +104,7 @@ impl Exporting {
         clock: &impl Fn() -> u64,
     ) -> Result<(), SessionError> {
         self.process.open(seconds(clock())).await?;
-        tracing::info!(collector = self.address(), "session opened");
+        tracing::info!(collector = self.address, "session opened");
         loop {
             self.count();
             if self.process.pending() == 0 {
@@ -113,7 +115,7 @@ impl Exporting {
                     true = moved(&mut self.collector) => {
                         self.redirect().await;
                         self.process.open(seconds(clock())).await?;
-                        tracing::info!(collector = self.address(), "session opened");
+                        tracing::info!(collector = self.address, "session opened");
                     }
                     batch = queue.recv() => match batch {
                         Some(batch) => batch.iter().for_each(|it| self.process.push(it.clone())),
@@ -129,13 +131,10 @@ impl Exporting {
     async fn redirect(&mut self) {
         let to = self.collector.borrow_and_update().clone();
         let messages = messages(self.process.export(), self.domain, &to);
+        let left = std::mem::replace(&mut self.address, to.address.clone());
         if let Err(error) = self.process.redirect(to, messages).await {
-            tracing::warn!(error = %Chain(&error), "session with the collector before broke");
+            tracing::warn!(collector = left, error = %Chain(&error), "session broke when it was left");
         }
-    }
-
-    fn address(&self) -> String {
-        self.collector.borrow().address.clone()
     }
 
     /// Gives up what has not left, which is nothing if all went well.

@@ -22,6 +22,11 @@ impl ProtocolFilter {
     pub const fn allows(&self, protocol: u8) -> bool {
         self.allowed[(protocol / 64) as usize] >> (protocol % 64) & 1 == 1
     }
+
+    /// Returns whether everything `other` allows is allowed.
+    pub fn allows_all_of(&self, other: &Self) -> bool {
+        self.allowed.iter().zip(other.allowed).all(|(mine, others)| others & !mine == 0)
+    }
 }
 
 impl Default for ProtocolFilter {
@@ -42,6 +47,8 @@ mod tests {
             assert_eq!(filter.allows(protocol), chosen.contains(&protocol), "{protocol}");
             assert!(ProtocolFilter::ALL.allows(protocol));
             assert!(!ProtocolFilter::only(&[]).allows(protocol));
+            let alone = ProtocolFilter::only(&[protocol]);
+            assert_eq!(filter.allows_all_of(&alone), chosen.contains(&protocol), "{protocol}");
         }
     }
 }

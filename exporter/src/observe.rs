@@ -212,7 +212,7 @@ impl<S: ConnectionSource> Observer<S> {
         on_round: impl Fn(u64),
     ) -> Result<(), SourceError> {
         while !stop() {
-            self.hear();
+            self.hear(clock());
             if self.is_quiet() {
                 self.source.wait(PATIENCE)?;
             }

@@ -35,6 +35,8 @@ pub(crate) struct Live {
 pub(crate) struct Reload {
     args: Args,
     texts: Texts,
+    /// What is in the files could not be applied, for which they need not be to blame.
+    try_again: bool,
     /// With the values in force, so those of the start where these cannot change.
     running: Settings,
     live: Option<Live>,
@@ -92,7 +94,7 @@ impl Reload {
         hangup: Signal,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { args, texts, running, live, hangup, metrics }
+        Self { args, texts, try_again: false, running, live, hangup, metrics }
     }
 
     /// Runs for ever.
@@ -107,14 +109,19 @@ impl Reload {
             let args = self.args.clone();
             // A file may be on a file system that takes its time.
             let Ok(loaded) = tokio::task::spawn_blocking(move || args.load()).await else { return };
-            if asked || loaded.texts != self.texts {
-                self.change(loaded);
-            }
+            self.follow(loaded, asked);
+        }
+    }
+
+    fn follow(&mut self, loaded: Loaded, asked: bool) {
+        if asked || self.try_again || loaded.texts != self.texts {
+            self.change(loaded);
         }
     }
 
     fn change(&mut self, loaded: Loaded) {
         self.texts = loaded.texts;
+        self.try_again = false;
         settings::log(&loaded.findings);
         let Some(settings) = loaded.settings else {
             return self.refuse(&"it has mistakes");
@@ -124,7 +131,10 @@ impl Reload {
                 self.metrics.reloads.inc();
                 tracing::info!("configuration is taken over");
             }
-            Err(error) => self.refuse(&Chain(&error)),
+            Err(error) => {
+                self.try_again = true;
+                self.refuse(&Chain(&error));
+            }
         }
     }
 

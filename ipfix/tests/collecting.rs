@@ -8,6 +8,8 @@ mod support;
 mod rules; // what each transport allows
 #[path = "collecting/panics.rs"]
 mod panics; // sessions whose beginning or end goes wrong
+#[path = "collecting/flood.rs"]
+mod flood; // datagrams that do not cease
 
 use std::{net::SocketAddr, time::Duration};
 

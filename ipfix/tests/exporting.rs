@@ -192,6 +192,49 @@ async fn a_flush_that_is_given_up_goes_on_where_it_was() {
     assert_eq!(numbers.await.unwrap(), (0..=RECORDS).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn another_collector_gets_what_has_not_left_and_nothing_else() {
+    let ((old, address), (new, other)) = (listener().await, listener().await);
+    let mut process = long_records(tcp(address));
+    timeout(Duration::from_millis(100), process.flush(0)).await.unwrap_err();
+    let destination = tcp(other);
+    let messages = Messages::conservative(8, &destination);
+    process.redirect(destination, messages).await.unwrap();
+    let written = process.counters().records;
+    assert!((1..RECORDS).contains(&written), "{written} records were taken");
+    assert!(!process.is_open());
+    process.push(RECORDS);
+    let numbers = read_next(new);
+    process.flush(0).await.unwrap();
+    process.close().await.unwrap();
+    assert_eq!(numbers.await.unwrap(), (written..=RECORDS).collect::<Vec<_>>());
+    assert_eq!(read(old.accept().await.unwrap().0).await, (0..written).collect::<Vec<_>>());
+    let counters = process.counters();
+    assert_eq!((counters.sessions, counters.sessions_lost), (2, 0), "it left by itself");
+    assert_eq!((counters.records, process.pending()), (RECORDS + 1, 0));
+}
+
+#[tokio::test]
+async fn another_collector_is_sent_to_as_its_transport_has_it() {
+    let (_listener, address) = listener().await;
+    let mut process = exporter(tcp(address));
+    process.push(1);
+    process.flush(0).await.unwrap();
+    let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let destination = udp(collector.local_addr().unwrap());
+    let messages = Messages::conservative(8, &destination);
+    process.redirect(destination, messages).await.unwrap();
+    process.push(2);
+    process.flush(0).await.unwrap();
+    let mut session = Session::new(Limits::default());
+    for numbers in [vec![], vec![2]] {
+        let message = datagram(&collector).await;
+        // The Observation Domain (RFC 7011, section 3.1).
+        assert_eq!(message[12..16], [0, 0, 0, 8]);
+        assert_eq!(decode(&mut session, &message).unwrap(), numbers);
+    }
+}
+
 async fn datagram(socket: &UdpSocket) -> Vec<u8> {
     let mut buffer = vec![0; 65_535];
     let length = timeout(PATIENCE, socket.recv(&mut buffer)).await.unwrap().unwrap();
@@ -268,6 +311,22 @@ async fn no_datagram_is_longer_than_antreas_collector_reads() {
             assert_eq!(datagram(&collector).await.len(), 1024);
         }
     }
+}
+
+#[tokio::test]
+async fn a_message_no_datagram_can_hold_is_counted_while_the_session_goes_on() {
+    let collector = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let destination = udp(collector.local_addr().unwrap());
+    let conservative = Messages::conservative(7, &destination);
+    let messages = Messages { max_length: u16::MAX, ..conservative };
+    // UDP over IPv4 carries 65,507 bytes.
+    let export = Numbers { name: "x".repeat(65_500), ..Numbers::default() };
+    let mut process = ExportingProcess::new(destination, messages, export).unwrap();
+    process.push(1);
+    process.flush(0).await.unwrap();
+    assert_eq!((process.is_open(), process.counters().messages_unsendable), (true, 1));
+    process.close().await.unwrap();
+    assert_eq!(process.counters().messages_unsendable, 1, "once");
 }
 
 #[tokio::test]

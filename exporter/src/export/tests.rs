@@ -296,3 +296,17 @@ async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
     assert_eq!(records(stream).await, 5);
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn the_collector_in_use_is_named_until_it_is_left() {
+    let away = |port: u16| {
+        transport::Destination::new(format!("127.0.0.1:{port}"), transport::Transport::Tcp)
+    };
+    let (sender, collector) = watch::channel(away(1));
+    let destination = Destination { collector, domain: 1, profile: Profile::Fyke };
+    let mut exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    sender.send_replace(away(2));
+    assert_eq!(exporting.address, "127.0.0.1:1");
+    exporting.redirect().await;
+    assert_eq!(exporting.address, "127.0.0.1:2");
+}

@@ -13,7 +13,8 @@ pub struct Orders {
     pub timeouts: Timeouts,
     pub poll_interval: Duration,
     /// A connection that was let in and no longer is counts as vanished after the next dump, and
-    /// is not told any more.
+    /// is not told any more. One that is let in anew counts from then on, whether it was told
+    /// before or not, so that nothing is told twice.
     pub filter: ProtocolFilter,
 }
 
@@ -36,10 +37,15 @@ impl<S: ConnectionSource> Observer<S> {
     }
 
     /// Takes new orders, if there are any.
-    pub(super) fn hear(&mut self) {
+    pub(super) fn hear(&mut self, now: u64) {
         let Some(receiver) = &mut self.orders else { return };
         if receiver.has_changed().unwrap_or(false) {
             let orders = *receiver.borrow_and_update();
+            if !self.filter.allows_all_of(&orders.filter) {
+                // Nobody knows any more what of these was told under a filter before.
+                self.meter.inherit_before(now);
+                self.dumps.next_ns = now;
+            }
             self.obey(orders);
         }
     }

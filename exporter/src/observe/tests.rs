@@ -121,7 +121,7 @@ fn a_filter_that_comes_later_ends_the_telling() {
     observer.observe(1).unwrap();
     assert_eq!(observer.meter.stats().live, 1);
     sender.send_replace(orders(&[6], INTERVAL));
-    observer.hear();
+    observer.hear(0);
     let late = nanoseconds(2 * INTERVAL);
     player.play(Step::Table(vec![entry(Kind::Dump)]));
     for now in 0..3 {
@@ -137,7 +137,7 @@ fn a_shorter_interval_holds_at_once() {
     let (sender, receiver) = watch::channel(orders(&[PROTOCOL], 10 * INTERVAL));
     let mut observer = observer.obeying(receiver);
     let dumps = |observer: &mut Observer<Recorded>, now: u64| {
-        observer.hear();
+        observer.hear(0);
         observer.observe(now).unwrap();
         observer.source.tally().dumps
     };
@@ -146,4 +146,34 @@ fn a_shorter_interval_holds_at_once() {
     sender.send_replace(orders(&[PROTOCOL], INTERVAL));
     assert_eq!(dumps(&mut observer, nanoseconds(INTERVAL) + 1), 2);
     assert_eq!(dumps(&mut observer, nanoseconds(2 * INTERVAL) + 1), 3);
+}
+
+#[test]
+fn what_was_told_before_the_filter_changed_is_not_told_again_when_it_changes_back() {
+    let (player, observer) = observer(vec![0]);
+    let (sender, receiver) = watch::channel(orders(&[PROTOCOL], INTERVAL));
+    let mut observer = observer.obeying(receiver);
+    observer.meter.inherit_before(1);
+    let began = |kind| Entry { start_ns: Some(2), ..entry(kind) };
+    let filters: [(&[u8], _, _); 5] = [
+        (&[PROTOCOL], 100, vec![100]),
+        (&[6], 100, vec![]),
+        // By now the meter knows nothing of it.
+        (&[6], 100, vec![]),
+        (&[6, PROTOCOL], 100, vec![0]),
+        (&[6, PROTOCOL], 130, vec![30]),
+    ];
+    player.play(Step::Event(began(Kind::New)));
+    for ((filter, octets, expected), round) in filters.into_iter().zip(1..) {
+        let now = round * nanoseconds(2 * INTERVAL);
+        sender.send_replace(orders(filter, INTERVAL));
+        observer.hear(now);
+        let counters = Some(Counters { octets, packets: 1, ..Counters::default() });
+        player.play(Step::Table(vec![Entry { counters, ..began(Kind::Dump) }]));
+        (0..3).for_each(|step| observer.observe(now + step).unwrap());
+        let mut told = Vec::new();
+        let deltas = |batch: Vec<FlowRecord>| batch.into_iter().map(|it| it.forward.octets_delta);
+        while observer.due(now + nanoseconds(INTERVAL) + 9, |batch| told.extend(deltas(batch))) {}
+        assert_eq!(told, expected, "in round {round}");
+    }
 }

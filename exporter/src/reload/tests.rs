@@ -105,6 +105,24 @@ async fn a_bad_file_changes_nothing() {
 }
 
 #[tokio::test]
+async fn tls_files_that_come_later_than_the_configuration_are_found() {
+    let mut running = Running::new();
+    let ca = running.folder.path().join("ca.crt");
+    let tls = format!("tls: {{caFile: '{}'}}\n", ca.display());
+    assert_eq!(running.changes_to(&(FIRST.replace(":tcp", ":tls") + &tls)), (0, 1));
+    assert_eq!(running.heard(), (false, false));
+    let authority = rcgen::generate_simple_self_signed(vec!["ca".into()]).unwrap();
+    fs::write(&ca, authority.cert.pem()).unwrap();
+    for _ in 0..2 {
+        let loaded = running.reload.args.load();
+        running.reload.follow(loaded, false);
+        let metrics = &running.reload.metrics;
+        assert_eq!((metrics.reloads.get(), metrics.reloads_refused.get()), (1, 1));
+    }
+    assert_eq!(running.heard(), (false, true));
+}
+
+#[tokio::test]
 async fn what_cannot_change_is_named() {
     let mut running = Running::new();
     let mut new = running.reload.running.clone();

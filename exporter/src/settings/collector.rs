@@ -1,5 +1,6 @@
 //! Where to send, and what keeps that from working.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use config::address::{self, Address, Host, Protocol};
@@ -73,7 +74,13 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
     let before = sources.findings.iter().count();
-    let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| one_address(raw, severity))?;
+    // Values are read in the order in which they win.
+    let is_decided = Cell::new(false);
+    let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| {
+        let reading = one_address(raw, severity, is_decided.get());
+        is_decided.set(is_decided.get() || reading.value.is_some());
+        reading
+    })?;
     // A default that stands in for a mistake has none of its own.
     let stands_in = address.origin == Origin::Default && sources.findings.iter().count() > before;
     let protocol = protocol(sources, &address, with_tls);
@@ -91,10 +98,13 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
     Some(collector)
 }
 
-fn one_address(raw: &Raw, severity: Severity) -> Reading<Address> {
+/// The Agent may need an address with grpc; where another one wins, nothing is wrong with that.
+fn one_address(raw: &Raw, severity: Severity, is_overruled: bool) -> Reading<Address> {
     let mut reading = Reading::from(read::address(raw));
     let is_grpc = |address: &Address| address.protocol == Some(Protocol::Grpc);
-    if let Some(grpc) = reading.value.take_if(|address| is_grpc(address)) {
+    if let Some(grpc) = reading.value.take_if(|address| is_grpc(address))
+        && !is_overruled
+    {
         let ipfix = Address { port: address::DEFAULT_PORT, protocol: Some(Protocol::Tls), ..grpc };
         let why = format!(
             "grpc cannot be spoken yet; the collector takes IPFIX too, so write {ipfix} here, or \

@@ -80,7 +80,7 @@ fn page() -> String {
         A value comes from the first of these that gives one: the command line, the environment, \
         `flow-exporter.conf` (`--config`), `antrea-agent.conf` (`--agent-config`), the default. \
         Empty text and `null` give none.\n\n\
-        - `--check-config` tells every mistake with file, line and column, and ends with 1 if there is one.\n\
+        - `--check-config` tells every mistake with file, line and column, and ends with 1 if there is one. It does not open the files that the configuration names.\n\
         - `--print-config` shows the values in force and who gave each; what it prints can be used as `flow-exporter.conf`.\n\
         - In `flow-exporter.conf` an unknown key is refused. In Antrea's file one in the section `flowExporter` is a warning, \
         and fails only the check; keys of other parts of the Agent are passed over.\n\

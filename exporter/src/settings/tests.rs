@@ -430,3 +430,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_address_for_the_agent_alone_keeps_no_exporter_from_starting_that_has_its_own() {
+    let agent = "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n";
+    let (settings, findings) = resolve(NEEDED, agent, &[]);
+    let settings = settings.unwrap_or_else(|| panic!("{findings}"));
+    assert_eq!(settings.collector.target(), "192.0.2.1:4739");
+    let (settings, findings) =
+        resolve("node: a\nclusterFile: c\n", agent, &[("collector", "192.0.2.1")]);
+    assert!(settings.is_some(), "{findings}");
+}

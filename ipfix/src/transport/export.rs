@@ -70,7 +70,8 @@ pub struct ExportCounters {
     pub records_refused: u64,
     /// How often Templates were sent again within a session.
     pub refreshes: u64,
-    /// Messages that no datagram can hold.
+    /// Messages that no datagram can hold. They are among [`Self::messages`] and their records among
+    /// [`Self::records`] all the same, since nothing comes of trying again.
     pub messages_unsendable: u64,
 }
 
@@ -127,7 +128,11 @@ impl<E: Export> ExportingProcess<E> {
 
     /// Returns what has been done so far, over all sessions.
     pub const fn counters(&self) -> ExportCounters {
-        self.counters
+        let mut counters = self.counters;
+        if let Some((session, _)) = &self.session {
+            counters.messages_unsendable += session.unsendable();
+        }
+        counters
     }
 
     /// Returns what was given to [`Self::new`].

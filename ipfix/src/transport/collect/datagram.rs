@@ -74,7 +74,14 @@ async fn receive<C: Collector>(
             () = &mut stop => break,
         }
     }
-    while sessions.turn(socket, &mut buffer).await {}
+    loop {
+        // The end of the time for this is looked at only when it makes way, and a socket is asked
+        // only after the runtime has heard of it.
+        yield_now().await;
+        if !sessions.turn(socket, &mut buffer).await {
+            break;
+        }
+    }
 }
 
 struct Sessions<'a, C: Collector> {
