@@ -60,7 +60,6 @@ impl Judge<'_> {
             (Lookup::Found(pod), None) if is_neighbour(pod, tenancies, question.at) => {
                 Verdict::NobodyNeighbour
             }
-            (Lookup::Found(_), _) => Verdict::Wrong,
             (Lookup::Likely(_), _) if !self.is_recent(question.at) => {
                 Verdict::Unexplained(Reason::TooRecent)
             }
@@ -71,7 +70,7 @@ impl Judge<'_> {
             (Lookup::Likely(pod), _) if self.is_overtaken(pod, question) => {
                 Verdict::GuessedOvertaken
             }
-            (Lookup::Likely(_), _) => Verdict::Wrong,
+            (Lookup::Found(_) | Lookup::Likely(_), _) => Verdict::Wrong,
             (Lookup::Missing(_), None) => Verdict::RightlyNobody,
             (Lookup::Missing(reason), Some(truth)) => {
                 if self.is_explained(reason, question, truth) {
