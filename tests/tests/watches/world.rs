@@ -66,8 +66,6 @@ pub(crate) async fn admin(server: &StandIn) -> Client {
 pub(crate) struct Known {
     pub(crate) picture: Picture,
     pub(crate) cluster: Option<Cluster>,
-    /// How often all was well.
-    pub(crate) all_well: u64,
 }
 
 /// Watches of a server.
@@ -123,10 +121,7 @@ impl World {
                                 tracker.apply(change, at_ms);
                             }
                         }
-                        News::AllWell { now_ms } => {
-                            known.all_well += 1;
-                            tracker.advance(now_ms);
-                        }
+                        News::Known { kind, until_ms } => tracker.advance_kind(kind, until_ms),
                     }
                     known.cluster = Some(tracker.cluster());
                 });
