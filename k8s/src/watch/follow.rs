@@ -243,16 +243,17 @@ impl Follower {
 
     async fn page(&mut self, next: Option<String>) -> Result<Vec<u8>, Failure> {
         let params = match self.options.selector(self.kind) {
-            None => ListParams {
+            // Few objects, which the API server has at hand. To find them page by page, it would
+            // have to read all there are. Unless they were too large for one.
+            Some(selector) if self.page_size == self.options.page_size => {
+                ListParams::default().match_any().fields(&selector)
+            }
+            field_selector => ListParams {
+                field_selector,
                 limit: Some(self.page_size),
                 continue_token: next,
                 ..ListParams::default()
             },
-            // Few objects, which the API server has at hand. To find them page by page, it would
-            // have to read all there are.
-            selector => {
-                ListParams { field_selector: selector, ..ListParams::default().match_any() }
-            }
         };
         let request = self.resource.request();
         let request = if self.resource.metadata_only {

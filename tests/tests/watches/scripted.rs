@@ -264,6 +264,34 @@ async fn pages_that_are_too_large_are_asked_for_smaller() {
 }
 
 #[tokio::test]
+async fn a_nodes_pods_that_are_too_large_for_one_page_come_by_several() {
+    let server = Scripted::start(|query, _| {
+        if query.contains("watch=") {
+            return Answer::watch(&[]);
+        }
+        assert!(query.contains("spec.nodeName%3Dn"), "{query}");
+        let pods: Vec<_> = (0..20).map(|n| pod(&format!("p-{n:02}"), 1)).collect();
+        match (query.contains("limit=10"), query.contains("continue=next")) {
+            (false, _) => Answer::page(page(&pods, 1, "")),
+            (true, false) => Answer::page(page(&pods[..10], 1, "next")),
+            (true, true) => Answer::page(page(&pods[10..], 1, "")),
+        }
+    })
+    .await;
+    let small = Options {
+        node: Some("n".into()),
+        stream_lists: false,
+        page_size: 20,
+        page_limit: 1_000,
+        ..options()
+    };
+    let world = server.watched(small).await;
+    world.ready().await;
+    assert_eq!(names(&world).len(), 20);
+    assert_eq!(world.restarts(Kind::Pod, Reason::Garbage), 1);
+}
+
+#[tokio::test]
 async fn versions_that_go_back_in_a_watch_are_listed_anew() {
     let server = Scripted::start(|_, before| match before {
         0 => Answer::watch(&[list_end(90), event("ADDED", &pod("a", 50))]),
