@@ -144,6 +144,27 @@ fn what_is_known_of_one_kind_is_not_known_of_others() {
     assert!(is_certain(&tracker));
 }
 
+/// Another Pod may have come and gone while the connection was dead and nobody had noticed.
+#[test]
+fn what_a_silent_watch_did_not_tell_is_not_guessed_after_the_next_list() {
+    let mut tracker = tracker();
+    let made = START + MINUTE;
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", made), made + SECOND);
+    let heard = made + MINUTE;
+    for other in [Kind::Service, Kind::Node] {
+        tracker.advance_kind(other, made + 4 * MINUTE);
+    }
+    tracker.advance_kind(Kind::Pod, heard);
+    let listed = made + 4 * MINUTE;
+    tracker.apply(Change::ListBegun(Kind::Pod), listed);
+    let next = pod("3", "web3", "10.0.0.1", listed - 10 * SECOND);
+    apply(&mut tracker, &next, listed);
+    tracker.apply(Change::ListEnded(Kind::Pod), listed);
+    assert_eq!(owner(&mut tracker, "10.0.0.1", heard - 10 * SECOND), Ok("1".into()));
+    let silent = made + 2 * MINUTE;
+    assert_eq!(owner(&mut tracker, "10.0.0.1", silent), Err(Reason::Unwatched));
+}
+
 #[test]
 fn what_a_clock_that_ran_ahead_made_certain_is_not() {
     let mut tracker = tracker();
