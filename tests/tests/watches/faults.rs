@@ -306,10 +306,9 @@ async fn silence_makes_nothing_certain() {
     server.stall_watches(true);
     let silent = super::world::now_ms();
     // Two rounds, so that a whole one has begun since then.
-    let mut told = 0;
-    let rounds = |_: &super::world::Known| {
-        told += 1;
-        told > 2 * Kind::ALL.len()
+    let mut told = None;
+    let rounds = |known: &super::world::Known| {
+        known.told >= *told.get_or_insert(known.told) + 2 * Kind::ALL.len()
     };
     world.until("what is known to be told again", rounds).await;
     world.until("no certainty", |known| !is_certain(known, silent + 1)).await;

@@ -66,6 +66,8 @@ pub(crate) async fn admin(server: &StandIn) -> Client {
 pub(crate) struct Known {
     pub(crate) picture: Picture,
     pub(crate) cluster: Option<Cluster>,
+    /// How often it was told until when a kind is known.
+    pub(crate) told: usize,
 }
 
 /// Watches of a server.
@@ -121,7 +123,10 @@ impl World {
                                 tracker.apply(change, at_ms);
                             }
                         }
-                        News::Known { kind, until_ms } => tracker.advance_kind(kind, until_ms),
+                        News::Known { kind, until_ms } => {
+                            known.told += 1;
+                            tracker.advance_kind(kind, until_ms);
+                        }
                     }
                     known.cluster = Some(tracker.cluster());
                 });
