@@ -241,9 +241,10 @@ impl Coverage {
         self.settled == 0
     }
 
-    /// Everything until `time` is known, in one go with what was known before.
-    pub(crate) fn advance(&mut self, time: u64) {
-        self.settled = self.settled.max(time);
+    /// Everything until `time` is known, in one go with what was known before; what comes after
+    /// is not.
+    pub(crate) fn settle(&mut self, time: u64) {
+        self.settled = time.max(1);
     }
 
     /// A list that is complete `now` says how everything was at `listed`; changes since the last
@@ -252,7 +253,7 @@ impl Coverage {
         let settled = listed.saturating_sub(margins.settle_ms);
         let lingers = now.saturating_add(margins.linger_ms);
         let gap = Gap { from: self.settled, to: now, lingers };
-        self.advance(settled);
+        self.settled = self.settled.max(settled);
         if self.gaps.len() == MOST_GAPS {
             let first = self.gaps.remove(0);
             self.gaps[0].from = first.from;

@@ -19,7 +19,8 @@ pub enum Change {
     /// `uid` may be empty if it is not known: then whatever has that name is meant. `namespace`
     /// is empty for kinds that live in none.
     Deleted { kind: Kind, namespace: Name, name: Name, uid: Name },
-    /// A complete list of the kind begins: [`Change::Applied`] says what is in it.
+    /// A complete list of the kind begins: [`Change::Applied`] says what is in it. It shows at
+    /// least what there was at the time of this change, at which it was asked for.
     ListBegun(Kind),
     /// The list is complete. What was known before and is not in it has been deleted, at some
     /// unknown time since it was last seen.

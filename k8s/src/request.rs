@@ -15,6 +15,8 @@ use tokio::time::timeout;
 /// How long one request may take. The client itself waits for ever.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
+const REPLACED: &str = "replaced";
+
 /// Why the API server did not do what was asked. Says nothing of what is in the object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
@@ -34,9 +36,11 @@ pub enum ObjectError {
 impl ObjectError {
     /// Returns true if somebody else was faster.
     pub(crate) fn is_race(&self) -> bool {
-        let Self::Api { cause, .. } = self else { return false };
-        // 404: what was to be replaced has been deleted meanwhile.
-        matches!(&**cause, kube::Error::Api(status) if status.code == 409 || status.code == 404)
+        let Self::Api { verb, cause, .. } = self else { return false };
+        let kube::Error::Api(status) = &**cause else { return false };
+        // 404: what was to be replaced has been deleted meanwhile. What was to be created lacks
+        // its namespace.
+        status.code == 409 || (status.code == 404 && *verb == REPLACED)
     }
 }
 
@@ -75,7 +79,7 @@ where
         let request = request.map_err(kube::Error::BuildRequest)?;
         api.clone().into_client().request_text(request).await
     };
-    let verb = if is_new { "created" } else { "replaced" };
+    let verb = if is_new { "created" } else { REPLACED };
     answered(verb, name, asked).await.map(drop)
 }
 
@@ -101,4 +105,22 @@ fn content(object: &str) -> ObjectError {
 
 fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_missing_is_no_race() {
+        let refused = |verb, code| {
+            let status = Status::failure("", "").with_code(code);
+            let cause = Box::new(kube::Error::Api(Box::new(status)));
+            ObjectError::Api { verb, object: String::new(), cause }.is_race()
+        };
+        assert!(refused("created", 409) && refused("replaced", 409) && refused("replaced", 404));
+        assert!(!refused("created", 404) && !refused("replaced", 403));
+    }
 }

@@ -92,27 +92,37 @@ impl Tracker {
             Change::Deleted { kind, namespace, name, uid } => {
                 self.deleted(kind, &(namespace, name), &uid);
             }
-            Change::ListBegun(kind) => self.list_begun(kind),
+            Change::ListBegun(kind) => self.list_begun(kind, now_ms.min(self.now)),
             Change::ListEnded(kind) => self.list_ended(kind),
         }
     }
 
-    /// Says that the watches work and nothing is waiting to be applied, so that everything that
-    /// was changed until [`Margins::settle_ms`] before `now_ms` is known. To be called about once
-    /// a second; not while a watch is broken or is catching up. Without it answers about recent
-    /// times stay [`Likely`](crate::Lookup::Likely).
+    /// Does [`Self::advance_kind`] for all kinds: whoever feeds the tracker has just heard of each.
     pub fn advance(&mut self, now_ms: u64) {
-        self.set_now(now_ms);
-        let settled = self.now.saturating_sub(self.cluster.margins.settle_ms);
+        for kind in Kind::ALL {
+            self.advance_kind(kind, now_ms);
+        }
+    }
+
+    /// Says that all that was told of `kind` until `heard_ms` has been applied, so that everything
+    /// that was changed until [`Margins::settle_ms`] before is known. To be called about once a
+    /// second; not while its watch is broken or is catching up. Without it answers about recent
+    /// times stay [`Likely`](crate::Lookup::Likely).
+    ///
+    /// If `heard_ms` is less than it was, the clock was set back, and what was taken for known is
+    /// not any more.
+    pub fn advance_kind(&mut self, kind: Kind, heard_ms: u64) {
+        self.set_now(heard_ms);
         let covered = &mut self.cluster.coverage;
-        for (coverage, is_listing) in [
-            (&mut covered.pods, self.pods.is_listing()),
-            (&mut covered.services, self.services.is_listing()),
-            (&mut covered.nodes, self.nodes.is_listing()),
-        ] {
-            if !is_listing && !coverage.is_none() {
-                coverage.advance(settled);
-            }
+        let (coverage, is_listing) = match kind {
+            Kind::Pod => (&mut covered.pods, self.pods.is_listing()),
+            Kind::Service => (&mut covered.services, self.services.is_listing()),
+            Kind::Node => (&mut covered.nodes, self.nodes.is_listing()),
+            // Who asks for them asks for no time.
+            Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => return,
+        };
+        if !is_listing && !coverage.is_none() {
+            coverage.settle(heard_ms.saturating_sub(self.cluster.margins.settle_ms));
         }
     }
 
@@ -141,7 +151,7 @@ impl Tracker {
         let mut tracker = Self::new(Margins::default(), Limits::default(), filter);
         // In a list nothing comes after anything else.
         for kind in Kind::ALL {
-            tracker.list_begun(kind);
+            tracker.list_begun(kind, 0);
         }
         for object in objects {
             tracker.applied(object);
@@ -195,12 +205,12 @@ impl Tracker {
         }
     }
 
-    fn list_begun(&mut self, kind: Kind) {
+    fn list_begun(&mut self, kind: Kind, begun: u64) {
         self.order += 1;
         match kind {
-            Kind::Pod => self.pods.list_begun(self.now),
-            Kind::Service => self.services.list_begun(self.now),
-            Kind::Node => self.nodes.list_begun(self.now),
+            Kind::Pod => self.pods.list_begun(begun),
+            Kind::Service => self.services.list_begun(begun),
+            Kind::Node => self.nodes.list_begun(begun),
             Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => {
                 self.small_list_begun(kind);
             }

@@ -32,7 +32,7 @@ pub use state::{Denied, KindState, Left, LeftOut, Restarts};
 
 /// Changes that wait to be taken.
 const QUEUE: usize = 1_024;
-/// How often it is said that all is well.
+/// How often it is said until when everything is known.
 const TICK: Duration = Duration::from_secs(1);
 /// How long the start may wait for answers about what is allowed.
 const CHECK_WITHIN: Duration = Duration::from_secs(10);
@@ -90,7 +90,7 @@ impl Options {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub change: Change,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970. That a list begins is dated to when it was asked for.
     pub at_ms: u64,
 }
 
@@ -99,9 +99,11 @@ pub struct Seen {
 pub enum News<'a> {
     /// As many changes as are there, in the order in which they were seen.
     Changes(&'a mut Vec<Seen>),
-    /// About once a second while every kind is followed without a gap for some seconds, and
-    /// nothing waits to be taken. A connection that has died silently is not noticed at once.
-    AllWell { now_ms: u64 },
+    /// Whatever of this kind the API server told until then has been taken: it was heard of at
+    /// that time. About once a second while the kind has been followed for some seconds without a
+    /// gap. A connection that dies silently does not move it on, nor one at which nothing happens
+    /// before the next bookmark comes.
+    Known { kind: Kind, until_ms: u64 },
 }
 
 /// The task that follows a kind is gone, which it never should be.
@@ -173,7 +175,7 @@ impl Watches {
                         tracker.apply(change, at_ms);
                     }
                 }
-                News::AllWell { now_ms } => tracker.advance(now_ms),
+                News::Known { kind, until_ms } => tracker.advance_kind(kind, until_ms),
             }
             tracker.publish();
             states.tracked(tracker.stats());
@@ -199,10 +201,13 @@ impl Watches {
                     if count == 0 { return Err(WatchingEnded) }
                     self.taken(&mut batch, &mut take);
                 },
-                _ = tick.tick() => if queue.is_empty() {
-                    let now_ms = (self.clock)();
-                    if self.states.all_followed(now_ms.saturating_sub(self.options.catch_up_ms)) {
-                        take(News::AllWell { now_ms });
+                _ = tick.tick() => {
+                    // In this order: what was told before is in the queue, or has been taken.
+                    let known = self.states.known((self.clock)(), self.options.catch_up_ms);
+                    if queue.is_empty() {
+                        for (kind, until_ms) in known {
+                            take(News::Known { kind, until_ms });
+                        }
                     }
                 },
                 // A panic is all that ends one.

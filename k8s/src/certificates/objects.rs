@@ -1,7 +1,8 @@
 //! The three objects in Kubernetes.
 //!
 //! They are written as a whole, with the version that was read: the API server refuses what is
-//! based on an old one (409). Labels, annotations and other entries of others are left alone.
+//! based on an old one (409). Labels, annotations and other entries of the `ConfigMap` are left
+//! alone; other entries of a Secret go when it is written, for they belonged to the old pair.
 
 use std::collections::BTreeMap;
 

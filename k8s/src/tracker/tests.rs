@@ -130,6 +130,67 @@ fn what_is_recent_is_only_likely_and_nobody_is_named_after_an_end() {
 }
 
 #[test]
+fn what_is_known_of_one_kind_is_not_known_of_others() {
+    let mut tracker = tracker();
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", START), START + SECOND);
+    let is_certain = |tracker: &Tracker| {
+        matches!(tracker.cluster().pod(ip("10.0.0.1"), START + MINUTE), Lookup::Found(_))
+    };
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Pod) {
+        tracker.advance_kind(kind, START + 2 * MINUTE);
+    }
+    assert!(!is_certain(&tracker));
+    tracker.advance_kind(Kind::Pod, START + 2 * MINUTE);
+    assert!(is_certain(&tracker));
+}
+
+/// Another Pod may have come and gone while the connection was dead and nobody had noticed.
+#[test]
+fn what_a_silent_watch_did_not_tell_is_not_guessed_after_the_next_list() {
+    let mut tracker = tracker();
+    let made = START + MINUTE;
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", made), made + SECOND);
+    let heard = made + MINUTE;
+    for other in [Kind::Service, Kind::Node] {
+        tracker.advance_kind(other, made + 4 * MINUTE);
+    }
+    tracker.advance_kind(Kind::Pod, heard);
+    let listed = made + 4 * MINUTE;
+    tracker.apply(Change::ListBegun(Kind::Pod), listed);
+    let next = pod("3", "web3", "10.0.0.1", listed - 10 * SECOND);
+    apply(&mut tracker, &next, listed);
+    tracker.apply(Change::ListEnded(Kind::Pod), listed);
+    assert_eq!(owner(&mut tracker, "10.0.0.1", heard - 10 * SECOND), Ok("1".into()));
+    let silent = made + 2 * MINUTE;
+    assert_eq!(owner(&mut tracker, "10.0.0.1", silent), Err(Reason::Unwatched));
+}
+
+#[test]
+fn what_a_clock_that_ran_ahead_made_certain_is_not() {
+    let mut tracker = tracker();
+    let made = START + MINUTE;
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", made), made + SECOND);
+    tracker.advance(made + 60 * MINUTE);
+    let recent = made + 2 * MINUTE;
+    tracker.advance(recent);
+    let cluster = tracker.cluster();
+    assert!(matches!(cluster.pod(ip("10.0.0.1"), recent), Lookup::Likely(_)));
+}
+
+/// A list that is long in coming shows what there was when it was asked for.
+#[test]
+fn a_list_makes_nothing_certain_that_came_after_it_was_asked_for() {
+    let mut tracker = Tracker::new(Margins::default(), Limits::default(), LabelFilter::new(["*"]));
+    // Another kind's news come first.
+    tracker.apply(Change::ListBegun(Kind::Node), START + MINUTE);
+    tracker.apply(Change::ListBegun(Kind::Pod), START);
+    apply(&mut tracker, &pod("1", "web", "10.0.0.1", START - MINUTE), START + MINUTE);
+    tracker.apply(Change::ListEnded(Kind::Pod), START + MINUTE);
+    let cluster = tracker.cluster();
+    assert!(matches!(cluster.pod(ip("10.0.0.1"), START), Lookup::Likely(_)));
+}
+
+#[test]
 fn what_was_missed_while_a_watch_was_broken_is_not_guessed() {
     let mut tracker = tracker();
     let made = START + MINUTE;

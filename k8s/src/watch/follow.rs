@@ -52,6 +52,8 @@ pub(super) struct Follower {
     newest: u64,
     lists: Lists,
     page_size: u32,
+    /// When the last list was asked for: it shows at least what there was then.
+    asked_ms: u64,
     /// What is being done, in case it is denied.
     verb: Verb,
     /// It does not work just now, which has been told.
@@ -74,6 +76,7 @@ impl Follower {
             backoff: Backoff::new(options.retry),
             position: None,
             newest: 0,
+            asked_ms: 0,
             lists: if options.stream_lists { Lists::Streamed } else { Lists::Paged },
             page_size: options.page_size,
             verb: Verb::List,
@@ -118,6 +121,9 @@ impl Follower {
             send_initial_events: position.is_none(),
             ..WatchParams::default()
         };
+        if position.is_none() {
+            self.asked_ms = (self.clock)();
+        }
         let (request, from) = (self.resource.request(), position.unwrap_or_default());
         let request = if self.resource.metadata_only {
             request.watch_metadata(&params, from)
@@ -128,7 +134,7 @@ impl Follower {
         let body = send(&self.connection.client(), request, silence).await?;
         let mut lines = Lines::new(body, self.options.object_limit, silence);
         if position.is_none() {
-            self.tell(Change::ListBegun(self.kind)).await?;
+            self.tell_at(self.asked_ms, Change::ListBegun(self.kind)).await?;
         } else {
             self.works();
         }
@@ -144,16 +150,23 @@ impl Follower {
         let event: wire::Event = serde_json::from_slice(line).map_err(Failure::Garbage)?;
         let json = event.object.get();
         self.seen();
+        let follows = self.position.is_some();
         match event.kind.as_str() {
-            "ADDED" | "MODIFIED" => self.applied(json).await,
-            "DELETED" => self.deleted(json).await,
-            "BOOKMARK" => self.bookmark(json).await,
-            "ERROR" => Err(Failure::Refused(Refusal::from(
-                serde_json::from_str::<kube::core::Status>(json).map_err(Failure::Garbage)?,
-            ))),
+            "ADDED" | "MODIFIED" => self.applied(json).await?,
+            "DELETED" => self.deleted(json).await?,
+            "BOOKMARK" => self.bookmark(json).await?,
+            "ERROR" => {
+                let status = serde_json::from_str::<kube::core::Status>(json);
+                return Err(Failure::Refused(Refusal::from(status.map_err(Failure::Garbage)?)));
+            }
             // None are known, and a new one need not concern us.
-            _ => Ok(()),
+            _ => {}
         }
+        if follows {
+            // Not before it is told: what is known has been taken, or waits to be.
+            self.known((self.clock)());
+        }
+        Ok(())
     }
 
     async fn applied(&mut self, json: &str) -> Result<(), Failure> {
@@ -201,10 +214,12 @@ impl Follower {
         let mut next = None;
         loop {
             let is_first = next.is_none();
+            if is_first {
+                self.asked_ms = (self.clock)();
+            }
             let page = self.page(next).await?;
             if is_first {
-                // Not before: from here on all that happens is told.
-                self.tell(Change::ListBegun(self.kind)).await?;
+                self.tell_at(self.asked_ms, Change::ListBegun(self.kind)).await?;
             }
             let page: wire::Page = serde_json::from_slice(&page).map_err(Failure::Garbage)?;
             for item in page.items.unwrap_or_default() {
@@ -228,16 +243,17 @@ impl Follower {
 
     async fn page(&mut self, next: Option<String>) -> Result<Vec<u8>, Failure> {
         let params = match self.options.selector(self.kind) {
-            None => ListParams {
+            // Few objects, which the API server has at hand. To find them page by page, it would
+            // have to read all there are. Unless they were too large for one.
+            Some(selector) if self.page_size == self.options.page_size => {
+                ListParams::default().match_any().fields(&selector)
+            }
+            field_selector => ListParams {
+                field_selector,
                 limit: Some(self.page_size),
                 continue_token: next,
                 ..ListParams::default()
             },
-            // Few objects, which the API server has at hand. To find them page by page, it would
-            // have to read all there are.
-            selector => {
-                ListParams { field_selector: selector, ..ListParams::default().match_any() }
-            }
         };
         let request = self.resource.request();
         let request = if self.resource.metadata_only {
@@ -269,7 +285,9 @@ impl Follower {
         self.newest = number;
         self.position = Some(version);
         self.works();
-        self.tell(Change::ListEnded(self.kind)).await
+        self.tell(Change::ListEnded(self.kind)).await?;
+        self.known(self.asked_ms);
+        Ok(())
     }
 
     /// What the API server sends while a watch goes on is newer than what it sent before.
@@ -287,19 +305,26 @@ impl Follower {
     }
 
     async fn tell(&mut self, change: Change) -> Result<(), Failure> {
+        self.tell_at((self.clock)(), change).await
+    }
+
+    async fn tell_at(&mut self, at_ms: u64, change: Change) -> Result<(), Failure> {
         let left = self.trimmer.take_left();
         self.states.change(self.kind, |state| {
             state.events +=
                 u64::from(matches!(change, Change::Applied(_) | Change::Deleted { .. }));
             state.left_out.add(&left);
         });
-        let seen = Seen { change, at_ms: (self.clock)() };
-        self.changes.send(seen).await.map_err(|_nobody| Failure::Unheard)
+        self.changes.send(Seen { change, at_ms }).await.map_err(|_nobody| Failure::Unheard)
     }
 
     fn seen(&self) {
         let now = (self.clock)();
         self.states.change(self.kind, |state| state.last_event_ms = Some(now));
+    }
+
+    fn known(&self, until_ms: u64) {
+        self.states.change(self.kind, |state| state.known_ms = Some(until_ms));
     }
 
     fn left_out(&mut self, why: LeftOut) {

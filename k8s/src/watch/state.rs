@@ -128,6 +128,9 @@ pub struct KindState {
     pub left_out: Left,
     /// Since when a watch is open, from where a list or an earlier watch ended.
     pub followed_since_ms: Option<u64>,
+    /// Until when everything is known that the API server told: when a list was asked for, or
+    /// when the watch that followed last brought an object or a bookmark.
+    pub known_ms: Option<u64>,
     /// What the API server does not allow just now.
     pub denied: Option<Denied>,
 }
@@ -168,10 +171,19 @@ impl States {
         }
     }
 
-    /// Whether a watch of each kind is open, since `since_ms` at least.
-    pub(super) fn all_followed(&self, since_ms: u64) -> bool {
-        let followed = |state: &KindState| state.followed_since_ms.is_some_and(|ms| ms <= since_ms);
-        self.kinds.iter().all(|(_, state)| followed(&lock(state)))
+    /// Until when everything is known of each kind that has been followed for `catch_up_ms`.
+    pub(super) fn known(&self, now_ms: u64, catch_up_ms: u64) -> Vec<(Kind, u64)> {
+        let known = |(kind, state): &(Kind, Mutex<KindState>)| {
+            let mut state = lock(state);
+            // The clock may have been set back.
+            let since_ms = state.followed_since_ms.as_mut()?;
+            *since_ms = now_ms.min(*since_ms);
+            let followed_ms = now_ms - *since_ms;
+            let until_ms = state.known_ms.as_mut()?;
+            *until_ms = now_ms.min(*until_ms);
+            (followed_ms >= catch_up_ms).then_some((*kind, *until_ms))
+        };
+        self.kinds.iter().filter_map(known).collect()
     }
 
     pub(super) fn checked(&self, missing: Vec<Access>) {
@@ -243,15 +255,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_followed_once_each_is_without_a_gap() {
+    fn a_kind_is_known_until_it_was_heard_of_while_it_is_followed_without_a_gap() {
         let states = States::new(&[Kind::Pod, Kind::Node]);
+        let heard = |kind, ms| states.change(kind, |state| state.known_ms = Some(ms));
         states.follows(Kind::Pod, 10);
-        assert!(!states.all_followed(20));
-        states.follows(Kind::Node, 15);
-        assert!(states.all_followed(15) && !states.all_followed(14));
+        assert_eq!(states.known(20, 5), [], "nothing was heard");
+        heard(Kind::Pod, 12);
+        assert_eq!(states.known(14, 5), [], "it may have to catch up");
+        assert_eq!(states.known(15, 5), [(Kind::Pod, 12)]);
+        assert_eq!(states.known(90, 5), [(Kind::Pod, 12)], "silence tells nothing");
         states.restarted(Kind::Pod, Reason::Ended);
-        assert!(!states.all_followed(20));
-        states.follows(Kind::Pod, 30);
-        assert!(!states.all_followed(20));
+        states.follows(Kind::Node, 15);
+        heard(Kind::Node, 18);
+        assert_eq!(states.known(90, 5), [(Kind::Node, 18)], "one does not wait for the other");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_make_the_future_known() {
+        let states = States::new(&[Kind::Pod]);
+        states.follows(Kind::Pod, 9_000);
+        states.change(Kind::Pod, |state| state.known_ms = Some(9_000));
+        assert_eq!(states.known(100, 5), []);
+        assert_eq!(states.known(105, 5), [(Kind::Pod, 100)]);
     }
 }

@@ -275,21 +275,47 @@ async fn a_nodes_own_pods_are_all_that_is_asked_for() {
     }
 }
 
+/// Whose Pod 0 of the stand-in is, at `at`: it is certain.
+fn is_certain(known: &super::world::Known, at: u64) -> bool {
+    let cluster = known.cluster.as_ref();
+    cluster.is_some_and(|now| matches!(now.pod([11, 0, 0, 0].into(), at), Lookup::Found(_)))
+}
+
 #[tokio::test]
-async fn what_is_certain_is_told_while_all_is_well() {
+async fn what_is_certain_is_told_of_a_kind_though_another_is_denied() {
+    let server = StandIn::start_tls();
+    server.load(1, 1);
+    server.fail(Failure { resource: Some("jobs"), times: u32::MAX, ..refusal(None, 403) });
+    let world = World::watch(&server, Options { catch_up_ms: 0, ..options() }).await;
+    world.ready().await;
+    server.until("Pods", |counters| counters.open_watches("pods") == 1).await;
+    let at = super::world::now_ms();
+    server.send_bookmarks();
+    world.until("certainty", |known| is_certain(known, at)).await;
+    assert!(world.state(Kind::Job).denied.is_some());
+}
+
+/// Nothing comes any more, as if the connection had died; nobody can know what changes meanwhile.
+#[tokio::test]
+async fn silence_makes_nothing_certain() {
     let server = StandIn::start_tls();
     server.load(1, 1);
     let world = World::watch(&server, Options { catch_up_ms: 0, ..options() }).await;
     world.ready().await;
-    // Pod 0 of the stand-in.
-    let address = [11, 0, 0, 0].into();
-    let at = super::world::now_ms();
-    let certain = |known: &super::world::Known| {
-        let cluster = known.cluster.as_ref();
-        known.all_well > 0
-            && cluster.is_some_and(|cluster| matches!(cluster.pod(address, at), Lookup::Found(_)))
+    world.watching(&server).await;
+    server.stall_watches(true);
+    let silent = super::world::now_ms();
+    // Two rounds, so that a whole one has begun since then.
+    let mut told = None;
+    let rounds = |known: &super::world::Known| {
+        known.told >= *told.get_or_insert(known.told) + 2 * Kind::ALL.len()
     };
-    world.until("certainty", certain).await;
+    world.until("what is known to be told again", rounds).await;
+    world.until("no certainty", |known| !is_certain(known, silent + 1)).await;
+    server.stall_watches(false);
+    let at = super::world::now_ms();
+    server.send_bookmarks();
+    world.until("certainty", |known| is_certain(known, at)).await;
 }
 
 #[tokio::test]

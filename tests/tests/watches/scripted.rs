@@ -1,7 +1,9 @@
 //! Answers that no API server should give: they come from a script.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use k8s::Lookup;
 use k8s::client::Reason;
 use k8s::objects::Kind;
 use k8s::watch::{LeftOut, Options};
@@ -9,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::world::{World, options};
+use super::world::{Known, World, now_ms, options};
 
 /// What is answered to one request.
 struct Answer {
@@ -140,9 +142,8 @@ fn names(world: &World) -> Vec<String> {
 }
 
 async fn has(world: &World, expected: &[&str]) {
-    let is_so = |known: &super::world::Known| {
-        known.picture.keys().map(|key| key.2.as_str()).eq(expected.iter().copied())
-    };
+    let is_so =
+        |known: &Known| known.picture.keys().map(|key| key.2.as_str()).eq(expected.iter().copied());
     world.until(&format!("{expected:?}"), is_so).await;
 }
 
@@ -158,6 +159,41 @@ async fn a_line_that_is_no_event_is_followed_by_a_new_list() {
         let world = server.watched(options()).await;
         has(&world, &["b"]).await;
         assert_eq!(world.restarts(Kind::Pod, Reason::Garbage), 1, "{garbage}");
+    }
+}
+
+/// The list may have been made just before it was answered, but not before it was asked for.
+#[tokio::test]
+async fn a_list_is_dated_to_when_it_was_asked_for() {
+    for stream_lists in [true, false] {
+        let answered = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&answered);
+        let server = Scripted::start(move |_, before| {
+            if before > 0 {
+                return Answer::watch(&[]);
+            }
+            let asked = now_ms();
+            while now_ms() < asked + 2 {
+                std::hint::spin_loop();
+            }
+            told.store(now_ms(), Ordering::Relaxed);
+            let status = "{\"status\":{\"podIPs\":[{\"ip\":\"10.0.0.1\"}]},";
+            let pod = pod("a", 1).replacen('{', status, 1);
+            if stream_lists {
+                Answer::watch(&[event("ADDED", &pod), list_end(1)])
+            } else {
+                Answer::page(page(&[pod], 1, ""))
+            }
+        })
+        .await;
+        let world = server.watched(Options { stream_lists, ..options() }).await;
+        world.ready().await;
+        let at = answered.load(Ordering::Relaxed);
+        let is_likely = |known: &Known| {
+            let named = known.cluster.as_ref().map(|now| now.pod([10, 0, 0, 1].into(), at));
+            matches!(named, Some(Lookup::Likely(_)))
+        };
+        world.until("a name that is likely", is_likely).await;
     }
 }
 
@@ -225,6 +261,34 @@ async fn pages_that_are_too_large_are_asked_for_smaller() {
     let limits = server.queries().iter().filter(|query| query.contains("limit=5")).count();
     assert_eq!(limits, 4, "20 and 10 are too many, 5 are not");
     assert_eq!(world.restarts(Kind::Pod, Reason::Garbage), 2);
+}
+
+#[tokio::test]
+async fn a_nodes_pods_that_are_too_large_for_one_page_come_by_several() {
+    let server = Scripted::start(|query, _| {
+        if query.contains("watch=") {
+            return Answer::watch(&[]);
+        }
+        assert!(query.contains("spec.nodeName%3Dn"), "{query}");
+        let pods: Vec<_> = (0..20).map(|n| pod(&format!("p-{n:02}"), 1)).collect();
+        match (query.contains("limit=10"), query.contains("continue=next")) {
+            (false, _) => Answer::page(page(&pods, 1, "")),
+            (true, false) => Answer::page(page(&pods[..10], 1, "next")),
+            (true, true) => Answer::page(page(&pods[10..], 1, "")),
+        }
+    })
+    .await;
+    let small = Options {
+        node: Some("n".into()),
+        stream_lists: false,
+        page_size: 20,
+        page_limit: 1_000,
+        ..options()
+    };
+    let world = server.watched(small).await;
+    world.ready().await;
+    assert_eq!(names(&world).len(), 20);
+    assert_eq!(world.restarts(Kind::Pod, Reason::Garbage), 1);
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ pub(crate) async fn admin(server: &StandIn) -> Client {
 pub(crate) struct Known {
     pub(crate) picture: Picture,
     pub(crate) cluster: Option<Cluster>,
-    /// How often all was well.
-    pub(crate) all_well: u64,
+    /// How often it was told until when a kind is known.
+    pub(crate) told: usize,
 }
 
 /// Watches of a server.
@@ -123,9 +123,9 @@ impl World {
                                 tracker.apply(change, at_ms);
                             }
                         }
-                        News::AllWell { now_ms } => {
-                            known.all_well += 1;
-                            tracker.advance(now_ms);
+                        News::Known { kind, until_ms } => {
+                            known.told += 1;
+                            tracker.advance_kind(kind, until_ms);
                         }
                     }
                     known.cluster = Some(tracker.cluster());
