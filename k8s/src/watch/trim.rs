@@ -156,13 +156,8 @@ impl Trimmer {
     fn service_ports(&mut self, ports: Vec<wire::ServicePort>) -> Vec<ServicePort> {
         let mut kept = Vec::new();
         for port in ports {
-            let protocol = protocol_number(port.protocol.as_deref());
-            let number = port.port.and_then(port_number);
-            let (Some(protocol), Some(number), true) = (protocol, number, kept.len() < PORT_LIMIT)
-            else {
-                self.left.count(LeftOut::Port);
-                continue;
-            };
+            let told = (port.protocol.as_deref(), port.port);
+            let Some((protocol, number)) = self.port(told, kept.len()) else { continue };
             let name = self.shared(port.name.as_deref());
             let node_port = port.node_port.and_then(port_number);
             if node_port.is_none() && port.node_port.is_some_and(|told| told != 0) {
@@ -171,6 +166,18 @@ impl Trimmer {
             kept.push(ServicePort { name, protocol, port: number, node_port });
         }
         kept
+    }
+
+    /// The protocol and number of a port that can be kept beside `kept` others, else one more that
+    /// is left out.
+    fn port(&mut self, told: (Option<&str>, Option<i64>), kept: usize) -> Option<(u8, u16)> {
+        let (protocol, number) = told;
+        let port = protocol_number(protocol).zip(number.and_then(port_number));
+        let port = port.filter(|_| kept < PORT_LIMIT);
+        if port.is_none() {
+            self.left.count(LeftOut::Port);
+        }
+        port
     }
 
     fn endpoint_slice(&mut self, slice: wire::EndpointSlice) -> Trimmed<Object> {
@@ -193,13 +200,8 @@ impl Trimmer {
         let mut kept = Vec::new();
         // A port without a number stands for all of them, and names none.
         for port in ports.into_iter().filter(|port| port.port.is_some()) {
-            let protocol = protocol_number(port.protocol.as_deref());
-            let number = port.port.and_then(port_number);
-            let (Some(protocol), Some(number), true) = (protocol, number, kept.len() < PORT_LIMIT)
-            else {
-                self.left.count(LeftOut::Port);
-                continue;
-            };
+            let told = (port.protocol.as_deref(), port.port);
+            let Some((protocol, number)) = self.port(told, kept.len()) else { continue };
             let name = self.shared(port.name.as_deref());
             kept.push(EndpointPort { name, protocol, port: number });
         }
