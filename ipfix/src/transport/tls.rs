@@ -4,11 +4,15 @@
 //! for one before each handshake. What is in it - versions, roots, whether the peer needs a
 //! certificate - is the caller's.
 
+mod accepted; // the collector's end
+
 use std::{fmt, io, sync::Arc};
 
 use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{TlsConnector, client};
+
+use accepted::Accepted;
 
 /// Returns what the next handshake uses.
 type Provider<T> = Arc<dyn Fn() -> Arc<T> + Send + Sync>;
@@ -50,11 +54,8 @@ impl ServerTls {
         Self { config: Arc::new(config) }
     }
 
-    pub(super) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<server::TlsStream<TcpStream>> {
-        TlsAcceptor::from((self.config)()).accept(stream).await
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+        Accepted::handshake(stream, (self.config)()).await
     }
 }
 

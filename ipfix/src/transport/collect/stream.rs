@@ -99,7 +99,7 @@ impl<C: Collector> Connection<C> {
         };
         let refused = match handshake {
             Ok(Ok(stream)) => {
-                let chain = stream.get_ref().1.peer_certificates();
+                let chain = stream.peer_certificates();
                 let leaf = chain.and_then(<[_]>::first).map(|leaf| Arc::from(leaf.as_ref()));
                 return self.serve(stream, Protocol::Tls, leaf).await;
             }
