@@ -163,6 +163,7 @@ fn check_travel(listen: &str, collect: &[&str], send: &[&str], folder: &Path) {
     let deadline = Instant::now() + PATIENCE;
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     while read("kept.ipfix").len() < read("sent.ipfix").len() && Instant::now() < deadline {
+        // Between two looks at another process's file, which tells nobody that it has grown.
         std::thread::sleep(Duration::from_millis(20));
     }
     let log = collecting.interrupt();
