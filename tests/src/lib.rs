@@ -8,6 +8,7 @@ pub mod wire; // what an exporter sends
 pub mod pipeline; // exporters, wire, aggregator, store
 pub mod scenario; // the text form
 pub mod binary; // real processes
+pub mod ports; // where servers listen that must be told
 pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster
 pub mod records; // what goes over the wire in tests

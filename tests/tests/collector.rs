@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
 use tests::binary::{built, metrics, signal, value};
+use tests::ports::free_port;
 use tests::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ impl Aggregator {
     }
 
     fn start_with(args: &[&str]) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it");
+        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
         let (listen, admin) = (free(), free());
         let folder = tempfile::tempdir().expect("a folder");
         let mut process = Command::new(built("fyke"))

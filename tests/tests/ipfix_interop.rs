@@ -18,8 +18,9 @@ use ipfix::encode::{Encoder, Packing};
 use ipfix::template::{FieldSpecifier, TemplateId};
 use ipfix::value;
 use serde_json::Value;
+use tests::ports::free_port;
 use tests::records::record;
-use tools::{Running, each, free_port, program, python, run, send, wait_for};
+use tools::{Running, each, program, python, run, send, wait_for};
 
 const END: u32 = 1_700_000_010;
 

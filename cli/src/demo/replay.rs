@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -80,15 +80,9 @@ fn kernel() -> Result<Vec<judge::KernelFlow>> {
 
 /// Sends the recording to an aggregator that keeps its store in `directory`.
 fn replay(fyke: &Path, directory: &Path) -> Result<()> {
-    let address = free_port()?;
+    let address = free_address()?;
     let mut aggregator = Command::new(fyke)
-        .args([
-            "aggregator",
-            "--listen",
-            &address.to_string(),
-            "--admin",
-            &free_port()?.to_string(),
-        ])
+        .args(["aggregator", "--listen", &address.to_string(), "--admin", "127.0.0.1:0"])
         .args(["--active-timeout", "2s", "--inactive-timeout", "6s"])
         .arg("--data")
         .arg(directory.join("data"))
@@ -101,8 +95,11 @@ fn replay(fyke: &Path, directory: &Path) -> Result<()> {
     sent.and(ended)
 }
 
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// Where nobody listens. It is a loopback address of our own: a port of 127.0.0.1 could be given
+/// to somebody's outgoing connection before the aggregator has bound it.
+fn free_address() -> Result<SocketAddr> {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ok(TcpListener::bind((Ipv4Addr::new(127, 70, high, low), 0))?.local_addr()?)
 }
 
 fn send(address: SocketAddr) -> Result<()> {

@@ -208,9 +208,7 @@ async fn openssl_takes_our_clients() {
         fs::write(folder.path().join("sign.key"), key).unwrap();
         fs::write(folder.path().join("trusted.crt"), &old.authorities).unwrap();
         assert!(bundle(&server).await.contains(&old.authorities));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], tests::ports::free_port()));
         let _openssl = Server::start(folder.path(), address.port());
         for pair in [&old, &new] {
             let source = new.with_pair_of(pair).source().await;

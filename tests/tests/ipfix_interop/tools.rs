@@ -82,12 +82,6 @@ pub(crate) fn wait_for<T>(what: &str, folder: &Path, ask: impl Fn() -> Option<T>
     }
 }
 
-/// A port of 127.0.0.1 nobody has.
-pub(crate) fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("it has one").port()
-}
-
 /// Cuts messages that are back to back.
 pub(crate) fn each(mut messages: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
