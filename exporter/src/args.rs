@@ -19,6 +19,9 @@ pub struct Args {
     /// Cluster file: Nodes, Pods and Services in YAML
     #[arg(long, value_name = "FILE")]
     cluster: Option<String>,
+    /// How to reach the API server; a Pod needs none
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
     /// IPFIX collector; over tcp, or over what PROTOCOL says: tcp, udp, tls
     #[arg(long, value_name = "HOST[:PORT[:PROTOCOL]]")]
     collector: Option<String>,
@@ -88,6 +91,7 @@ impl Args {
         let texts = [
             ("node", &self.node),
             ("cluster", &self.cluster),
+            ("kubeconfig", &self.kubeconfig),
             ("collector", &self.collector),
             ("profile", &self.profile),
             ("active-timeout", &self.active_timeout),

@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
+use k8s::client::Source;
 
 pub use collector::{Collector, Protection, Transport};
 pub use keys::{AGENT, OWN};
 pub use sources::{Files, Texts};
-pub use values::Enable;
+pub use values::{Enable, Kubernetes};
 
 use crate::filter::ProtocolFilter;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub agent_enable: Setting<bool>,
     pub node: Setting<String>,
     pub cluster: Setting<PathBuf>,
+    pub kubernetes: Setting<Kubernetes>,
+    pub kubeconfig: Setting<Option<PathBuf>>,
     pub collector: Collector,
     pub poll_interval: Setting<Duration>,
     pub active_timeout: Setting<Duration>,
@@ -68,6 +71,8 @@ impl Settings {
         let agent_enable = sources.pick(&keys::AGENT_ENABLE, read::truth);
         let node = required(sources, &keys::NODE, values::node);
         let cluster = required(sources, &keys::CLUSTER, values::path);
+        let kubernetes = sources.pick(&keys::KUBERNETES, values::kubernetes);
+        let kubeconfig = optional(sources.pick(&keys::KUBECONFIG, values::path));
         let profile = sources.pick(&keys::PROFILE, values::profile);
         let zones = sources.pick(&keys::ZONES, values::zones);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
@@ -87,6 +92,8 @@ impl Settings {
             agent_enable,
             node: node?,
             cluster: cluster?,
+            kubernetes: kubernetes?,
+            kubeconfig,
             collector: collector?,
             poll_interval,
             active_timeout,
@@ -103,6 +110,16 @@ impl Settings {
     /// Whether there is anything to do.
     pub const fn exports(&self) -> bool {
         exports(self.enable.value, self.gate.value, self.agent_enable.value)
+    }
+
+    /// The way to the API server; `None` if it is not to be asked, or there is none.
+    /// `in_cluster`: this process runs in a Pod, as [`k8s::client::in_cluster`] says.
+    pub fn api_server(&self, in_cluster: bool) -> Option<Source> {
+        match (self.kubernetes.value, &self.kubeconfig.value) {
+            (Kubernetes::Off, _) => None,
+            (Kubernetes::Auto, Some(path)) => Some(Source::Kubeconfig(path.clone())),
+            (Kubernetes::Auto, None) => in_cluster.then_some(Source::InCluster),
+        }
     }
 }
 

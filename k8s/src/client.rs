@@ -10,7 +10,7 @@ mod rules; // what the API server has to allow, as data
 mod access; // which of it the API server does not allow
 
 pub use access::{AccessReport, Answered, check};
-pub use connection::{Connection, ConnectionError, Source};
+pub use connection::{Connection, ConnectionError, Source, in_cluster};
 pub use failure::{Failure, Reason, Refusal};
 pub use rules::{Access, Rule, Verb, cluster_role, rules};
 

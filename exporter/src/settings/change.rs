@@ -12,6 +12,8 @@ impl Settings {
             (&keys::ENABLE, self.exports() != new.exports()),
             (&keys::NODE, differ(&self.node, &new.node)),
             (&keys::CLUSTER, differ(&self.cluster, &new.cluster)),
+            (&keys::KUBERNETES, differ(&self.kubernetes, &new.kubernetes)),
+            (&keys::KUBECONFIG, differ(&self.kubeconfig, &new.kubeconfig)),
             (&keys::PROFILE, differ(&self.profile, &new.profile)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),

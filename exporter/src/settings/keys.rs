@@ -16,12 +16,14 @@ const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 21] = [
+pub(super) static KEYS: [&Key; 23] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
     &NODE,
     &CLUSTER,
+    &KUBERNETES,
+    &KUBECONFIG,
     &COLLECTOR,
     &WITH_TLS,
     &CA,
@@ -89,6 +91,25 @@ pub(super) static CLUSTER: Key = Key {
     form: "a path",
     default: "",
     doc: "Cluster file: Nodes, Pods and Services in YAML.",
+};
+
+pub(super) static KUBERNETES: Key = Key {
+    names: &[Name::current(OWN, "kubernetes")],
+    flag: None,
+    variable: None,
+    form: "auto or off",
+    default: "auto",
+    doc: "Whether the API server is asked. auto: if kubeconfig names a file, as that says; else \
+          inside of a Pod, as its service account; else not. off: never.",
+};
+
+pub(super) static KUBECONFIG: Key = Key {
+    names: &[Name::current(OWN, "kubeconfig")],
+    flag: Some("kubeconfig"),
+    variable: None,
+    form: "a path",
+    default: "",
+    doc: "How to reach the API server; the file's current context counts. A Pod needs none.",
 };
 
 pub(super) static COLLECTOR: Key = Key {

@@ -19,6 +19,8 @@ impl Settings {
             line(&keys::ENABLE, &self.enable, |it| it.word().to_owned()),
             line(&keys::NODE, &self.node, |it| text(it)),
             line(&keys::CLUSTER, &self.cluster, path),
+            line(&keys::KUBERNETES, &self.kubernetes, |it| it.word().to_owned()),
+            line(&keys::KUBECONFIG, &self.kubeconfig, maybe_path),
             line(&keys::COLLECTOR, address, |it| text(&it.to_string())),
             line(&keys::CA, ca, maybe_path),
             line(&keys::CERTIFICATE, certificate, maybe_path),

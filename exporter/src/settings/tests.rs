@@ -441,3 +441,19 @@ fn an_address_for_the_agent_alone_keeps_no_exporter_from_starting_that_has_its_o
         resolve("node: a\nclusterFile: c\n", agent, &[("collector", "192.0.2.1")]);
     assert!(settings.is_some(), "{findings}");
 }
+
+#[test]
+fn the_api_server_is_asked_where_there_is_a_way_to_it() {
+    let way = |more: &str, in_cluster| {
+        let (settings, findings) = resolve(&format!("{NEEDED}{more}"), "", &[]);
+        settings.unwrap_or_else(|| panic!("{findings}")).api_server(in_cluster)
+    };
+    let file = || Some(Source::Kubeconfig("k".into()));
+    assert_eq!(way("", false), None);
+    assert_eq!(way("", true), Some(Source::InCluster));
+    assert_eq!(way("kubeconfig: k\n", false), file());
+    assert_eq!(way("kubeconfig: k\n", true), file());
+    assert_eq!(way("kubernetes: off\nkubeconfig: k\n", true), None);
+    let (none, findings) = resolve(&format!("{NEEDED}kubernetes: on\n"), "", &[]);
+    assert!(none.is_none() && told(&findings)[0].contains("kubernetes"), "{findings}");
+}

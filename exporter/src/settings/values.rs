@@ -38,6 +38,29 @@ pub(super) fn enable(raw: &Raw) -> Result<Enable, &'static str> {
     known.ok_or("it is neither")
 }
 
+/// Whether the API server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kubernetes {
+    /// If there is a way to it.
+    Auto,
+    Off,
+}
+
+impl Kubernetes {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+        }
+    }
+}
+
+pub(super) fn kubernetes(raw: &Raw) -> Result<Kubernetes, &'static str> {
+    let word = read::text(raw)?;
+    let known = [Kubernetes::Auto, Kubernetes::Off].into_iter().find(|it| it.word() == word);
+    known.ok_or("it is neither")
+}
+
 pub(super) const fn profile_word(profile: Profile) -> &'static str {
     match profile {
         Profile::Antrea => "antrea",

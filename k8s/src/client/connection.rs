@@ -14,14 +14,23 @@ pub enum Source {
     /// What the kubelet mounts into a Pod: the service account's token and the cluster's CA. What
     /// `KUBECONFIG` or `~/.kube/config` say goes before, for a developer's machine.
     Inferred,
+    /// What the kubelet mounts into a Pod, and nothing else.
+    InCluster,
     /// A kubeconfig file; its current context counts.
     Kubeconfig(PathBuf),
+}
+
+/// Whether this process runs in a Pod: the kubelet tells it where the API server is.
+pub fn in_cluster() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     #[error("kubeconfig {} cannot be used", .0.display())]
     Kubeconfig(PathBuf, #[source] KubeconfigError),
+    #[error("this is no Pod with a service account")]
+    InCluster(#[source] kube::config::InClusterError),
     #[error("no API server is configured")]
     Inferred(#[source] kube::config::InferConfigError),
     #[error("client of the API server cannot be made")]
@@ -97,6 +106,9 @@ impl Source {
         let path = match self {
             Self::Inferred => {
                 return kube::Config::infer().await.map_err(ConnectionError::Inferred);
+            }
+            Self::InCluster => {
+                return kube::Config::incluster().map_err(ConnectionError::InCluster);
             }
             Self::Kubeconfig(path) => path,
         };
