@@ -6,6 +6,7 @@
 pub mod settings; // how it is configured
 pub mod filter; // which connections are recorded at all
 pub mod conntrack; // what the kernel knows
+pub mod deny; // packets that policies let nowhere
 pub mod meter; // connections become due for export, once each thing
 pub mod enrich; // addresses become Pods, Services and flow types
 pub mod observe; // the loop that keeps up with the kernel

@@ -172,7 +172,7 @@ pub struct Service {
 }
 
 /// The NetworkPolicy rule that decided about one direction.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PolicyRule {
     pub name: Name,
     pub namespace: Name,

@@ -1,0 +1,102 @@
+//! Packets that a policy has dropped or rejected.
+//!
+//! Conntrack never hears of them, so they come from elsewhere: from whoever denied them. Each
+//! source tells of packets as [`Denied`] through one bounded channel.
+mod channel; // from the sources to the observer
+mod counts; // what sources have told, and what was lost
+
+use std::net::IpAddr;
+
+use flow::PolicyRule;
+
+use crate::conntrack::Tuple;
+pub use channel::{CAPACITY, Denials, Reporter, channel};
+pub use counts::{Counts, Loss};
+
+/// One packet that was denied, or several alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// When, in nanoseconds since 1970.
+    pub time_ns: u64,
+    /// The packet's addresses and ports as they were when it was denied: behind destination NAT
+    /// if that came first.
+    pub original: Tuple,
+    /// Where the client sent it, if destination NAT had replaced that.
+    pub service: Option<(IpAddr, u16)>,
+    /// Of the IP packets, with their headers.
+    pub octets: u64,
+    pub packets: u64,
+    /// Whose rule denied it; `None` if the source cannot tell.
+    pub direction: Option<Direction>,
+    pub action: Action,
+    pub rule: RuleRef,
+    /// The id of the rule that had allowed the other direction, from the connection's label.
+    pub other_rule: Option<u32>,
+    /// The connection's mark, if the source tells.
+    pub mark: Option<u32>,
+    pub source: Source,
+}
+
+/// The side whose policy decides: that of the Pod a packet goes to, or of the one it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Ingress,
+    Egress,
+}
+
+/// What became of a denied packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Drop,
+    /// Dropped, and the sender was told.
+    Reject,
+}
+
+impl Action {
+    /// Antrea's `ingressNetworkPolicyRuleAction`.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Drop => PolicyRule::DROP,
+            Self::Reject => PolicyRule::REJECT,
+        }
+    }
+}
+
+/// Which rule denied a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RuleRef {
+    /// The Antrea Agent's id of it (conjunction id), which names it only for a time.
+    Id(u32),
+    /// No rule: some K8s `NetworkPolicy` isolates the Pod, and none lets the packet through.
+    IsolationDrop,
+    /// The source knows the names. The action is that of [`Denied`].
+    Named(PolicyRule),
+    Unknown,
+}
+
+/// Who told of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Open vSwitch, by OpenFlow packet-in.
+    Ovs,
+    /// Netfilter's log.
+    Nflog,
+    /// A netfilter queue.
+    Nfqueue,
+    /// The Antrea Agent's `np.log`.
+    AuditLog,
+}
+
+impl Source {
+    pub const ALL: [Self; 4] = [Self::Ovs, Self::Nflog, Self::Nfqueue, Self::AuditLog];
+
+    /// The name in metrics and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ovs => "ovs",
+            Self::Nflog => "nflog",
+            Self::Nfqueue => "nfqueue",
+            Self::AuditLog => "auditLog",
+        }
+    }
+}
