@@ -9,6 +9,7 @@
 //! between two dumps ever existed. No event tells the counters of a living connection; a dump does.
 
 mod entry; // one connection, as one message tells it
+mod mark; // what Antrea writes on a connection
 mod attributes; // netlink's type-length-value format
 mod parse; // bytes become an entry
 mod message; // netlink's framing
@@ -20,6 +21,7 @@ mod sysctl; // is the kernel set up to tell enough?
 use std::{io, time::Duration};
 
 pub use entry::{Counters, Entry, Icmp, Kind, Tuple, status, tcp_state};
+pub use mark::{CtMark, Labels, MarkedSource};
 pub use netlink::{NetlinkOptions, NetlinkSource};
 pub use parse::{ParseError, parse};
 pub use recorded::{Player, Recorded, Step};
