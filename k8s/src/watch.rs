@@ -57,9 +57,6 @@ pub struct Options {
     /// After so long without a byte (or half as much again) a watch is given up. API servers send
     /// a bookmark about once a minute.
     pub silence: Duration,
-    /// How long it takes at most, in milliseconds, until a watch that went on has told what was
-    /// missed.
-    pub catch_up_ms: u64,
     pub retry: Retry,
 }
 
@@ -73,7 +70,6 @@ impl Default for Options {
             page_limit: 64 << 20,
             object_limit: 8 << 20,
             silence: Duration::from_secs(150),
-            catch_up_ms: 5_000,
             retry: Retry::default(),
         }
     }
@@ -100,9 +96,9 @@ pub enum News<'a> {
     /// As many changes as are there, in the order in which they were seen.
     Changes(&'a mut Vec<Seen>),
     /// Whatever of this kind the API server told until then has been taken: it was heard of at
-    /// that time. About once a second while the kind has been followed for some seconds without a
-    /// gap. A connection that dies silently does not move it on, nor one at which nothing happens
-    /// before the next bookmark comes.
+    /// that time. About once a second while the kind is followed without a gap. A connection that
+    /// dies silently does not move it on, nor one at which nothing happens before the next
+    /// bookmark comes, nor a watch that goes on from an old position before its first bookmark.
     Known { kind: Kind, until_ms: u64 },
 }
 
@@ -143,6 +139,12 @@ impl Progress {
     /// What the tracker has not taken in, if [`Watches::track`] runs.
     pub fn tracker_stats(&self) -> Stats {
         self.0.tracker_stats()
+    }
+
+    /// Wants to know soon how far the API server is with `kind`, whose watch tells little while
+    /// nothing happens. Costs it a watch of some seconds; it is for the caller not to ask often.
+    pub fn want(&self, kind: Kind) {
+        self.0.want(kind);
     }
 
     /// Becomes `true`, for good, when each kind has been listed once and that list taken, or the
@@ -203,7 +205,7 @@ impl Watches {
                 },
                 _ = tick.tick() => {
                     // In this order: what was told before is in the queue, or has been taken.
-                    let known = self.states.known((self.clock)(), self.options.catch_up_ms);
+                    let known = self.states.known((self.clock)());
                     if queue.is_empty() {
                         for (kind, until_ms) in known {
                             take(News::Known { kind, until_ms });

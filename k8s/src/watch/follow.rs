@@ -4,6 +4,7 @@
 //! that streams none. From where it ends a watch goes on. When a watch is over it goes on from
 //! where it stood; where that is not possible there is a new list. So the picture is right again
 //! after any failure, and nothing ends this but that nobody listens any more.
+mod probe; // how far the API server is, asked
 mod recover; // what follows a failure
 
 use std::convert::Infallible;
@@ -22,6 +23,7 @@ use crate::client::{
     Connection, Failure, Line, Lines, Reason, Refusal, Resource, Verb, read, send,
 };
 use crate::objects::{Change, Kind};
+use probe::Probe;
 
 /// How long a watch is asked to last, in seconds: less than proxies on the way allow.
 const WATCH_SECONDS: std::ops::RangeInclusive<u32> = 240..=290;
@@ -48,6 +50,9 @@ pub(super) struct Follower {
     backoff: Backoff,
     /// From where a watch can go on; none before a list is complete.
     position: Option<String>,
+    /// What was missed since `position` has come. A watch that goes on from there may have a long
+    /// way to go, and nothing in an event tells how long; only a bookmark does, which comes after.
+    caught_up: bool,
     /// Where the last list ended, or a watch stood after it. Only to tell.
     newest: u64,
     lists: Lists,
@@ -75,6 +80,7 @@ impl Follower {
             trimmer: Trimmer::new(kind),
             backoff: Backoff::new(options.retry),
             position: None,
+            caught_up: false,
             newest: 0,
             asked_ms: 0,
             lists: if options.stream_lists { Lists::Streamed } else { Lists::Paged },
@@ -124,24 +130,58 @@ impl Follower {
         if position.is_none() {
             self.asked_ms = (self.clock)();
         }
-        let (request, from) = (self.resource.request(), position.unwrap_or_default());
-        let request = if self.resource.metadata_only {
-            request.watch_metadata(&params, from)
-        } else {
-            request.watch(&params, from)
-        };
-        let request = request.map_err(Failure::Unmade)?;
+        let request = self.watching(&params, position.unwrap_or_default())?;
         let body = send(&self.connection.client(), request, silence).await?;
         let mut lines = Lines::new(body, self.options.object_limit, silence);
+        self.caught_up = false;
         if position.is_none() {
             self.tell_at(self.asked_ms, Change::ListBegun(self.kind)).await?;
         } else {
             self.works();
         }
+        let mut probe = Probe::default();
         loop {
-            match lines.next().await? {
+            match self.line(&mut lines, &mut probe).await? {
                 Line::Text(line) => self.event(line).await?,
                 Line::TooLong => self.left_out(LeftOut::TooLarge),
+            }
+        }
+    }
+
+    fn watching(
+        &self,
+        params: &WatchParams,
+        from: &str,
+    ) -> Result<http::Request<Vec<u8>>, Failure> {
+        let request = self.resource.request();
+        let request = if self.resource.metadata_only {
+            request.watch_metadata(params, from)
+        } else {
+            request.watch(params, from)
+        };
+        request.map_err(Failure::Unmade)
+    }
+
+    /// The next line. While it does not come, the API server is asked how far it is, if somebody
+    /// wants to know; that does not make the wait for the line begin anew.
+    async fn line<'a>(
+        &mut self,
+        lines: &'a mut Lines,
+        probe: &mut Probe,
+    ) -> Result<Line<'a>, Failure> {
+        let next = lines.next();
+        tokio::pin!(next);
+        let states = Arc::clone(&self.states);
+        loop {
+            tokio::select! {
+                biased;
+                line = &mut next => return line,
+                told = probe.told() => self.probed(&told),
+                () = states.wanted(self.kind), if probe.is_idle() => {
+                    if let Some(position) = &self.position {
+                        probe.begin(self.probe(position));
+                    }
+                }
             }
         }
     }
@@ -162,7 +202,7 @@ impl Follower {
             // None are known, and a new one need not concern us.
             _ => {}
         }
-        if follows {
+        if follows && self.caught_up {
             // Not before it is told: what is known has been taken, or waits to be.
             self.known((self.clock)());
         }
@@ -198,6 +238,7 @@ impl Follower {
     async fn bookmark(&mut self, json: &str) -> Result<(), Failure> {
         let wire::Bookmark { metadata } = serde_json::from_str(json).map_err(Failure::Garbage)?;
         if self.position.is_some() {
+            self.caught_up = true;
             return self.move_on(metadata.resource_version);
         }
         let marks = metadata.annotations.unwrap_or_default();
@@ -284,6 +325,7 @@ impl Follower {
         }
         self.newest = number;
         self.position = Some(version);
+        self.caught_up = true;
         self.works();
         self.tell(Change::ListEnded(self.kind)).await?;
         self.known(self.asked_ms);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::client::{Access, Reason};
 use crate::objects::Kind;
@@ -131,6 +131,9 @@ pub struct KindState {
     /// Until when everything is known that the API server told: when a list was asked for, or
     /// when the watch that followed last brought an object or a bookmark.
     pub known_ms: Option<u64>,
+    /// Short watches that were to tell how far the API server is, and those of them that did not.
+    pub probes: u64,
+    pub probes_vain: u64,
     /// What the API server does not allow just now.
     pub denied: Option<Denied>,
 }
@@ -139,6 +142,8 @@ pub struct KindState {
 #[derive(Debug)]
 pub(super) struct States {
     kinds: Vec<(Kind, Mutex<KindState>)>,
+    /// Somebody wants to know of the kind how far the API server is.
+    wanted: Vec<(Kind, Notify)>,
     missing: Mutex<Vec<Access>>,
     tracker: Mutex<Stats>,
     ready: watch::Sender<bool>,
@@ -146,9 +151,11 @@ pub(super) struct States {
 
 impl States {
     pub(super) fn new(kinds: &[Kind]) -> Self {
+        let wanted = kinds.iter().map(|&kind| (kind, Notify::new())).collect();
         let kinds = kinds.iter().map(|&kind| (kind, Mutex::default())).collect();
         Self {
             kinds,
+            wanted,
             missing: Mutex::default(),
             tracker: Mutex::default(),
             ready: watch::Sender::new(false),
@@ -171,17 +178,38 @@ impl States {
         }
     }
 
-    /// Until when everything is known of each kind that has been followed for `catch_up_ms`.
-    pub(super) fn known(&self, now_ms: u64, catch_up_ms: u64) -> Vec<(Kind, u64)> {
+    /// Somebody wants to know how far the API server is with `kind`.
+    pub(super) fn want(&self, kind: Kind) {
+        let wanted = self.wanted.iter().find(|(one, _)| *one == kind);
+        if let Some((_, wanted)) = wanted {
+            wanted.notify_one();
+        }
+    }
+
+    /// Resolves once for any number of [`Self::want`].
+    pub(super) async fn wanted(&self, kind: Kind) {
+        match self.wanted.iter().find(|(one, _)| *one == kind) {
+            Some((_, wanted)) => wanted.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn probed(&self, kind: Kind, known: bool) {
+        self.change(kind, |state| {
+            state.probes += 1;
+            state.probes_vain += u64::from(!known);
+        });
+    }
+
+    /// Until when everything is known of each kind that is followed.
+    pub(super) fn known(&self, now_ms: u64) -> Vec<(Kind, u64)> {
         let known = |(kind, state): &(Kind, Mutex<KindState>)| {
             let mut state = lock(state);
+            state.followed_since_ms?;
             // The clock may have been set back.
-            let since_ms = state.followed_since_ms.as_mut()?;
-            *since_ms = now_ms.min(*since_ms);
-            let followed_ms = now_ms - *since_ms;
             let until_ms = state.known_ms.as_mut()?;
             *until_ms = now_ms.min(*until_ms);
-            (followed_ms >= catch_up_ms).then_some((*kind, *until_ms))
+            Some((*kind, *until_ms))
         };
         self.kinds.iter().filter_map(known).collect()
     }
@@ -259,15 +287,14 @@ mod tests {
         let states = States::new(&[Kind::Pod, Kind::Node]);
         let heard = |kind, ms| states.change(kind, |state| state.known_ms = Some(ms));
         states.follows(Kind::Pod, 10);
-        assert_eq!(states.known(20, 5), [], "nothing was heard");
+        assert_eq!(states.known(20), [], "nothing was heard");
         heard(Kind::Pod, 12);
-        assert_eq!(states.known(14, 5), [], "it may have to catch up");
-        assert_eq!(states.known(15, 5), [(Kind::Pod, 12)]);
-        assert_eq!(states.known(90, 5), [(Kind::Pod, 12)], "silence tells nothing");
+        assert_eq!(states.known(14), [(Kind::Pod, 12)]);
+        assert_eq!(states.known(90), [(Kind::Pod, 12)], "silence tells nothing");
         states.restarted(Kind::Pod, Reason::Ended);
         states.follows(Kind::Node, 15);
         heard(Kind::Node, 18);
-        assert_eq!(states.known(90, 5), [(Kind::Node, 18)], "one does not wait for the other");
+        assert_eq!(states.known(90), [(Kind::Node, 18)], "one does not wait for the other");
     }
 
     #[test]
@@ -275,7 +302,7 @@ mod tests {
         let states = States::new(&[Kind::Pod]);
         states.follows(Kind::Pod, 9_000);
         states.change(Kind::Pod, |state| state.known_ms = Some(9_000));
-        assert_eq!(states.known(100, 5), []);
-        assert_eq!(states.known(105, 5), [(Kind::Pod, 100)]);
+        assert_eq!(states.known(105), [(Kind::Pod, 105)]);
+        assert_eq!(states.known(9_000), [(Kind::Pod, 105)]);
     }
 }

@@ -44,6 +44,8 @@ struct Watch {
     /// Everything up to here has been told.
     told: u64,
     until: Instant,
+    /// When the bookmark before that comes, if there is time for one.
+    last_mark: Option<Instant>,
 }
 
 /// Why a watch is over.
@@ -95,6 +97,8 @@ pub(crate) fn start(
         bookmarks: request.is_set("allowWatchBookmarks"),
         told,
         until: Instant::now() + Duration::from_secs(seconds),
+        // As real servers do, for a client that is cut off before the end.
+        last_mark: seconds.checked_sub(2).map(|it| Instant::now() + Duration::from_secs(it)),
         namespace: request.namespace,
     };
     tokio::spawn(watch.run(initial, streams_list, expired, orders));
@@ -188,6 +192,7 @@ impl Watch {
         self.moving(&mut orders).await?;
         self.begin(initial, streams_list).await?;
         loop {
+            let last_mark = self.last_mark.unwrap_or(self.until);
             let order = self.moving(&mut orders).await?;
             versions.mark_unchanged();
             self.catch_up(order).await?;
@@ -198,6 +203,10 @@ impl Watch {
             tokio::select! {
                 changed = orders.changed() => changed.map_err(|_| Over::Silently)?,
                 changed = versions.changed() => changed.map_err(|_| Over::Silently)?,
+                () = sleep_until(last_mark), if self.last_mark.is_some() => {
+                    self.last_mark = None;
+                    self.mark(&Value::Null).await?;
+                }
                 // As real servers do, so that the next watch starts from here.
                 () = sleep_until(self.until) => return self.mark(&Value::Null).await,
             }

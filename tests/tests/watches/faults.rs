@@ -286,7 +286,7 @@ async fn what_is_certain_is_told_of_a_kind_though_another_is_denied() {
     let server = StandIn::start_tls();
     server.load(1, 1);
     server.fail(Failure { resource: Some("jobs"), times: u32::MAX, ..refusal(None, 403) });
-    let world = World::watch(&server, Options { catch_up_ms: 0, ..options() }).await;
+    let world = World::watch(&server, options()).await;
     world.ready().await;
     server.until("Pods", |counters| counters.open_watches("pods") == 1).await;
     let at = super::world::now_ms();
@@ -300,7 +300,7 @@ async fn what_is_certain_is_told_of_a_kind_though_another_is_denied() {
 async fn silence_makes_nothing_certain() {
     let server = StandIn::start_tls();
     server.load(1, 1);
-    let world = World::watch(&server, Options { catch_up_ms: 0, ..options() }).await;
+    let world = World::watch(&server, options()).await;
     world.ready().await;
     world.watching(&server).await;
     server.stall_watches(true);
@@ -316,6 +316,55 @@ async fn silence_makes_nothing_certain() {
     let at = super::world::now_ms();
     server.send_bookmarks();
     world.until("certainty", |known| is_certain(known, at)).await;
+}
+
+/// What was missed comes first, however much it is, and nothing in it says how much more there is.
+#[tokio::test]
+async fn a_watch_that_goes_on_makes_nothing_certain_before_a_bookmark() {
+    let server = StandIn::start_tls();
+    server.load(1, 1);
+    let world = World::watch(&server, options()).await;
+    world.ready().await;
+    world.watching(&server).await;
+    server.end_watches(End::Clean);
+    server.until("a second watch", |counters| counters.requests(Verb::Watch, "pods") >= 2).await;
+    let at = super::world::now_ms();
+    server.put(pod("late"));
+    let has_come = |known: &super::world::Known| {
+        known.picture.keys().any(|key| key.0 == Kind::Pod && key.2 == "late")
+    };
+    world.until("the change", has_come).await;
+    let mut told = None;
+    let rounds = |known: &super::world::Known| {
+        known.told >= *told.get_or_insert(known.told) + 2 * Kind::ALL.len()
+    };
+    world.until("what is known to be told again", rounds).await;
+    world.until("no certainty", |known| !is_certain(known, at)).await;
+    server.send_bookmarks();
+    world.until("certainty", |known| is_certain(known, at)).await;
+}
+
+fn pod(name: &str) -> serde_json::Value {
+    let status = serde_json::json!({ "podIPs": [{ "ip": "11.9.9.9" }] });
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": "ns-0" }, "status": status,
+    })
+}
+
+/// Nobody has to wait for the next bookmark, of which there is one a minute.
+#[tokio::test]
+async fn how_far_a_quiet_server_is_can_be_asked() {
+    let server = StandIn::start_tls();
+    server.load(1, 1);
+    let world = World::watch(&server, options()).await;
+    world.ready().await;
+    world.watching(&server).await;
+    let at = super::world::now_ms();
+    world.progress.want(Kind::Pod);
+    world.until("certainty", |known| is_certain(known, at)).await;
+    let state = world.state(Kind::Pod);
+    assert_eq!((state.probes, state.probes_vain), (1, 0));
 }
 
 #[tokio::test]
