@@ -66,7 +66,11 @@ impl Rule {
     /// The fewest rules that allow `accesses` and nothing else.
     pub fn allowing(accesses: &[Access]) -> Vec<Self> {
         let mut rules: Vec<Self> = Vec::new();
-        for kind in Kind::ALL {
+        let mut kinds = Kind::ALL.to_vec();
+        let custom = |kind: &Kind| matches!(kind, Kind::Custom(_));
+        kinds.extend(accesses.iter().map(|access| access.kind).filter(custom));
+        kinds.dedup();
+        for kind in kinds {
             let wanted = |verb: &Verb| accesses.contains(&Access { kind, verb: *verb });
             let verbs: Vec<_> = Verb::ALL.into_iter().filter(wanted).map(Verb::name).collect();
             if verbs.is_empty() {
@@ -97,6 +101,7 @@ pub fn cluster_role(name: &str, kinds: &[Kind]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::Custom;
 
     #[test]
     fn the_documentation_shows_the_rules() {
@@ -117,6 +122,25 @@ mod tests {
             [
                 "- apiGroups: [\"\"]\n  resources: [pods, nodes]\n  verbs: [watch]",
                 "- apiGroups: [\"batch\"]\n  resources: [jobs]\n  verbs: [list]",
+            ]
+        );
+    }
+
+    #[test]
+    fn custom_resources_have_rules_too() {
+        static EGRESS: Custom = Custom {
+            group: "crd.antrea.io",
+            version: "v1beta1",
+            plural: "egresses",
+            kind: "Egress",
+        };
+        let told = rules(&[Kind::Custom(&EGRESS), Kind::Node]);
+        let told: Vec<_> = told.iter().map(Rule::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "- apiGroups: [\"\"]\n  resources: [nodes]\n  verbs: [list, watch]",
+                "- apiGroups: [\"crd.antrea.io\"]\n  resources: [egresses]\n  verbs: [list, watch]",
             ]
         );
     }
