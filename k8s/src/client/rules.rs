@@ -57,6 +57,26 @@ impl fmt::Display for Rule {
     }
 }
 
+/// Leave to read one object of the core group. It shows as a Role that can be applied, to be bound
+/// to whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectRule {
+    /// As in a rule: `secrets`.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resource, namespace, name } = self;
+        let kind = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role";
+        writeln!(f, "{kind}\nmetadata:\n  name: fyke-{resource}-{name}\n  namespace: {namespace}")?;
+        writeln!(f, "rules:\n- apiGroups: [\"\"]\n  resources: [{resource}]")?;
+        write!(f, "  resourceNames: [{name}]\n  verbs: [get]")
+    }
+}
+
 /// The rules that watching `kinds` needs.
 pub fn rules(kinds: &[Kind]) -> Vec<Rule> {
     Rule::allowing(&Access::all(kinds))
