@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::{framing::Framer, message::MessageError};
 
 pub use backoff::Backoff;
-pub use destination::{Deadlines, Destination, SessionError, Transport};
+pub use destination::{Deadlines, Destination, Locator, SessionError, Transport};
 pub use socket::{RECEIVE_BUFFER, bind_udp, receive_buffer};
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls};

@@ -23,9 +23,11 @@ mod follower; // the other sides: follow these
 pub use authority::KeyKind;
 pub use follower::{FollowCounters, FollowError, Follower};
 pub use keeper::{CheckError, Counters, Keeper, Options};
-pub use origin::{ClientFiles, ClientObjects, ObjectName, PairFiles, ReadError, ServerFiles};
+pub use origin::{
+    AuthoritiesOrigin, ClientOrigin, ObjectName, PairFiles, PairOrigin, ReadError, ServerFiles,
+};
 pub use pair::PairError;
-pub use tls::{ClientSource, ServerSource, Source};
+pub use tls::{ClientPolicy, ClientSource, ServerSource, Source};
 
 /// The Secret with the CA's certificate and key.
 pub const AUTHORITY_SECRET: &str = "flow-aggregator-ca-tls";

@@ -12,7 +12,7 @@ mod access; // which of it the API server does not allow
 pub use access::{AccessReport, Answered, check};
 pub use connection::{Connection, ConnectionError, Source, in_cluster};
 pub use failure::{Failure, Reason, Refusal};
-pub use rules::{Access, Rule, Verb, cluster_role, rules};
+pub use rules::{Access, ObjectRule, Rule, Verb, cluster_role, rules};
 
 pub(crate) use answer::{Line, Lines, read, send};
 pub(crate) use resource::Resource;

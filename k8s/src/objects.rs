@@ -36,9 +36,24 @@ pub enum Kind {
     Namespace,
     ReplicaSet,
     Job,
+    /// A custom resource.
+    Custom(&'static Custom),
+}
+
+/// A custom resource that belongs to the cluster rather than to a namespace.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Custom {
+    /// As in `apiVersion:` of a manifest, before the slash.
+    pub group: &'static str,
+    pub version: &'static str,
+    /// As in a path and in a rule.
+    pub plural: &'static str,
+    /// As in `kind:` of a manifest.
+    pub kind: &'static str,
 }
 
 impl Kind {
+    /// All but custom resources.
     pub const ALL: [Self; 7] = [
         Self::Pod,
         Self::Service,
@@ -59,6 +74,7 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::ReplicaSet => "ReplicaSet",
             Self::Job => "Job",
+            Self::Custom(custom) => custom.kind,
         }
     }
 }
@@ -74,6 +90,7 @@ pub enum Object {
     ReplicaSet(Owned),
     /// A Job, of which only the metadata counts.
     Job(Owned),
+    Custom(CustomObject),
 }
 
 impl Object {
@@ -86,6 +103,7 @@ impl Object {
             Self::Namespace(_) => Kind::Namespace,
             Self::ReplicaSet(_) => Kind::ReplicaSet,
             Self::Job(_) => Kind::Job,
+            Self::Custom(object) => Kind::Custom(object.kind),
         }
     }
 }
@@ -244,6 +262,18 @@ pub struct Owned {
     pub name: Name,
     /// The entry of `metadata.ownerReferences` with `controller: true`.
     pub owner: Option<Owner>,
+}
+
+/// A custom resource, which whoever asked for it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomObject {
+    pub kind: &'static Custom,
+    pub uid: Name,
+    pub name: Name,
+    /// `metadata.creationTimestamp`, cut to the second by the API server's clock. 0: not known.
+    pub created_ms: u64,
+    /// The whole object, as the API server sent it.
+    pub json: Box<str>,
 }
 
 #[cfg(test)]

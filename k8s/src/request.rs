@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use kube::api::{GetParams, PostParams};
-use kube::core::Request;
+use kube::core::{NamespaceResourceScope, Request};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+
+use crate::client::{Connection, ObjectRule};
 
 /// How long one request may take. The client itself waits for ever.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -27,6 +29,9 @@ pub enum ObjectError {
         #[source]
         cause: Box<kube::Error>,
     },
+    /// What it would have to allow.
+    #[error("API server does not allow it; add the Role\n{0}")]
+    Denied(ObjectRule),
     #[error("{object} was not {verb}: no answer for {REQUEST_DEADLINE:?}")]
     Deadline { verb: &'static str, object: String },
     #[error("{object} is not what it should be")]
@@ -59,6 +64,34 @@ where
         Err(ObjectError::Api { cause, .. }) if is_missing(&cause) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Reads an object as who we are now: with a client made anew if our credentials have expired.
+pub(crate) async fn read_by<K>(
+    connection: &Connection,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<K>, ObjectError>
+where
+    K: Clone + Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned,
+{
+    let api = || Api::<K>::namespaced(connection.client(), namespace);
+    let generation = connection.generation();
+    let mut answer = read(&api(), name).await;
+    if has_code(&answer, 401) && connection.renew(generation).await.is_ok() {
+        answer = read(&api(), name).await;
+    }
+    if has_code(&answer, 403) {
+        let resource = K::plural(&()).into_owned();
+        let [namespace, name] = [namespace, name].map(str::to_owned);
+        return Err(ObjectError::Denied(ObjectRule { resource, namespace, name }));
+    }
+    answer
+}
+
+fn has_code<T>(answer: &Result<T, ObjectError>, code: u16) -> bool {
+    let Err(ObjectError::Api { cause, .. }) = answer else { return false };
+    matches!(&**cause, kube::Error::Api(status) if status.code == code)
 }
 
 /// Creates an object, or replaces the version that was read.

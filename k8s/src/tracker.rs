@@ -119,7 +119,11 @@ impl Tracker {
             Kind::Service => (&mut covered.services, self.services.is_listing()),
             Kind::Node => (&mut covered.nodes, self.nodes.is_listing()),
             // Who asks for them asks for no time.
-            Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => return,
+            Kind::ReplicaSet
+            | Kind::Job
+            | Kind::Namespace
+            | Kind::EndpointSlice
+            | Kind::Custom(_) => return,
         };
         if !is_listing && !coverage.is_none() {
             coverage.settle(heard_ms.saturating_sub(self.cluster.margins.settle_ms));
@@ -178,7 +182,7 @@ impl Tracker {
             Object::Job(owned) => self.owned_applied(Kind::Job, &owned),
             Object::Namespace(namespace) => self.namespace_applied(&namespace),
             // NAT tells which address a client used; which ones it may lead to is not asked.
-            Object::EndpointSlice(_) => {}
+            Object::EndpointSlice(_) | Object::Custom(_) => {}
         }
     }
 
@@ -199,7 +203,11 @@ impl Tracker {
                     self.node_left(live, true);
                 }
             }
-            Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => {
+            Kind::ReplicaSet
+            | Kind::Job
+            | Kind::Namespace
+            | Kind::EndpointSlice
+            | Kind::Custom(_) => {
                 self.small_deleted(kind, key, uid);
             }
         }
@@ -211,7 +219,11 @@ impl Tracker {
             Kind::Pod => self.pods.list_begun(begun),
             Kind::Service => self.services.list_begun(begun),
             Kind::Node => self.nodes.list_begun(begun),
-            Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => {
+            Kind::ReplicaSet
+            | Kind::Job
+            | Kind::Namespace
+            | Kind::EndpointSlice
+            | Kind::Custom(_) => {
                 self.small_list_begun(kind);
             }
         }
@@ -236,7 +248,11 @@ impl Tracker {
                 covered.nodes.resume(ended.begun, self.now, &margins);
                 ended.missing.into_iter().for_each(|(_, live)| self.node_left(live, false));
             }
-            Kind::ReplicaSet | Kind::Job | Kind::Namespace | Kind::EndpointSlice => {
+            Kind::ReplicaSet
+            | Kind::Job
+            | Kind::Namespace
+            | Kind::EndpointSlice
+            | Kind::Custom(_) => {
                 self.small_list_ended(kind);
             }
         }

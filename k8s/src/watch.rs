@@ -148,7 +148,7 @@ impl Progress {
     }
 
     /// Becomes `true`, for good, when each kind has been listed once and that list taken, or the
-    /// kind is denied: what is not allowed must not keep the rest waiting.
+    /// kind is denied or absent: what is not allowed must not keep the rest waiting.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.0.ready()
     }

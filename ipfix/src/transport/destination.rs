@@ -1,6 +1,6 @@
 //! Where an Exporting Process sends its messages, and how it gets a connection there.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,8 +20,33 @@ pub struct Destination {
     pub address: String,
     /// What carries the messages there.
     pub transport: Transport,
+    /// Says where `address` is, if not the system's resolver does.
+    pub locator: Option<Locator>,
     /// How long it may take.
     pub deadlines: Deadlines,
+}
+
+/// Says where a destination is: `host:port` for the system's resolver, or an address and a port.
+/// Asked before each session.
+#[derive(Clone)]
+pub struct Locator(Arc<dyn Fn() -> Location + Send + Sync>);
+
+type Location = Pin<Box<dyn Future<Output = io::Result<String>> + Send>>;
+
+impl Locator {
+    /// Asks `locate`, which must come to an end by itself.
+    pub fn new<F>(locate: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<String>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(locate())))
+    }
+}
+
+impl fmt::Debug for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locator").finish_non_exhaustive()
+    }
 }
 
 /// What carries the messages (RFC 7011, section 10).
@@ -87,6 +112,9 @@ pub enum SessionError {
         /// How long was waited.
         deadline: Duration,
     },
+    /// There is nothing to shake hands with, so the collector was not asked.
+    #[error("what TLS needs is not there")]
+    NoTls(#[source] io::Error),
     /// The collector is not who it should be, does not trust us, or speaks no TLS.
     #[error("TLS handshake was not successful")]
     Handshake(#[source] io::Error),
@@ -127,7 +155,7 @@ pub(super) enum Link {
 impl Destination {
     /// Names a destination `host:port`, with the default deadlines.
     pub fn new(address: impl Into<String>, transport: Transport) -> Self {
-        Self { address: address.into(), transport, deadlines: Deadlines::default() }
+        Self { address: address.into(), transport, locator: None, deadlines: Deadlines::default() }
     }
 
     /// Returns true if a message is a datagram, and may get lost.
@@ -142,6 +170,7 @@ impl Destination {
             Transport::Tcp => self.first_that(tcp).await.map(stream),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => {
+                let tls = tls.ready().map_err(SessionError::NoTls)?;
                 let handshake = tls.connect(self.first_that(tcp).await?);
                 let deadline = self.deadlines.connect;
                 let connected = timeout(deadline, handshake)
@@ -158,9 +187,12 @@ impl Destination {
     where
         F: Future<Output = io::Result<T>>,
     {
-        let addresses = lookup_host(&self.address)
-            .await
-            .map_err(|source| SessionError::Resolve { address: self.address.clone(), source })?;
+        let unresolved = |source| SessionError::Resolve { address: self.address.clone(), source };
+        let located = match &self.locator {
+            None => self.address.clone(),
+            Some(Locator(locate)) => locate().await.map_err(unresolved)?,
+        };
+        let addresses = lookup_host(&located).await.map_err(unresolved)?;
         let mut last = SessionError::NoAddress(self.address.clone());
         let deadline = self.deadlines.connect;
         for address in addresses {

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsConnector, client};
 use accepted::Accepted;
 
 /// Returns what the next handshake uses.
-type Provider<T> = Arc<dyn Fn() -> Arc<T> + Send + Sync>;
+type Provider<T> = Arc<dyn Fn() -> io::Result<Arc<T>> + Send + Sync>;
 
 /// How an Exporting Process authenticates itself and its collector.
 #[derive(Clone)]
@@ -26,19 +26,40 @@ pub struct ClientTls {
 
 impl ClientTls {
     /// Expects a collector whose certificate is for `server_name`, which is also sent as SNI
-    /// if it is a name. `config` is called before each handshake.
+    /// if it is a name. `config` is called before each connect.
     pub fn new(
         server_name: ServerName<'static>,
         config: impl Fn() -> Arc<ClientConfig> + Send + Sync + 'static,
     ) -> Self {
+        Self::fallible(server_name, move || Ok(config()))
+    }
+
+    /// As [`Self::new`], where there may be no configuration yet.
+    pub fn fallible(
+        server_name: ServerName<'static>,
+        config: impl Fn() -> io::Result<Arc<ClientConfig>> + Send + Sync + 'static,
+    ) -> Self {
         Self { config: Arc::new(config), server_name }
     }
 
+    /// Prepares one handshake.
+    pub(super) fn ready(&self) -> io::Result<Handshake<'_>> {
+        Ok(Handshake { connector: (self.config)()?.into(), server_name: &self.server_name })
+    }
+}
+
+/// The exporter's end of one handshake.
+pub(super) struct Handshake<'a> {
+    connector: TlsConnector,
+    server_name: &'a ServerName<'static>,
+}
+
+impl Handshake<'_> {
     pub(super) async fn connect(
-        &self,
+        self,
         stream: TcpStream,
     ) -> io::Result<client::TlsStream<TcpStream>> {
-        TlsConnector::from((self.config)()).connect(self.server_name.clone(), stream).await
+        self.connector.connect(self.server_name.clone(), stream).await
     }
 }
 
@@ -51,11 +72,11 @@ pub struct ServerTls {
 impl ServerTls {
     /// Calls `config` before each handshake.
     pub fn new(config: impl Fn() -> Arc<ServerConfig> + Send + Sync + 'static) -> Self {
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(move || Ok(config())) }
     }
 
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
-        Accepted::handshake(stream, (self.config)()).await
+        Accepted::handshake(stream, (self.config)()?).await
     }
 }
 

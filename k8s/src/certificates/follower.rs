@@ -10,14 +10,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::origin::{ClientFiles, ClientObjects, Origin, ReadError, ServerFiles, Texts};
+use super::origin::{
+    AuthoritiesOrigin, ClientOrigin, Origin, PairOrigin, ReadError, ServerFiles, Texts,
+};
 use super::pair::{Pair, PairError, certificates_from_pem};
-use super::tls::{ClientSource, ServerSource, Source, client_config, server_config};
+use super::tls::{ClientPolicy, ClientSource, ServerSource, Source, client_config, server_config};
+use crate::client::Connection;
 
 /// How often files are read.
 const FILES_PERIOD: Duration = Duration::from_secs(10);
@@ -51,7 +53,7 @@ pub struct FollowCounters {
 }
 
 /// Makes a configuration from what was read.
-type Make<T> = fn(&Texts) -> Result<Arc<T>, FollowError>;
+type Make<T> = Box<dyn Fn(&Texts) -> Result<Arc<T>, FollowError> + Send + Sync>;
 
 /// Reads certificates again and again, and makes each new handshake use what was read.
 pub struct Follower<T> {
@@ -63,22 +65,16 @@ pub struct Follower<T> {
 }
 
 impl Follower<ClientConfig> {
-    /// Reads what an exporter needs from Kubernetes. After an error this may be called again.
-    pub async fn client_objects(
-        client: &Client,
-        objects: ClientObjects,
+    /// Reads what an exporter needs. Objects need a `connection`. After an error this may be
+    /// called again.
+    pub async fn of_client(
+        connection: Option<Arc<Connection>>,
+        origin: ClientOrigin,
+        policy: ClientPolicy,
     ) -> Result<Self, FollowError> {
-        let origin = Origin::Objects { client: client.clone(), names: objects };
-        Self::start(origin, make_client).await
-    }
-
-    /// Reads what an exporter needs from files.
-    pub async fn client_files(files: ClientFiles) -> Result<Self, FollowError> {
-        Self::start(
-            Origin::Files { authorities: Some(files.authorities), pair: files.pair },
-            make_client,
-        )
-        .await
+        let ClientOrigin { authorities, pair } = origin;
+        let origin = Origin { authorities: Some(authorities), pair, connection };
+        Self::start(origin, Box::new(move |texts| make_client(texts, policy))).await
     }
 
     pub fn client(&self) -> ClientSource {
@@ -89,11 +85,12 @@ impl Follower<ClientConfig> {
 impl Follower<ServerConfig> {
     /// Reads what a collector needs from files.
     pub async fn server_files(files: ServerFiles) -> Result<Self, FollowError> {
-        Self::start(
-            Origin::Files { authorities: files.clients, pair: Some(files.pair) },
-            make_server,
-        )
-        .await
+        let origin = Origin {
+            authorities: files.clients.map(AuthoritiesOrigin::File),
+            pair: Some(PairOrigin::Files(files.pair)),
+            connection: None,
+        };
+        Self::start(origin, Box::new(make_server)).await
     }
 
     pub fn server(&self) -> ServerSource {
@@ -167,11 +164,11 @@ impl<T> fmt::Debug for Follower<T> {
     }
 }
 
-fn make_client(texts: &Texts) -> Result<Arc<ClientConfig>, FollowError> {
+fn make_client(texts: &Texts, policy: ClientPolicy) -> Result<Arc<ClientConfig>, FollowError> {
     let roots = roots(texts)?.ok_or(FollowError::Authorities(PairError::Missing))?;
     let pair = texts.pair.as_ref().map(|(certificates, key)| Pair::from_pem(certificates, key));
     let own = pair.transpose().and_then(|pair| pair.map(|pair| pair.certified()).transpose());
-    Ok(client_config(roots, own.map_err(FollowError::Pair)?)?)
+    Ok(client_config(roots, own.map_err(FollowError::Pair)?, policy)?)
 }
 
 fn make_server(texts: &Texts) -> Result<Arc<ServerConfig>, FollowError> {

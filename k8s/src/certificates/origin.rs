@@ -3,16 +3,17 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
 use super::objects::data_of;
 use super::state::pair_of;
 use super::{BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
-use crate::request::{ObjectError, read};
+use crate::client::Connection;
+use crate::request::{ObjectError, read_by};
 
 /// The longest file, in bytes. Bundles of all public CAs have a quarter of it.
 const MAX_FILE: u64 = 1 << 20;
@@ -22,15 +23,6 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct PairFiles {
     pub certificates: PathBuf,
     pub key: PathBuf,
-}
-
-/// What an exporter uses, as PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientFiles {
-    /// The CAs of collectors.
-    pub authorities: PathBuf,
-    /// Who the exporter is, if collectors ask.
-    pub pair: Option<PairFiles>,
 }
 
 /// What a collector uses, as PEM.
@@ -48,20 +40,45 @@ pub struct ObjectName {
     pub name: String,
 }
 
-/// What an exporter uses, in the form of Antrea's `tlsConfig` (`FlowExporterDestination`).
+/// Where the CAs of collectors are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientObjects {
-    /// The `ConfigMap` that has the CAs of collectors under `ca.crt`.
-    pub bundle: ObjectName,
-    /// The Secret that tells who the exporter is, if collectors ask.
-    pub pair: Option<ObjectName>,
+pub enum AuthoritiesOrigin {
+    File(PathBuf),
+    /// Under `ca.crt` of a `ConfigMap`.
+    ConfigMap(ObjectName),
 }
 
-impl ClientObjects {
+/// Where a certificate chain and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairOrigin {
+    Files(PairFiles),
+    /// Under `tls.crt` and `tls.key` of a Secret.
+    Secret(ObjectName),
+}
+
+/// Where what an exporter uses is; of objects, as Antrea's `tlsConfig` says it
+/// (`FlowExporterDestination`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientOrigin {
+    pub authorities: AuthoritiesOrigin,
+    /// Who the exporter is, if collectors ask.
+    pub pair: Option<PairOrigin>,
+}
+
+impl ClientOrigin {
     /// The objects that the aggregator in `namespace` keeps.
     pub fn of_aggregator(namespace: &str) -> Self {
         let object = |name: &str| ObjectName { namespace: namespace.into(), name: name.into() };
-        Self { bundle: object(BUNDLE_CONFIG_MAP), pair: Some(object(CLIENT_SECRET)) }
+        Self {
+            authorities: AuthoritiesOrigin::ConfigMap(object(BUNDLE_CONFIG_MAP)),
+            pair: Some(PairOrigin::Secret(object(CLIENT_SECRET))),
+        }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -70,8 +87,10 @@ impl ClientObjects {
 pub enum ReadError {
     #[error(transparent)]
     Object(#[from] ObjectError),
-    #[error("{name} is missing, or has no {key}")]
-    Missing { name: String, key: &'static str },
+    #[error("{kind} {name} is missing, or has no {key}")]
+    Missing { kind: &'static str, name: ObjectName, key: &'static str },
+    #[error("{kind} {0} cannot be read: there is no way to the API server", kind = .1)]
+    NoApiServer(ObjectName, &'static str),
     #[error("{} cannot be read", .0.display())]
     File(PathBuf, #[source] io::Error),
     #[error("{} is longer than {MAX_FILE} bytes", .0.display())]
@@ -86,45 +105,66 @@ pub(super) struct Texts {
     pub(super) pair: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-pub(super) enum Origin {
-    Files { authorities: Option<PathBuf>, pair: Option<PairFiles> },
-    Objects { client: Client, names: ClientObjects },
+pub(super) struct Origin {
+    pub(super) authorities: Option<AuthoritiesOrigin>,
+    pub(super) pair: Option<PairOrigin>,
+    /// The way to objects.
+    pub(super) connection: Option<Arc<Connection>>,
 }
 
 impl Origin {
+    /// Whether nothing is asked of the API server.
     pub(super) const fn is_files(&self) -> bool {
-        matches!(self, Self::Files { .. })
+        !matches!(self.authorities, Some(AuthoritiesOrigin::ConfigMap(_)))
+            && !matches!(self.pair, Some(PairOrigin::Secret(_)))
     }
 
     pub(super) async fn read(&self) -> Result<Texts, ReadError> {
-        match self {
-            Self::Files { authorities, pair } => {
-                read_files(authorities.as_deref(), pair.as_ref()).await
+        let authorities = match &self.authorities {
+            None => None,
+            Some(AuthoritiesOrigin::File(path)) => Some(read_file(path).await?),
+            Some(AuthoritiesOrigin::ConfigMap(name)) => Some(self.bundle(name).await?),
+        };
+        let pair = match &self.pair {
+            None => None,
+            Some(PairOrigin::Files(PairFiles { certificates, key })) => {
+                Some((read_file(certificates).await?, read_file(key).await?))
             }
-            Self::Objects { client, names } => read_objects(client, names).await,
-        }
+            Some(PairOrigin::Secret(name)) => Some(self.pair(name).await?),
+        };
+        Ok(Texts { authorities, pair })
+    }
+
+    async fn bundle(&self, name: &ObjectName) -> Result<Vec<u8>, ReadError> {
+        const KIND: &str = "ConfigMap";
+        let ObjectName { namespace, name: own } = name;
+        let map: Option<ConfigMap> = read_by(self.connection(name, KIND)?, namespace, own).await?;
+        let text = map.and_then(|map| map.data?.remove(BUNDLE_KEY)).map(String::into_bytes);
+        text.ok_or_else(|| ReadError::Missing { kind: KIND, name: name.clone(), key: BUNDLE_KEY })
+    }
+
+    async fn pair(&self, name: &ObjectName) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
+        const KIND: &str = "Secret";
+        let ObjectName { namespace, name: own } = name;
+        let secret: Option<Secret> = read_by(self.connection(name, KIND)?, namespace, own).await?;
+        let data = secret.as_ref().map(data_of);
+        let pair = pair_of(data.as_ref()).map(|(chain, key)| (chain.to_vec(), key.to_vec()));
+        let key = "tls.crt and tls.key";
+        pair.map_err(|_| ReadError::Missing { kind: KIND, name: name.clone(), key })
+    }
+
+    fn connection(&self, name: &ObjectName, kind: &'static str) -> Result<&Connection, ReadError> {
+        let missing = || ReadError::NoApiServer(name.clone(), kind);
+        self.connection.as_deref().ok_or_else(missing)
     }
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_files() { "Files" } else { "Objects" })
+        let mut told = f.debug_struct("Origin");
+        told.field("authorities", &self.authorities).field("pair", &self.pair);
+        told.finish_non_exhaustive()
     }
-}
-
-async fn read_files(
-    authorities: Option<&Path>,
-    pair: Option<&PairFiles>,
-) -> Result<Texts, ReadError> {
-    let authorities = match authorities {
-        Some(path) => Some(read_file(path).await?),
-        None => None,
-    };
-    let pair = match pair {
-        Some(pair) => Some((read_file(&pair.certificates).await?, read_file(&pair.key).await?)),
-        None => None,
-    };
-    Ok(Texts { authorities, pair })
 }
 
 async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
@@ -132,23 +172,4 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     let read = async { File::open(path).await?.take(MAX_FILE + 1).read_to_end(&mut text).await };
     let read = read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;
     if read as u64 > MAX_FILE { Err(ReadError::TooLong(path.to_owned())) } else { Ok(text) }
-}
-
-async fn read_objects(client: &Client, names: &ClientObjects) -> Result<Texts, ReadError> {
-    let missing = |object: &ObjectName, key| {
-        let name = format!("{}/{}", object.namespace, object.name);
-        ReadError::Missing { name, key }
-    };
-    let bundle = &names.bundle;
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &bundle.namespace);
-    let map = read(&maps, &bundle.name).await?.and_then(|map| map.data?.remove(BUNDLE_KEY));
-    let authorities = map.ok_or_else(|| missing(bundle, BUNDLE_KEY))?.into_bytes();
-    let Some(pair) = &names.pair else {
-        return Ok(Texts { authorities: Some(authorities), pair: None });
-    };
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &pair.namespace);
-    let data = read(&secrets, &pair.name).await?.as_ref().map(data_of);
-    let texts = pair_of(data.as_ref()).map(|(chain, key)| (chain.to_vec(), key.to_vec()));
-    let texts = texts.map_err(|_| missing(pair, "tls.crt and tls.key"))?;
-    Ok(Texts { authorities: Some(authorities), pair: Some(texts) })
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
 use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, ServerConfig};
 use tokio::sync::Notify;
 
@@ -81,17 +82,30 @@ pub(super) fn server_config(
     Ok(Arc::new(builder.with_cert_resolver(Arc::new(resolver))))
 }
 
-/// Makes an exporter's configuration: TLS 1.2 or newer. It trusts `roots`, and presents `own` if
-/// there is one.
+/// What an exporter asks of a session, beside certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientPolicy {
+    /// No session with TLS 1.2.
+    pub tls13_only: bool,
+    /// The application protocol that is asked for (RFC 7301), if any.
+    pub protocol: Option<&'static str>,
+}
+
+/// Makes an exporter's configuration: TLS 1.2 or newer, unless `policy` says otherwise. It trusts
+/// `roots`, and presents `own` if there is one.
 pub(super) fn client_config(
     roots: RootCertStore,
     own: Option<CertifiedKey>,
+    policy: ClientPolicy,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let versions = if policy.tls13_only { &[&TLS13][..] } else { DEFAULT_VERSIONS };
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(DEFAULT_VERSIONS)?
+        .with_protocol_versions(versions)?
         .with_root_certificates(roots);
-    Ok(Arc::new(match own {
+    let mut config = match own {
         None => builder.with_no_client_auth(),
         Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
-    }))
+    };
+    config.alpn_protocols = policy.protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(Arc::new(config))
 }

@@ -71,6 +71,8 @@ pub enum Reason {
     WentBack,
     /// 429.
     Throttled,
+    /// 404: the API server has no such kind. A custom resource has to be installed first.
+    Absent,
     /// Any other status from 500.
     ServerError,
     /// Any other status below 500.
@@ -82,7 +84,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Ended,
         Self::Broken,
         Self::Stalled,
@@ -92,6 +94,7 @@ impl Reason {
         Self::Expired,
         Self::WentBack,
         Self::Throttled,
+        Self::Absent,
         Self::ServerError,
         Self::Rejected,
         Self::Unstreamed,
@@ -110,6 +113,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::WentBack => "went_back",
             Self::Throttled => "throttled",
+            Self::Absent => "absent",
             Self::ServerError => "server_error",
             Self::Rejected => "rejected",
             Self::Unstreamed => "unstreamed",
@@ -125,7 +129,12 @@ impl Reason {
     pub(crate) fn loses_position(self) -> bool {
         matches!(
             self,
-            Self::Expired | Self::WentBack | Self::Stalled | Self::Garbage | Self::Rejected
+            Self::Expired
+                | Self::WentBack
+                | Self::Stalled
+                | Self::Garbage
+                | Self::Absent
+                | Self::Rejected
         )
     }
 }
@@ -183,6 +192,7 @@ impl Refusal {
             _ if self.behind => Reason::WentBack,
             401 => Reason::Unauthorized,
             403 => Reason::Denied,
+            404 => Reason::Absent,
             410 => Reason::Expired,
             429 => Reason::Throttled,
             ..500 => Reason::Rejected,

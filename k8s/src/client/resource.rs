@@ -1,7 +1,7 @@
 use k8s_openapi::api::{apps, batch, core, discovery};
 use kube::core::Request;
 
-use crate::objects::Kind;
+use crate::objects::{Custom, Kind};
 
 /// Where a kind lives in the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,9 @@ impl Resource {
             Kind::Namespace => Self::metadata::<core::v1::Namespace>(),
             Kind::ReplicaSet => Self::metadata::<apps::v1::ReplicaSet>(),
             Kind::Job => Self::metadata::<batch::v1::Job>(),
+            Kind::Custom(&Custom { group, version, plural, .. }) => {
+                Self { group, version, plural, metadata_only: false }
+            }
         }
     }
 

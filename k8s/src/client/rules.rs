@@ -57,6 +57,26 @@ impl fmt::Display for Rule {
     }
 }
 
+/// Leave to read one object of the core group. It shows as a Role that can be applied, to be bound
+/// to whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectRule {
+    /// As in a rule: `secrets`.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resource, namespace, name } = self;
+        let kind = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role";
+        writeln!(f, "{kind}\nmetadata:\n  name: fyke-{resource}-{name}\n  namespace: {namespace}")?;
+        writeln!(f, "rules:\n- apiGroups: [\"\"]\n  resources: [{resource}]")?;
+        write!(f, "  resourceNames: [{name}]\n  verbs: [get]")
+    }
+}
+
 /// The rules that watching `kinds` needs.
 pub fn rules(kinds: &[Kind]) -> Vec<Rule> {
     Rule::allowing(&Access::all(kinds))
@@ -66,7 +86,11 @@ impl Rule {
     /// The fewest rules that allow `accesses` and nothing else.
     pub fn allowing(accesses: &[Access]) -> Vec<Self> {
         let mut rules: Vec<Self> = Vec::new();
-        for kind in Kind::ALL {
+        let mut kinds = Kind::ALL.to_vec();
+        let custom = |kind: &Kind| matches!(kind, Kind::Custom(_));
+        kinds.extend(accesses.iter().map(|access| access.kind).filter(custom));
+        kinds.dedup();
+        for kind in kinds {
             let wanted = |verb: &Verb| accesses.contains(&Access { kind, verb: *verb });
             let verbs: Vec<_> = Verb::ALL.into_iter().filter(wanted).map(Verb::name).collect();
             if verbs.is_empty() {
@@ -97,6 +121,7 @@ pub fn cluster_role(name: &str, kinds: &[Kind]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::Custom;
 
     #[test]
     fn the_documentation_shows_the_rules() {
@@ -117,6 +142,25 @@ mod tests {
             [
                 "- apiGroups: [\"\"]\n  resources: [pods, nodes]\n  verbs: [watch]",
                 "- apiGroups: [\"batch\"]\n  resources: [jobs]\n  verbs: [list]",
+            ]
+        );
+    }
+
+    #[test]
+    fn custom_resources_have_rules_too() {
+        static EGRESS: Custom = Custom {
+            group: "crd.antrea.io",
+            version: "v1beta1",
+            plural: "egresses",
+            kind: "Egress",
+        };
+        let told = rules(&[Kind::Custom(&EGRESS), Kind::Node]);
+        let told: Vec<_> = told.iter().map(Rule::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "- apiGroups: [\"\"]\n  resources: [nodes]\n  verbs: [list, watch]",
+                "- apiGroups: [\"crd.antrea.io\"]\n  resources: [egresses]\n  verbs: [list, watch]",
             ]
         );
     }

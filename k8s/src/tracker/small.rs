@@ -111,7 +111,7 @@ impl Tracker {
             Kind::ReplicaSet => Some(&mut self.replica_sets),
             Kind::Job => Some(&mut self.jobs),
             Kind::Namespace => Some(&mut self.namespaces),
-            Kind::Pod | Kind::Service | Kind::Node | Kind::EndpointSlice => None,
+            Kind::Pod | Kind::Service | Kind::Node | Kind::EndpointSlice | Kind::Custom(_) => None,
         }
     }
 }

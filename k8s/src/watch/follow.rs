@@ -350,7 +350,7 @@ impl Follower {
         self.tell_at((self.clock)(), change).await
     }
 
-    async fn tell_at(&mut self, at_ms: u64, change: Change) -> Result<(), Failure> {
+    pub(super) async fn tell_at(&mut self, at_ms: u64, change: Change) -> Result<(), Failure> {
         let left = self.trimmer.take_left();
         self.states.change(self.kind, |state| {
             state.events +=

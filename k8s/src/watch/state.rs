@@ -136,6 +136,8 @@ pub struct KindState {
     pub probes_vain: u64,
     /// What the API server does not allow just now.
     pub denied: Option<Denied>,
+    /// The API server has no such kind just now: a custom resource that is not installed.
+    pub absent: bool,
 }
 
 /// The states of all kinds that are watched.
@@ -162,7 +164,7 @@ impl States {
         }
     }
 
-    /// Becomes `true` when every kind has been listed, or is denied.
+    /// Becomes `true` when every kind has been listed, or is denied or absent.
     pub(super) fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
@@ -234,6 +236,7 @@ impl States {
     pub(super) fn follows(&self, kind: Kind, now_ms: u64) {
         self.change(kind, |state| {
             state.denied = None;
+            state.absent = false;
             state.followed_since_ms = Some(now_ms);
         });
     }
@@ -256,6 +259,14 @@ impl States {
         is_news
     }
 
+    /// Takes note of a 404; returns whether it is news.
+    pub(super) fn absent(&self, kind: Kind) -> bool {
+        let mut is_news = false;
+        self.change(kind, |state| is_news = !std::mem::replace(&mut state.absent, true));
+        self.look_whether_ready();
+        is_news
+    }
+
     /// A complete list of `kind` is part of the picture.
     pub(super) fn synced(&self, kind: Kind, now_ms: u64) {
         self.change(kind, |state| {
@@ -266,7 +277,8 @@ impl States {
     }
 
     fn look_whether_ready(&self) {
-        let settled = |state: &KindState| state.synced_ms.is_some() || state.denied.is_some();
+        let settled =
+            |state: &KindState| state.synced_ms.is_some() || state.denied.is_some() || state.absent;
         if self.kinds.iter().all(|(_, state)| settled(&lock(state))) {
             self.ready.send_replace(true);
         }

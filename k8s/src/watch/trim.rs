@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::state::{Left, LeftOut};
 use super::wire;
 use crate::objects::{
-    EndpointPort, EndpointSlice, Kind, Labels, Namespace, Node, Object, Owned, Owner, Phase, Pod,
-    Service, ServicePort,
+    Custom, CustomObject, EndpointPort, EndpointSlice, Kind, Labels, Namespace, Node, Object,
+    Owned, Owner, Phase, Pod, Service, ServicePort,
 };
 
 /// Distinct texts that many objects of a kind share.
@@ -75,6 +75,7 @@ impl Trimmer {
             Kind::Namespace => self.namespace(parse::<wire::Head>(json)?.metadata),
             Kind::ReplicaSet => self.owned(parse::<wire::Head>(json)?.metadata, Object::ReplicaSet),
             Kind::Job => self.owned(parse::<wire::Head>(json)?.metadata, Object::Job),
+            Kind::Custom(kind) => self.custom(kind, json),
         }
     }
 
@@ -97,7 +98,7 @@ impl Trimmer {
         uid: Option<String>,
     ) -> Result<Identity, LeftOut> {
         let [name, namespace, uid] = [name, namespace, uid].map(Option::unwrap_or_default);
-        let lives_in_one = !matches!(self.kind, Kind::Node | Kind::Namespace);
+        let lives_in_one = !matches!(self.kind, Kind::Node | Kind::Namespace | Kind::Custom(_));
         let lacks = name.is_empty() || uid.is_empty() || namespace.is_empty() == lives_in_one;
         let longest = name.len().max(uid.len()).max(namespace.len());
         if lacks || longest > IDENTITY_LIMIT {
@@ -239,6 +240,15 @@ impl Trimmer {
     fn owned(&mut self, mut meta: wire::Meta, kind: fn(Owned) -> Object) -> Trimmed<Object> {
         let Identity { uid, namespace, name } = self.named(&mut meta)?;
         let object = kind(Owned { uid, namespace, name, owner: self.owner(&meta) });
+        Ok(Versioned { version: meta.resource_version, object })
+    }
+
+    fn custom(&mut self, kind: &'static Custom, json: &str) -> Trimmed<Object> {
+        let mut meta = parse::<wire::Head>(json)?.metadata;
+        let Identity { uid, name, .. } = self.named(&mut meta)?;
+        let created_ms = time(meta.creation_timestamp.as_deref());
+        let object =
+            Object::Custom(CustomObject { kind, uid, name, created_ms, json: json.into() });
         Ok(Versioned { version: meta.resource_version, object })
     }
 

@@ -255,3 +255,16 @@ fn what_is_gone_needs_only_a_name() {
     let gone = Trimmer::new(Kind::Pod).identity(&json.to_string()).unwrap().object;
     assert_eq!((gone.namespace.as_str(), gone.name.as_str()), ("shop", "web-1"));
 }
+
+#[test]
+fn a_custom_resource_is_kept_as_it_came() {
+    static EGRESS: Custom =
+        Custom { group: "crd.antrea.io", version: "v1beta1", plural: "egresses", kind: "Egress" };
+    let mut json = json!({ "metadata": meta(), "spec": { "egressIP": "192.0.2.7" } });
+    json["metadata"].as_object_mut().unwrap().remove("namespace");
+    json["metadata"]["creationTimestamp"] = "2026-11-21T10:00:00Z".into();
+    let Object::Custom(object) = whole(Kind::Custom(&EGRESS), &json) else { panic!("custom") };
+    assert_eq!((object.kind, object.name.as_str(), object.uid.as_str()), (&EGRESS, "web-1", "u-1"));
+    assert_eq!(object.created_ms, 1_795_255_200_000);
+    assert_eq!(serde_json::from_str::<Value>(&object.json).unwrap(), json);
+}

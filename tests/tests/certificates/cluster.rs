@@ -3,14 +3,18 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s::certificates::{
-    AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET, ClientFiles, ClientSource,
-    Follower, Keeper, KeyKind, Options, PairFiles,
+    AUTHORITY_SECRET, AuthoritiesOrigin, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET,
+    ClientOrigin, ClientPolicy, ClientSource, FollowError, Follower, Keeper, KeyKind, Options,
+    PairFiles, PairOrigin,
 };
+use k8s::client::{Connection, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, Config};
+use rustls::ClientConfig;
 use tempfile::TempDir;
 use tests::api_server::StandIn;
 
@@ -30,6 +34,20 @@ pub(crate) fn client(server: &StandIn) -> Client {
 
 pub(crate) fn client_at(address: SocketAddr) -> Client {
     Client::try_from(Config::new(format!("http://{address}").parse().unwrap())).unwrap()
+}
+
+/// Follows what the aggregator keeps, as an exporter does.
+pub(crate) async fn of_aggregator(server: &StandIn) -> Follower<ClientConfig> {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Source::Kubeconfig(server.kubeconfig(folder.path(), None));
+    let connection = Some(Arc::new(Connection::open(source).await.unwrap()));
+    let origin = ClientOrigin::of_aggregator(NAMESPACE);
+    Follower::of_client(connection, origin, ClientPolicy::default()).await.unwrap()
+}
+
+/// Follows files.
+pub(crate) async fn of_client(origin: ClientOrigin) -> Result<Follower<ClientConfig>, FollowError> {
+    Follower::of_client(None, origin, ClientPolicy::default()).await
 }
 
 /// With keys that are made in no time; RSA is what [`Options`] would choose.
@@ -108,7 +126,7 @@ impl Held {
     /// What the exporter's handshakes use.
     pub(crate) async fn source(&self) -> ClientSource {
         let files = self.files();
-        Follower::client_files(files.of_client()).await.unwrap().client()
+        of_client(files.of_client()).await.unwrap().client()
     }
 }
 
@@ -121,8 +139,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn of_client(&self) -> ClientFiles {
+    pub(crate) fn of_client(&self) -> ClientOrigin {
         let pair = PairFiles { certificates: self.certificates.clone(), key: self.key.clone() };
-        ClientFiles { authorities: self.authorities.clone(), pair: Some(pair) }
+        ClientOrigin {
+            authorities: AuthoritiesOrigin::File(self.authorities.clone()),
+            pair: Some(PairOrigin::Files(pair)),
+        }
     }
 }

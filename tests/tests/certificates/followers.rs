@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use k8s::certificates::{ClientObjects, Follower, PairFiles, ServerFiles};
+use k8s::certificates::{
+    AuthoritiesOrigin, ClientOrigin, Follower, PairFiles, PairOrigin, ServerFiles,
+};
 use tests::api_server::{Failure, StandIn, Verb};
 
-use crate::cluster::{DAY, Held, NAMESPACE, SERVER, client, keeper, now};
+use crate::cluster::{DAY, Held, NAMESPACE, SERVER, keeper, now, of_aggregator, of_client};
 use crate::echo::Echo;
 
 /// Lays a volume out as the kubelet does: files are links through `..data`, which is exchanged.
@@ -27,8 +29,7 @@ fn project(volume: &std::path::Path, version: &str, held: &Held) {
 async fn an_exporter_follows_the_objects() {
     let server = StandIn::start();
     let mut keeper = keeper(&server, now() - 280 * DAY).await;
-    let objects = ClientObjects::of_aggregator(NAMESPACE);
-    let mut follower = Follower::client_objects(&client(&server), objects).await.unwrap();
+    let mut follower = of_aggregator(&server).await;
     let echo = Echo::start(keeper.server()).await;
     let mut session = echo.connect(&follower.client()).await.unwrap();
 
@@ -57,8 +58,7 @@ async fn an_exporter_follows_the_objects() {
 async fn an_exporter_that_connects_looks_again() {
     let server = StandIn::start();
     let mut keeper = keeper(&server, now()).await;
-    let objects = ClientObjects::of_aggregator(NAMESPACE);
-    let follower = Follower::client_objects(&client(&server), objects).await.unwrap();
+    let follower = of_aggregator(&server).await;
     let (source, mut counters) = (follower.client(), follower.counters());
     let echo = Echo::start(keeper.server()).await;
     server.remove("v1", "Secret", NAMESPACE, "flow-aggregator-ca-tls");
@@ -80,14 +80,14 @@ async fn files_are_followed_through_the_links_of_a_volume() {
     let volume = tempfile::tempdir().unwrap();
     let held = Held::read(&server).await;
     project(volume.path(), "..1", &held);
-    let files = k8s::certificates::ClientFiles {
-        authorities: volume.path().join("ca.crt"),
-        pair: Some(PairFiles {
+    let files = ClientOrigin {
+        authorities: AuthoritiesOrigin::File(volume.path().join("ca.crt")),
+        pair: Some(PairOrigin::Files(PairFiles {
             certificates: volume.path().join("tls.crt"),
             key: volume.path().join("tls.key"),
-        }),
+        })),
     };
-    let mut follower = Follower::client_files(files).await.unwrap();
+    let mut follower = of_client(files).await.unwrap();
     echo.connect(&follower.client()).await.unwrap();
 
     keeper.check(now()).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_collector_without_kubernetes_serves_from_files() {
     let nobody = Held { certificates: String::new(), ..exporter.clone() }.files();
     let mut as_nobody = nobody.of_client();
     as_nobody.pair = None;
-    let anonymous = Follower::client_files(as_nobody).await.unwrap().client();
+    let anonymous = of_client(as_nobody).await.unwrap().client();
     fs::write(&files.certificates, &collector.certificates).unwrap();
     fs::write(&files.key, &collector.key).unwrap();
     follower.check().await.unwrap();

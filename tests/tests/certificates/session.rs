@@ -12,13 +12,12 @@ use ipfix::transport::collect::{
 };
 use ipfix::transport::export::{Export, ExportingProcess, Messages};
 use ipfix::transport::{ClientTls, Destination, ServerTls, Transport};
-use k8s::certificates::{ClientObjects, Follower};
 use rustls::pki_types::ServerName;
 use tests::api_server::StandIn;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster::{DAY, NAMESPACE, SERVER, client, keeper, now};
+use crate::cluster::{DAY, SERVER, keeper, now, of_aggregator};
 
 /// Exports numbers.
 struct Numbers;
@@ -85,8 +84,7 @@ async fn one_transport_session_outlives_its_certificates_and_the_next_has_new_on
     let tls = ServerTls::new(move || serving.config());
     let listening = tokio::spawn(async move { process.tls(listener, tls, stop).await });
 
-    let objects = ClientObjects::of_aggregator(NAMESPACE);
-    let mut follower = Follower::client_objects(&client(&server), objects).await.unwrap();
+    let mut follower = of_aggregator(&server).await;
     let name = ServerName::try_from(SERVER).unwrap();
     let source = Arc::new(follower.client());
     let exporter = || {

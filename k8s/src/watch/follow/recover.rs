@@ -4,6 +4,7 @@ use config::Chain;
 
 use super::{Follower, Lists};
 use crate::client::{Access, Failure, Reason, Rule};
+use crate::objects::{Change, Kind};
 use crate::watch::state::Denied;
 
 impl Follower {
@@ -17,6 +18,7 @@ impl Follower {
         }
         self.report(failure);
         match reason {
+            Reason::Absent => self.absent().await,
             Reason::Unstreamed | Reason::Rejected if streamed => {
                 self.lists = Lists::Paged;
                 return;
@@ -32,6 +34,22 @@ impl Follower {
         self.backoff.wait(failure.retry_after()).await;
     }
 
+    /// Says once that there is no such kind, for which it is looked again as after any failure.
+    async fn absent(&mut self) {
+        if !self.states.absent(self.kind) {
+            return;
+        }
+        tracing::info!(kind = self.kind.name(), "API server has no such resource; looking again");
+        // Kinds of Kubernetes itself never go; who says so is not the API server.
+        if matches!(self.kind, Kind::Custom(_)) {
+            let now = (self.clock)();
+            for change in [Change::ListBegun(self.kind), Change::ListEnded(self.kind)] {
+                // If nobody listens, the next request finds that out.
+                self.tell_at(now, change).await.ok();
+            }
+        }
+    }
+
     fn report(&mut self, failure: &Failure) {
         let (kind, error) = (self.kind.name(), Chain(failure));
         let reason = failure.reason();
@@ -42,6 +60,9 @@ impl Follower {
                 let rules: String = Rule::allowing(&[access]).iter().map(Rule::to_string).collect();
                 tracing::warn!(kind, %error, "API server does not allow it; add the rule\n{rules}");
             }
+            return;
+        }
+        if reason == Reason::Absent {
             return;
         }
         // Once per outage: the counters tell the rest.
