@@ -1,4 +1,5 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
+mod naming; // where names come from
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,20 +11,21 @@ use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use ipfix::encode::EncodeError;
 use ipfix::transport;
-use k8s::Cluster;
+use k8s::client::ConnectionError;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
-use crate::enrich::Enricher;
 use crate::export::{Destination, Exporting, Stop, observation_domain};
 use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
+use crate::names::AskError;
 use crate::observe::{Observer, Orders};
 use crate::reload::{self, ApplyError, Live, Reload};
 use crate::settings::{Settings, Texts};
+use naming::Names;
 
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
@@ -40,6 +42,12 @@ pub enum StartError {
     Cluster(#[from] k8s::FileError),
     #[error("cluster file does not describe Node {0:?}; name one that it does with --node")]
     UnknownNode(String),
+    #[error("nobody says which Pods there are: give --cluster or --kubeconfig, or run in a Pod")]
+    NoCluster,
+    #[error(transparent)]
+    ApiServer(#[from] ConnectionError),
+    #[error("Antrea Agent cannot be asked")]
+    Agent(#[from] AskError),
     #[error("file {} for copies cannot be created", .0.display())]
     Copy(PathBuf, #[source] std::io::Error),
     #[error("conntrack cannot be read; this needs CAP_NET_ADMIN")]
@@ -83,12 +91,13 @@ pub(crate) async fn run(
     for problem in check_sysctls() {
         tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
     }
-    let observer = observer(&settings, &metrics)?.obeying(live.orders.subscribe());
+    let mut tasks = Tasks::default();
+    let names = naming::begin(&settings, &mut tasks.servers).await?;
+    let observer = observer(&settings, &metrics, &names)?.obeying(live.orders.subscribe());
     let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
     let reload = follow(Some(live));
     let readiness = Readiness::default();
-    let mut tasks = Tasks::default();
-    tasks.serve(&settings, &metrics, readiness.clone()).await?;
+    tasks.serve(&settings, &metrics, Some(&names), readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
     let (queue, batches) = mpsc::channel(QUEUE);
     let (switch, stop) = Stop::new();
@@ -97,7 +106,7 @@ pub(crate) async fn run(
     tasks.stages.spawn_fallible("observing", observing(observer, queue, stop, known));
     let ended = tokio::select! {
         // An observer that fails before does not tell, and ends as a task.
-        Ok(()) = first_round => {
+        Ok(()) = async { names.listed().await; first_round.await } => {
             tracing::info!(node = settings.node.value, "exporter is up");
             readiness.set();
             ready();
@@ -132,7 +141,7 @@ async fn rest(
 ) -> Result<(), StartError> {
     let readiness = Readiness::default();
     let mut tasks = Tasks::default();
-    tasks.serve(settings, metrics, readiness.clone()).await?;
+    tasks.serve(settings, metrics, None, readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
     tracing::info!("Antrea's file has the Flow Exporter off, so nothing is exported");
     readiness.set();
@@ -153,10 +162,14 @@ impl Tasks {
         &mut self,
         settings: &Settings,
         metrics: &Metrics,
+        names: Option<&Names>,
         readiness: Readiness,
     ) -> Result<(), StartError> {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
+        if let Some(names) = names {
+            names.register(&mut registry);
+        }
         let admin = Admin::bind(settings.admin.value, registry, readiness).await?;
         self.servers.spawn("admin server", admin.serve());
         Ok(())
@@ -178,20 +191,19 @@ impl Tasks {
 fn observer(
     settings: &Settings,
     metrics: &Arc<Metrics>,
+    names: &Names,
 ) -> Result<Observer<NetlinkSource>, StartError> {
-    let node = &settings.node.value;
-    let cluster = Cluster::from_file(&settings.cluster.value)?;
-    if !cluster.has_node(node) {
-        return Err(StartError::UnknownNode(node.clone()));
-    }
     let zones = settings.zones.value.clone();
     let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
     let Orders { timeouts, poll_interval, .. } = reload::orders(settings);
     let mut meter = Meter::new(timeouts, Limits { connections: settings.connections.value });
     meter.inherit_before(now_ns());
-    let enricher = Enricher::new(Arc::new(cluster), node, settings.profile.value);
-    Ok(Observer::new(source, meter, enricher, zones, poll_interval, Arc::clone(metrics)))
+    let enricher = names.enricher(settings);
+    let metrics = Arc::clone(metrics);
+    let mut observer = Observer::new(source, meter, enricher, zones, poll_interval, metrics);
+    observer.live = names.live();
+    Ok(observer)
 }
 
 fn exporting(

@@ -1,65 +1,186 @@
-//! Addresses become Pods, Services and flow types.
+//! Addresses become Pods, Services and flow types; ids become rules.
 //!
 //! A Node names only its own Pods: the other Node knows its own better, and the aggregator joins
 //! the two. Who is meant is who had the address when the connection began. Names are looked up
-//! anew for each record, so that a Pod that became known late is named from then on.
+//! anew for each record, so that what became known late is named from then on. What kind of flow
+//! it is depends on where addresses lie, and not on whether their owners are known by name.
+mod classify; // what kind of flow, and whose to tell
+mod rules; // which policies decided
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Profile, Service};
-use k8s::{Cluster, Pod};
+use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
-use crate::conntrack::{Counters, tcp_state};
+use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
 use crate::meter::{Due, EndReason};
+use crate::names::{Counts, End, Policies};
+use classify::{Map, Place};
+
+pub use classify::{Rules, TrafficMode, Untold};
 
 /// Makes Flow Records of what the meter hands out.
 #[derive(Debug)]
 pub struct Enricher {
-    cluster: Arc<Cluster>,
+    cluster: Arc<ArcSwap<Cluster>>,
     node: Name,
     profile: Profile,
+    rules: Rules,
+    policies: Option<Policies>,
+    counts: Arc<Counts>,
     tcp_states: Vec<Name>,
 }
 
+/// One end of a connection, and who is there.
+#[derive(Debug, Clone, Copy)]
+struct Seat<'a> {
+    place: Place,
+    pod: Lookup<'a, Pod>,
+}
+
 impl Enricher {
-    /// `node` is the name of the Node this runs on.
+    /// `node` is the name of the Node this runs on; `cluster` stays as it is.
     pub fn new(cluster: Arc<Cluster>, node: &str, profile: Profile) -> Self {
+        Self::following(Arc::new(ArcSwap::new(cluster)), node, profile)
+    }
+
+    /// Looks names up in the newest of the snapshots that somebody publishes.
+    pub fn following(cluster: Arc<ArcSwap<Cluster>>, node: &str, profile: Profile) -> Self {
         let states = (0..).map_while(tcp_state::name).map(Name::from);
-        Self { cluster, node: node.into(), profile, tcp_states: states.collect() }
+        Self {
+            cluster,
+            node: node.into(),
+            profile,
+            rules: Rules::default(),
+            policies: None,
+            counts: Arc::default(),
+            tcp_states: states.collect(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Names the rules whose ids are on connections.
+    #[must_use]
+    pub fn with_policies(mut self, policies: Policies) -> Self {
+        self.policies = Some(policies);
+        self
+    }
+
+    #[must_use]
+    pub fn counting(mut self, counts: Arc<Counts>) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     /// The record of a connection; `None` for traffic that is not a Pod's, or that another Node
-    /// reports completely.
+    /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
+        let cluster = self.cluster.load();
         let key = self.key(due);
-        let start_ms = due.start_ns / 1_000_000;
-        let source = self.local_pod(key.source, start_ms);
-        let destination = self.local_pod(key.destination, start_ms);
+        let (source, destination) = self.seats(&cluster, due);
         let snat = translated_source(due);
-        let flow_type = self.flow_type(&key, source.is_some(), destination.is_some())?;
-        let entered_elsewhere = destination.is_none() && snat.is_none();
-        if flow_type == FlowType::FromExternal && entered_elsewhere {
+        let flow_type = match self.flow_type(&cluster, source.place, destination.place, due) {
+            Ok(flow_type) => flow_type,
+            Err(why) => {
+                self.counts.not_exportable(why.name());
+                return None;
+            }
+        };
+        if flow_type == FlowType::FromExternal && !destination.place.is_local && snat.is_none() {
+            // It only passes: the Pod's Node tells it all.
+            self.counts.not_exportable(Untold::Passing.name());
             return None;
         }
+        let [ingress, egress] = self.allowing(due);
         let tcp_state = due.tcp_state.and_then(|state| self.tcp_states.get(usize::from(state)));
         Some(FlowRecord {
             flow_id: u64::from(due.id),
             key,
-            start_ms,
+            start_ms: due.start_ns / 1_000_000,
             end_ms: due.end_ns / 1_000_000,
             end_reason: end_reason(due.reason),
             forward: forward(&due.totals, &due.deltas),
             reverse: reverse(&due.totals, &due.deltas),
-            source: self.endpoint(source),
-            destination: self.endpoint(destination),
-            service: self.service(due),
+            source: self.endpoint(source, End::Source),
+            destination: self.endpoint(destination, End::Destination),
+            service: self.service(&cluster, due),
+            ingress,
+            egress,
             tcp_state: tcp_state.cloned().unwrap_or_default(),
             flow_type,
             proxy_snat_ip: snat.map(|(address, _)| address),
             proxy_snat_port: snat.map_or(0, |(_, port)| port),
             ..FlowRecord::default()
         })
+    }
+
+    /// Whether waiting would not bring a name that a record of this connection lacks now.
+    pub fn is_settled(&self, due: &Due<'_>) -> bool {
+        let cluster = self.cluster.load();
+        let time_ms = due.start_ns / 1_000_000;
+        let (source, destination) = self.seats(&cluster, due);
+        let may_come = |seat: &Seat<'_>| {
+            seat.place.is_local && may_be_known_soon(seat.pod, time_ms, cluster.pods_known_until())
+        };
+        let service = || {
+            let (ip, port) = service_address(due)?;
+            let found = cluster.service(ip, port, due.original.protocol(), time_ms);
+            Some(may_be_known_soon(found, time_ms, cluster.services_known_until()))
+        };
+        let has_part = source.place.is_local || destination.place.is_local;
+        !(may_come(&source)
+            || may_come(&destination)
+            || has_part && (service() == Some(true) || self.rules_may_come(due)))
+    }
+
+    fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> (Seat<'a>, Seat<'a>) {
+        let own = cluster.node(&self.node);
+        let time_ms = due.start_ns / 1_000_000;
+        // Antrea's zones say who opened a connection; zone 0 is the host's, with marks of others.
+        let is_marked = due.zone != 0 && CtMark(due.mark).source() == Some(MarkedSource::LocalPod);
+        let source = self.seat(cluster, own, due.original.source(), time_ms);
+        let is_local = source.place.is_local || is_marked && source.pod.guess().is_none();
+        let source = Seat { place: Place { is_local, ..source.place }, ..source };
+        (source, self.seat(cluster, own, due.reply.source(), time_ms))
+    }
+
+    fn seat<'a>(
+        &self,
+        cluster: &'a Cluster,
+        own: Option<&Node>,
+        address: IpAddr,
+        time_ms: u64,
+    ) -> Seat<'a> {
+        let pod = cluster.pod(address, time_ms);
+        let is_local = match pod.guess() {
+            Some(pod) => pod.node == self.node,
+            None => own.is_some_and(|own| own.has_pod_address(address) && !own.is_gateway(address)),
+        };
+        Seat { place: Place { address, is_local }, pod }
+    }
+
+    fn flow_type(
+        &self,
+        cluster: &Cluster,
+        from: Place,
+        to: Place,
+        due: &Due<'_>,
+    ) -> Result<FlowType, Untold> {
+        let node = cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
+        let from_own_address = node.is_some_and(|node| node.name == self.node);
+        let own = cluster.node(&self.node);
+        Map { cluster, own, rules: &self.rules, from_own_address }.flow_type(from, to)
     }
 
     /// Source as the client has it, destination after NAT.
@@ -87,53 +208,47 @@ impl Enricher {
         }
     }
 
-    fn local_pod(&self, address: IpAddr, time_ms: u64) -> Option<&Pod> {
-        self.cluster.pod(address, time_ms).owner().filter(|pod| pod.node == self.node)
-    }
-
-    fn endpoint(&self, pod: Option<&Pod>) -> Endpoint {
-        pod.map_or_else(Endpoint::default, |pod| Endpoint {
-            pod: pod.name.clone(),
-            namespace: pod.namespace.clone(),
-            node: self.node.clone(),
-        })
-    }
-
-    /// Antrea's decision table for clusters with a route per Node, in its order.
-    fn flow_type(&self, key: &FlowKey, source: bool, destination: bool) -> Option<FlowType> {
-        let cluster = &self.cluster;
-        if cluster.is_gateway(key.destination) {
-            return None;
+    /// Only a Pod of this Node is named. If it is one, but not known for certain which, the Node
+    /// is told alone: that is certain.
+    fn endpoint(&self, seat: Seat<'_>, end: End) -> Endpoint {
+        if !seat.place.is_local {
+            return Endpoint::default();
         }
-        if cluster.is_gateway(key.source) {
-            return destination.then_some(FlowType::InterNode);
+        let node = self.node.clone();
+        if let Some(pod) = seat.pod.owner() {
+            return Endpoint { pod: pod.name.clone(), namespace: pod.namespace.clone(), node };
         }
-        if !cluster.is_pod_address(key.source) {
-            return cluster.is_pod_address(key.destination).then_some(FlowType::FromExternal);
-        }
-        if !cluster.is_pod_address(key.destination) {
-            return source.then_some(FlowType::ToExternal);
-        }
-        match (source, destination) {
-            (true, true) => Some(FlowType::IntraNode),
-            (true, false) | (false, true) => Some(FlowType::InterNode),
-            // Neither Pod is here: this Node only forwards.
-            (false, false) => None,
-        }
+        self.counts.unresolved(end, seat.pod.reason().map_or("", Reason::name));
+        Endpoint { node, ..Endpoint::default() }
     }
 
     /// The address that the client used, if destination NAT replaced it. It is told even when no
     /// Service is known by it.
-    fn service(&self, due: &Due<'_>) -> Service {
-        let (ip, port) = (due.original.destination(), due.original.destination_port());
-        let is_translated = ip != due.reply.source() || port != due.reply.source_port();
-        if !is_translated || due.original.as_icmp().is_some() {
-            return Service::default();
-        }
+    fn service(&self, cluster: &Cluster, due: &Due<'_>) -> Service {
+        let Some((ip, port)) = service_address(due) else { return Service::default() };
         let time_ms = due.start_ns / 1_000_000;
-        let service = self.cluster.service(ip, port, due.original.protocol(), time_ms).owner();
-        let name = service.map(|service| service.port_name.clone()).unwrap_or_default();
+        let found = cluster.service(ip, port, due.original.protocol(), time_ms);
+        if let Some(reason) = found.reason() {
+            self.counts.unresolved(End::Service, reason.name());
+        }
+        let name = found.owner().map(|service| service.port_name.clone()).unwrap_or_default();
         Service { ip: Some(ip), port, name }
+    }
+}
+
+/// Where the client sent to, if destination NAT replaced that.
+fn service_address(due: &Due<'_>) -> Option<(IpAddr, u16)> {
+    let asked = (due.original.destination(), due.original.destination_port());
+    let served = (due.reply.source(), due.reply.source_port());
+    (asked != served && due.original.as_icmp().is_none()).then_some(asked)
+}
+
+/// Whether a name that is missing is only a matter of time: news of it may be on their way.
+fn may_be_known_soon<T>(found: Lookup<'_, T>, time_ms: u64, known_until_ms: u64) -> bool {
+    match found.reason() {
+        Some(Reason::TooRecent | Reason::NotListed) => true,
+        Some(Reason::Unknown) => time_ms > known_until_ms,
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod destination; // where records go, as somebody wants it
 pub mod conntrack; // what the kernel knows
 pub mod deny; // packets that policies let nowhere
 pub mod meter; // connections become due for export, once each thing
+pub mod names; // who had an address and which rule an id means, from elsewhere
 pub mod enrich; // addresses become Pods, Services and flow types
 pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node

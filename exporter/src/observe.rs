@@ -18,6 +18,7 @@ use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
 use crate::meter::{Due, Meter};
 use crate::metrics::Metrics;
+use crate::names::{Live, Waiting};
 pub use orders::Orders;
 
 /// Records per batch at most.
@@ -40,6 +41,10 @@ pub struct Observer<S> {
     pub poll_interval: Duration,
     pub filter: ProtocolFilter,
     pub metrics: Arc<Metrics>,
+    /// Connections that have ended and wait for their names.
+    pub waiting: Waiting,
+    /// Where names come from, if that can be hurried.
+    pub live: Option<Live>,
     orders: Option<watch::Receiver<Orders>>,
     dumps: Dumps,
     records: Vec<FlowRecord>,
@@ -68,6 +73,8 @@ impl<S: ConnectionSource> Observer<S> {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
+            waiting: Waiting::new(Arc::clone(enricher.counts())),
+            live: None,
             source,
             meter,
             enricher,
@@ -164,11 +171,22 @@ impl<S: ConnectionSource> Observer<S> {
         Ok(())
     }
 
-    /// Makes records of what is due. Returns whether there may be more.
+    /// Makes records of what is due, and of what has waited for its names. Returns whether there
+    /// may be more.
     pub fn due(&mut self, now: u64, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, .. } = self;
-        let make = |due: &Due<'_>| make(enricher, due, filter, records, metrics);
-        let taken = meter.due(now, BATCH, make);
+        let Self { meter, enricher, records, filter, metrics, waiting, live, .. } = self;
+        let is_settled = |due: &Due<'_>| enricher.is_settled(due);
+        let tell = |due: &Due<'_>| make(enricher, due, filter, records, metrics);
+        let released = waiting.release(now, BATCH, is_settled, tell);
+        let make = |due: &Due<'_>| {
+            if !waiting.hold(due, now, is_settled) {
+                make(enricher, due, filter, records, metrics);
+            }
+        };
+        let taken = released + meter.due(now, BATCH - released, make);
+        if let Some(live) = live.as_mut().filter(|_| !waiting.is_empty()) {
+            live.want(now);
+        }
         if !records.is_empty() {
             hand_out(std::mem::replace(records, Vec::with_capacity(BATCH)));
         }
@@ -177,8 +195,10 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// As [`Observer::due`], for everything that has not been told.
     pub fn flush(&mut self, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, .. } = self;
-        let taken = meter.flush(BATCH, |due| make(enricher, due, filter, records, metrics));
+        let Self { meter, enricher, records, filter, metrics, waiting, .. } = self;
+        let mut tell = |due: &Due<'_>| make(enricher, due, filter, records, metrics);
+        let released = waiting.flush(BATCH, &mut tell);
+        let taken = released + meter.flush(BATCH - released, tell);
         if !records.is_empty() {
             hand_out(std::mem::take(records));
         }

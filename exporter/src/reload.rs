@@ -64,6 +64,8 @@ pub(crate) fn orders(settings: &Settings) -> Orders {
         timeouts: Timeouts::new(settings.active_timeout.value, settings.idle_timeout.value),
         poll_interval: settings.poll_interval.value,
         filter: settings.protocols.value.unwrap_or_default(),
+        // One that goes on would have been told by then.
+        name_wait: settings.naming.wait.value.min(settings.active_timeout.value),
     }
 }
 

@@ -4,6 +4,7 @@ mod keys; // every setting, described once
 mod values; // how values are read
 mod sources; // files and flags, read
 mod change; // what a running exporter can take over
+mod naming; // where names come from
 mod collector; // where to send, and what keeps that from working
 mod print; // the configuration in force, as a file
 pub mod reference; // the shipped files and the reference
@@ -18,6 +19,7 @@ use k8s::client::Source;
 
 pub use collector::{Collector, Protection, Transport};
 pub use keys::{AGENT, OWN};
+pub use naming::Naming;
 pub use sources::{Files, Texts};
 pub use values::{Enable, Kubernetes};
 
@@ -30,9 +32,11 @@ pub struct Settings {
     pub gate: Setting<bool>,
     pub agent_enable: Setting<bool>,
     pub node: Setting<String>,
-    pub cluster: Setting<PathBuf>,
+    /// `None` to ask the API server.
+    pub cluster: Setting<Option<PathBuf>>,
     pub kubernetes: Setting<Kubernetes>,
     pub kubeconfig: Setting<Option<PathBuf>>,
+    pub naming: Naming,
     pub collector: Collector,
     pub poll_interval: Setting<Duration>,
     pub active_timeout: Setting<Duration>,
@@ -70,9 +74,10 @@ impl Settings {
         let gate = sources.pick(&keys::GATE, read::truth);
         let agent_enable = sources.pick(&keys::AGENT_ENABLE, read::truth);
         let node = required(sources, &keys::NODE, values::node);
-        let cluster = required(sources, &keys::CLUSTER, values::path);
+        let cluster = optional(sources.pick(&keys::CLUSTER, values::path));
         let kubernetes = sources.pick(&keys::KUBERNETES, values::kubernetes);
         let kubeconfig = optional(sources.pick(&keys::KUBECONFIG, values::path));
+        let naming = Naming::pick(sources);
         let profile = sources.pick(&keys::PROFILE, values::profile);
         let zones = sources.pick(&keys::ZONES, values::zones);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
@@ -83,6 +88,7 @@ impl Settings {
         let (enable, gate, agent_enable) = (enable?, gate?, agent_enable?);
         beside_the_agent(&mut sources.findings, &enable, &gate, &agent_enable);
         check_filter(&mut sources.findings, &protocols);
+        check_cluster(&mut sources.findings, &cluster, kubernetes.as_ref());
         let exports = exports(enable.value, gate.value, agent_enable.value);
         let collector = collector::pick(sources, exports);
         let [poll_interval, active_timeout, idle_timeout] = times?;
@@ -91,9 +97,10 @@ impl Settings {
             gate,
             agent_enable,
             node: node?,
-            cluster: cluster?,
+            cluster,
             kubernetes: kubernetes?,
             kubeconfig,
+            naming: naming?,
             collector: collector?,
             poll_interval,
             active_timeout,
@@ -208,6 +215,20 @@ fn beside_the_agent(
             note(&keys::ENABLE, &enable.origin, what);
         }
         _ => {}
+    }
+}
+
+fn check_cluster(
+    findings: &mut Findings,
+    cluster: &Setting<Option<PathBuf>>,
+    kubernetes: Option<&Setting<Kubernetes>>,
+) {
+    if let Some(off) = kubernetes.filter(|it| it.value == Kubernetes::Off)
+        && cluster.value.is_none()
+    {
+        let what = "nobody says which Pods there are: give --cluster, or write clusterFile into \
+                    flow-exporter.conf, or let the API server be asked";
+        findings.note(Severity::Error, off.origin.clone(), keys::KUBERNETES.name(), what);
     }
 }
 

@@ -184,6 +184,7 @@ pub struct PolicyRule {
 }
 
 impl PolicyRule {
+    pub const ALLOW: u8 = 1;
     pub const DROP: u8 = 2;
     pub const REJECT: u8 = 3;
 }

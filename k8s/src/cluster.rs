@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use flow::Name;
+use ipnet::IpNet;
 
 use crate::holding::{Coverage, Holding, Margins};
 use crate::lookup::{Lookup, Reason};
-use crate::networks::Networks;
+use crate::networks::{Networks, first_address};
 use crate::objects::Owner;
 use crate::persistent::Map;
 
@@ -43,6 +44,20 @@ pub struct Node {
     pub zone: Name,
     /// Empty if it has none.
     pub region: Name,
+    /// The networks that its Pods have addresses of.
+    pub pod_networks: Arc<[IpNet]>,
+}
+
+impl Node {
+    /// Whether `address` lies in the Node's own Pod networks.
+    pub fn has_pod_address(&self, address: IpAddr) -> bool {
+        self.pod_networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether `address` is the Node's end of one of its Pod networks.
+    pub fn is_gateway(&self, address: IpAddr) -> bool {
+        self.pod_networks.iter().any(|network| first_address(*network) == Some(address))
+    }
 }
 
 /// Address, port and IANA number of the protocol.
@@ -155,6 +170,21 @@ impl Cluster {
     /// Labels of a namespace, as far as they are kept, in the order of their keys.
     pub fn namespace_labels(&self, name: &Name) -> &[(Name, Name)] {
         self.namespaces.get(name).map_or(&[], AsRef::as_ref)
+    }
+
+    /// Until when everything about Pods is known, save in gaps. Milliseconds since 1970.
+    pub fn pods_known_until(&self) -> u64 {
+        self.coverage.pods.settled()
+    }
+
+    /// As [`Self::pods_known_until`], for Services.
+    pub fn services_known_until(&self) -> u64 {
+        self.coverage.services.settled()
+    }
+
+    /// Whether any Node has a network for its Pods.
+    pub fn has_pod_networks(&self) -> bool {
+        !self.networks.is_empty()
     }
 
     /// Whether `address` lies in any Node's Pod network.

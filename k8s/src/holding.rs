@@ -241,6 +241,10 @@ impl Coverage {
         self.settled == 0
     }
 
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
+    }
+
     /// Everything until `time` is known, in one go with what was known before; what comes after
     /// is not.
     pub(crate) fn settle(&mut self, time: u64) {

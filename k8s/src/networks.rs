@@ -71,6 +71,10 @@ impl Networks {
         lengths.retain(|&(_, networks)| networks > 0);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lengths.v4.is_empty() && self.lengths.v6.is_empty()
+    }
+
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let lengths = if address.is_ipv4() { &self.lengths.v4 } else { &self.lengths.v6 };
         lengths.iter().any(|&(length, _)| {
@@ -94,7 +98,7 @@ impl Lengths {
 }
 
 /// Antrea gives a Node the network address of its Pod CIDR plus one.
-fn first_address(network: IpNet) -> Option<IpAddr> {
+pub(crate) fn first_address(network: IpNet) -> Option<IpAddr> {
     match network.network() {
         IpAddr::V4(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V4(bits.into())),
         IpAddr::V6(base) => base.to_bits().checked_add(1).map(|bits| IpAddr::V6(bits.into())),

@@ -1,10 +1,11 @@
 //! Whose half of a flow a record is.
 //!
 //! Antrea's rules: only flows between Nodes have two halves, and those that enter the cluster
-//! through another Node than their Pod's. A record names the Pod of its own Node only, which
-//! tells the source's half from the destination's.
+//! through another Node than their Pod's. A record names its own Node only, at the end where its
+//! Pod is, which tells the source's half from the destination's. Antrea's exporters name the Node
+//! where they name the Pod; ours where a Pod of the Node is, be it known which or not.
 
-use flow::{FlowKey, FlowRecord, FlowType, PolicyRule};
+use flow::{Endpoint, FlowKey, FlowRecord, FlowType, PolicyRule};
 
 /// What part of a flow a record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +31,18 @@ impl Role {
 /// A connection from outside that this Node sends on to a Pod of another Node.
 pub(super) fn is_ingress_half(record: &FlowRecord) -> bool {
     record.flow_type == FlowType::FromExternal
-        && record.destination.pod.is_empty()
+        && is_elsewhere(&record.destination)
         && record.proxy_snat_ip.is_some()
 }
 
 pub(super) fn is_from_source(record: &FlowRecord) -> bool {
-    is_ingress_half(record) || (!record.source.pod.is_empty() && record.destination.pod.is_empty())
+    is_ingress_half(record)
+        || (!is_elsewhere(&record.source) && is_elsewhere(&record.destination))
+}
+
+/// Whether the Node that tells has no Pod at this end.
+fn is_elsewhere(end: &Endpoint) -> bool {
+    end.pod.is_empty() && end.node.is_empty()
 }
 
 /// Whether a rule refused the flow so that the other Node never reports it. Ingress drops are not

@@ -69,10 +69,15 @@ fn antreas_decision_table_is_followed() {
         ("10.10.1.1:1", "10.10.0.2:2", Some(InterNode)), // through another Node's gateway
         ("10.10.1.1:1", "10.10.1.2:2", None),            // not to a Pod of this Node
         ("10.10.0.2:1", "10.10.0.1:2", None),            // to a gateway
-        ("192.168.77.1:1", "192.168.77.2:2", None),      // no Pod
-        ("10.10.1.2:1", "192.0.2.9:2", None),            // a Pod of another Node
-        ("192.0.2.9:1", "10.10.1.2:2", None),            // routed on: the other Node tells it all
-        ("10.10.1.2:1", "10.10.1.3:2", None),            // only passing
+        ("10.10.0.1:1", "10.10.0.2:2", None),            // from this Node itself: a probe
+        ("192.168.77.1:1", "10.10.0.2:2", None),         // the same, by another address
+        ("192.168.77.2:1", "10.10.0.2:2", Some(FromExternal)), // from another Node itself
+        ("10.10.0.9:1", "192.0.2.9:2", Some(ToExternal)), // a Pod here, nobody knows which
+        ("10.10.0.9:1", "10.10.0.2:2", Some(IntraNode)),
+        ("192.168.77.1:1", "192.168.77.2:2", None), // no Pod
+        ("10.10.1.2:1", "192.0.2.9:2", None),       // a Pod of another Node
+        ("192.0.2.9:1", "10.10.1.2:2", None),       // routed on: the other Node tells it all
+        ("10.10.1.2:1", "10.10.1.3:2", None),       // only passing
     ] {
         assert_eq!(flow_type(source, destination), expected, "{source} > {destination}");
     }
@@ -168,6 +173,122 @@ fn a_pod_is_named_by_when_the_connection_began() {
     };
     assert_eq!(named(20_000).as_deref(), Some("first"));
     assert_eq!(named(80_000).as_deref(), Some("second"));
-    // Nobody's, so it is not a flow of this Node's Pods.
-    assert_eq!(named(45_000), None);
+    // Nobody's that is known, though it was this Node's for certain.
+    assert_eq!(named(45_000).as_deref(), Some(""));
+    assert_eq!(enricher.counts().unresolved_so_far(End::Source, "vacant"), 1);
+}
+
+/// What Node a tells of a connection between these, by these rules.
+fn by(rules: &Rules, cluster: &str, source: &str, destination: &str) -> Option<FlowType> {
+    let cluster = Arc::new(Cluster::from_yaml(cluster).unwrap());
+    let enricher = Enricher::new(cluster, "a", Profile::Fyke).with_rules(rules.clone());
+    let original = Tuple::new(at(source), at(destination), 6);
+    let reply = Tuple::new(at(destination), at(source), 6);
+    enricher.record(&due(&original, &reply)).map(|record| record.flow_type)
+}
+
+#[test]
+fn traffic_of_the_node_itself_is_told_if_wanted() {
+    let rules = Rules { host_flows: true, ..Rules::default() };
+    for source in ["10.10.0.1:1", "192.168.77.1:1"] {
+        assert_eq!(by(&rules, CLUSTER, source, "10.10.0.2:2"), Some(FlowType::InterNode));
+    }
+    assert_eq!(by(&rules, CLUSTER, "192.168.77.1:1", "192.168.77.2:2"), None);
+}
+
+/// The cloud gives addresses; Nodes have no networks for Pods.
+const CLOUD: &str = "
+nodes:
+  - {name: a, addresses: [172.31.0.1]}
+  - {name: b, addresses: [172.31.0.2]}
+pods:
+  - {name: a1, namespace: shop, node: a, addresses: [172.31.8.2]}
+  - {name: a2, namespace: shop, node: a, addresses: [172.31.8.3]}
+";
+
+#[test]
+fn with_policies_only_what_is_not_a_pod_is_outside_if_pods_networks_are_known() {
+    use FlowType::{FromExternal, InterNode, IntraNode, ToExternal};
+    let mode = TrafficMode::PolicyOnly;
+    let blind = Rules { mode, ..Rules::default() };
+    let pod_networks = vec!["172.31.0.0/16".parse().unwrap()];
+    let seeing = Rules { mode, pod_networks, ..Rules::default() };
+    for (source, destination, as_antrea, knowing) in [
+        ("172.31.8.2:1", "172.31.8.3:2", Some(IntraNode), Some(IntraNode)),
+        ("172.31.8.2:1", "172.31.9.9:2", Some(InterNode), Some(InterNode)),
+        ("172.31.8.2:1", "192.0.2.9:2", Some(InterNode), Some(ToExternal)),
+        ("192.0.2.9:1", "172.31.8.2:2", Some(InterNode), Some(FromExternal)),
+        ("172.31.0.1:1", "172.31.8.2:2", None, None), // a probe
+        ("172.31.9.9:1", "172.31.9.8:2", None, None),
+    ] {
+        let what = format!("{source} > {destination}");
+        assert_eq!(by(&blind, CLOUD, source, destination), as_antrea, "{what}");
+        assert_eq!(by(&seeing, CLOUD, source, destination), knowing, "{what}");
+    }
+}
+
+#[test]
+fn pods_outside_of_their_nodes_networks_are_pods() {
+    use FlowType::{FromExternal, InterNode, IntraNode, ToExternal};
+    let pool = "  - {name: pooled, namespace: shop, node: a, addresses: [10.77.0.2]}\nservices:";
+    let cluster = CLUSTER.replace("services:", pool);
+    let plain = Rules::default();
+    let types = |rules: &Rules| {
+        [
+            ("10.77.0.2:1", "10.10.0.2:2"),
+            ("10.77.0.2:1", "192.0.2.9:2"),
+            ("10.77.0.9:1", "10.10.0.2:2"),
+        ]
+        .map(|(source, destination)| by(rules, &cluster, source, destination))
+    };
+    assert_eq!(types(&plain), [Some(IntraNode), Some(ToExternal), Some(FromExternal)]);
+    let told = Rules { pod_networks: vec!["10.77.0.0/16".parse().unwrap()], ..plain };
+    assert_eq!(types(&told), [Some(IntraNode), Some(ToExternal), Some(InterNode)]);
+}
+
+#[test]
+fn services_are_known_by_every_way_that_leads_to_them_and_no_other() {
+    let ports = "ports: [{name: sql, port: 80, nodePort: 30080}]}";
+    let ways = "loadBalancerIPs: [203.0.113.5], externalIPs: [203.0.113.6], ";
+    let cluster = CLUSTER.replace(ports, &format!("{ways}{ports}"));
+    let cluster = Arc::new(Cluster::from_yaml(&cluster).unwrap());
+    let enricher = Enricher::new(cluster, "a", Profile::Fyke);
+    let reply = Tuple::new(at("10.10.1.2:8080"), at("10.10.0.2:1"), 6);
+    for (asked, name) in [
+        ("10.96.0.10:80", "shop/db:sql"),
+        ("203.0.113.5:80", "shop/db:sql"),
+        ("203.0.113.6:80", "shop/db:sql"),
+        ("192.168.77.1:30080", "shop/db:sql"),
+        ("192.168.77.2:30080", "shop/db:sql"),
+        ("192.0.2.77:30080", ""), // no Node's address
+        ("10.96.0.10:30080", ""),
+        ("203.0.113.5:81", ""),
+    ] {
+        let original = Tuple::new(at("10.10.0.2:1"), at(asked), 6);
+        let record = enricher.record(&due(&original, &reply)).unwrap();
+        assert_eq!(record.service.name.as_str(), name, "{asked}");
+        assert_eq!((record.service.ip, record.service.port), (Some(at(asked).0), at(asked).1));
+    }
+    assert_eq!(enricher.counts().unresolved_so_far(End::Service, "unknown"), 3);
+}
+
+#[test]
+fn a_rule_without_an_agent_is_counted_and_what_the_source_knows_is_told() {
+    use crate::deny::{Action, Direction, RuleRef};
+    use flow::PolicyRule;
+    let enricher = enricher(Profile::Fyke);
+    let tuples = [["10.10.0.2:1", "10.10.1.2:2"], ["10.10.1.2:2", "10.10.0.2:1"]];
+    let [original, reply] = tuples.map(|ends| Tuple::new(at(ends[0]), at(ends[1]), 6));
+    let labels = Some(0x2_0000_0000_u128.to_be_bytes());
+    let record = |zone| enricher.record(&Due { zone, labels, ..due(&original, &reply) }).unwrap();
+    assert_eq!(record(65_520).egress.action, PolicyRule::ALLOW);
+    assert_eq!(record(0).egress.action, 0, "the labels of zone 0 are not Antrea's");
+    assert_eq!(enricher.counts().unresolved_so_far(End::Egress, "no_agent"), 1);
+    let told = |rule| enricher.denying(&rule, Direction::Ingress, Action::Drop, 0);
+    let isolation = told(RuleRef::IsolationDrop);
+    assert_eq!((isolation.policy_type, isolation.action, isolation.name.as_str()), (1, 2, ""));
+    let named = PolicyRule { name: "walls".into(), ..PolicyRule::default() };
+    assert_eq!(told(RuleRef::Named(named.clone())), PolicyRule { action: 2, ..named });
+    assert_eq!(told(RuleRef::Id(7)), PolicyRule { action: 2, ..PolicyRule::default() });
+    assert_eq!(enricher.counts().unresolved_so_far(End::Ingress, "no_agent"), 1);
 }

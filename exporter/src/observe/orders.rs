@@ -16,6 +16,8 @@ pub struct Orders {
     /// is not told any more. One that is let in anew counts from then on, whether it was told
     /// before or not, so that nothing is told twice.
     pub filter: ProtocolFilter,
+    /// How long a connection that has ended may wait for its names.
+    pub name_wait: Duration,
 }
 
 impl<S: ConnectionSource> Observer<S> {
@@ -34,6 +36,7 @@ impl<S: ConnectionSource> Observer<S> {
         self.poll_interval = orders.poll_interval;
         self.filter = orders.filter;
         self.meter.set_timeouts(orders.timeouts);
+        self.waiting.set_patience(orders.name_wait);
     }
 
     /// Takes new orders, if there are any.

@@ -89,7 +89,12 @@ const PROTOCOL: u8 = 17;
 
 fn orders(protocols: &[u8], poll_interval: Duration) -> Orders {
     let timeouts = Timeouts::new(INTERVAL, INTERVAL);
-    Orders { timeouts, poll_interval, filter: ProtocolFilter::only(protocols) }
+    Orders {
+        timeouts,
+        poll_interval,
+        filter: ProtocolFilter::only(protocols),
+        name_wait: Duration::ZERO,
+    }
 }
 
 fn due(observer: &mut Observer<Recorded>, now: u64) -> usize {

@@ -72,6 +72,8 @@ async fn what_changes_reaches_the_stages() {
         timeouts: Timeouts::new(3 * S, 15 * S),
         poll_interval: 2 * S,
         filter: ProtocolFilter::only(&[6]),
+        // As long as the active timeout at most.
+        name_wait: 3 * S,
     };
     assert_eq!(*running.orders.borrow(), expected);
     let moved = FIRST.replace("192.0.2.1:1:tcp", "192.0.2.2:2:udp");

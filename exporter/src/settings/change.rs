@@ -14,12 +14,18 @@ impl Settings {
             (&keys::CLUSTER, differ(&self.cluster, &new.cluster)),
             (&keys::KUBERNETES, differ(&self.kubernetes, &new.kubernetes)),
             (&keys::KUBECONFIG, differ(&self.kubeconfig, &new.kubeconfig)),
+            (&keys::TRAFFIC_MODE, differ(&self.naming.mode, &new.naming.mode)),
+            (&keys::POD_NETWORKS, differ(&self.naming.pod_networks, &new.naming.pod_networks)),
+            (&keys::HOST_FLOWS, differ(&self.naming.host_flows, &new.naming.host_flows)),
+            (&keys::AGENT_PORT, differ(&self.naming.agent_port, &new.naming.agent_port)),
+            (&keys::AGENT_TOKEN, differ(&self.naming.agent_token, &new.naming.agent_token)),
             (&keys::PROFILE, differ(&self.profile, &new.profile)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
             (&keys::COPY, differ(&self.copy, &new.copy)),
         ];
+        self.naming.wait = new.naming.wait;
         self.collector = new.collector;
         self.poll_interval = new.poll_interval;
         self.active_timeout = new.active_timeout;

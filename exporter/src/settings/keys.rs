@@ -16,7 +16,7 @@ const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 23] = [
+pub(super) static KEYS: [&Key; 29] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
@@ -24,6 +24,12 @@ pub(super) static KEYS: [&Key; 23] = [
     &CLUSTER,
     &KUBERNETES,
     &KUBECONFIG,
+    &NAME_WAIT,
+    &TRAFFIC_MODE,
+    &POD_NETWORKS,
+    &HOST_FLOWS,
+    &AGENT_PORT,
+    &AGENT_TOKEN,
     &COLLECTOR,
     &WITH_TLS,
     &CA,
@@ -43,6 +49,7 @@ pub(super) static KEYS: [&Key; 23] = [
 ];
 
 const DURATION: &str = "a duration such as 5s or 1m30s";
+const DURATION_OR_NONE: &str = "a duration such as 2s, or 0s";
 
 pub(super) static ENABLE: Key = Key {
     names: &[Name::current(OWN, "enable")],
@@ -90,7 +97,7 @@ pub(super) static CLUSTER: Key = Key {
     variable: None,
     form: "a path",
     default: "",
-    doc: "Cluster file: Nodes, Pods and Services in YAML.",
+    doc: "Cluster file: Nodes, Pods and Services in YAML. Without one the API server is asked.",
 };
 
 pub(super) static KUBERNETES: Key = Key {
@@ -110,6 +117,69 @@ pub(super) static KUBECONFIG: Key = Key {
     form: "a path",
     default: "",
     doc: "How to reach the API server; the file's current context counts. A Pod needs none.",
+};
+
+pub(super) static NAME_WAIT: Key = Key {
+    names: &[Name::current(OWN, "nameWait")],
+    flag: None,
+    variable: None,
+    form: DURATION_OR_NONE,
+    default: "5s",
+    doc: "A connection that has ended waits this long at most if its names are only a matter of \
+          time, and never longer than activeFlowExportTimeout. Who had an address is certain 2 s \
+          to 5 s after the fact. While any waits, the API server is asked about once a second how \
+          far it is. 0s: none waits, and short connections mostly have no names.",
+};
+
+pub(super) static TRAFFIC_MODE: Key = Key {
+    names: &[Name::current(OWN, "trafficEncapMode"), Name::current(AGENT, "trafficEncapMode")],
+    flag: None,
+    variable: None,
+    form: "encap, noEncap, hybrid or networkPolicyOnly",
+    default: "encap",
+    doc: "How Antrea moves traffic between Nodes. With networkPolicyOnly the cloud gives Pods \
+          their addresses, so give it podNetworks too: without, whatever is not this Node's Pod \
+          counts as another Node's.",
+};
+
+pub(super) static POD_NETWORKS: Key = Key {
+    names: &[Name::current(OWN, "podNetworks")],
+    flag: None,
+    variable: None,
+    form: "a list of networks such as 10.20.0.0/16",
+    default: "",
+    doc: "Networks of Pods beside those of Nodes (podCIDRs), 64 at most: those of AntreaIPAM's \
+          pools, or of the cloud.",
+};
+
+pub(super) static HOST_FLOWS: Key = Key {
+    names: &[Name::current(OWN, "hostFlows")],
+    flag: None,
+    variable: None,
+    form: "true or false",
+    default: "false",
+    doc: "Whether connections from this Node itself to its own Pods, such as the kubelet's \
+          probes, are recorded. Antrea 2.7 records them as between Nodes, and so does true.",
+};
+
+pub(super) static AGENT_PORT: Key = Key {
+    names: &[Name::current(OWN, "antreaAgent.apiPort"), Name::current(AGENT, "apiPort")],
+    flag: None,
+    variable: None,
+    form: "a port",
+    default: "10350",
+    doc: "Port of the Antrea Agent's own API on this host's loopback address, which tells the \
+          names of policies.",
+};
+
+pub(super) static AGENT_TOKEN: Key = Key {
+    names: &[Name::current(OWN, "antreaAgent.tokenFile")],
+    flag: None,
+    variable: None,
+    form: "a path",
+    default: "/var/run/antrea/apiserver/loopback-client-token",
+    doc: "The token for it, which the Agent writes when it starts. Without this file no policy has \
+          a name.",
 };
 
 pub(super) static COLLECTOR: Key = Key {

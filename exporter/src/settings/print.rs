@@ -6,7 +6,7 @@ use config::duration::format as duration;
 use config::write::{self, Line, text};
 use config::{Key, Origin, Setting};
 
-use super::values::{PROTOCOLS, profile_word};
+use super::values::{PROTOCOLS, profile_word, traffic_mode_word};
 use super::{Collector, OWN, ProtocolFilter, Settings, keys};
 
 impl Settings {
@@ -15,12 +15,19 @@ impl Settings {
         let path = |path: &std::path::PathBuf| text(&path.to_string_lossy());
         let maybe_path = |it: &Option<std::path::PathBuf>| it.as_ref().map_or(text(""), path);
         let Collector { address, ca, certificate, key, server_name } = &self.collector;
+        let naming = &self.naming;
         let lines = [
             line(&keys::ENABLE, &self.enable, |it| it.word().to_owned()),
             line(&keys::NODE, &self.node, |it| text(it)),
-            line(&keys::CLUSTER, &self.cluster, path),
+            line(&keys::CLUSTER, &self.cluster, maybe_path),
             line(&keys::KUBERNETES, &self.kubernetes, |it| it.word().to_owned()),
             line(&keys::KUBECONFIG, &self.kubeconfig, maybe_path),
+            line(&keys::NAME_WAIT, &naming.wait, |it| duration(*it)),
+            line(&keys::TRAFFIC_MODE, &naming.mode, |it| traffic_mode_word(*it).to_owned()),
+            line(&keys::POD_NETWORKS, &naming.pod_networks, |it| list(it)),
+            line(&keys::HOST_FLOWS, &naming.host_flows, bool::to_string),
+            line(&keys::AGENT_PORT, &naming.agent_port, u16::to_string),
+            line(&keys::AGENT_TOKEN, &naming.agent_token, path),
             line(&keys::COLLECTOR, address, |it| text(&it.to_string())),
             line(&keys::CA, ca, maybe_path),
             line(&keys::CERTIFICATE, certificate, maybe_path),

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use config::{Raw, Reading, Severity, Wrong, read};
 use flow::{Profile, protocol};
+use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
+use crate::enrich::TrafficMode;
 use crate::filter::ProtocolFilter;
 
 /// Zones that are dumped one after the other, each poll interval.
 const MAX_ZONES: usize = 64;
+/// Each is compared with every address that is no Node's Pod's.
+const MAX_NETWORKS: usize = 64;
 /// A slot of the meter is told by 32 bits, and memory ends long before.
 const MAX_CONNECTIONS: usize = 100_000_000;
 /// Polls per active timeout: at the shortest interval this is more than a week.
@@ -92,6 +96,45 @@ pub(super) fn server_name(raw: &Raw) -> Result<String, &'static str> {
 
 pub(super) fn connections(raw: &Raw) -> Result<usize, String> {
     read::count(raw, MAX_CONNECTIONS)
+}
+
+/// Antrea's words for how traffic leaves a Node.
+const MODES: [(&str, TrafficMode); 4] = [
+    ("encap", TrafficMode::Routed),
+    ("noEncap", TrafficMode::Routed),
+    ("hybrid", TrafficMode::Routed),
+    ("networkPolicyOnly", TrafficMode::PolicyOnly),
+];
+
+pub(super) fn traffic_mode(raw: &Raw) -> Result<TrafficMode, &'static str> {
+    let word = read::text(raw)?;
+    let known = MODES.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    known.map(|(_, mode)| mode).ok_or("it is none of them")
+}
+
+pub(super) const fn traffic_mode_word(mode: TrafficMode) -> &'static str {
+    match mode {
+        TrafficMode::Routed => "encap",
+        TrafficMode::PolicyOnly => "networkPolicyOnly",
+    }
+}
+
+pub(super) fn networks(raw: &Raw) -> Result<Vec<IpNet>, String> {
+    let list = read::list(raw)?;
+    if list.len() > MAX_NETWORKS {
+        return Err(format!("there are more than {MAX_NETWORKS}"));
+    }
+    let network = |text: &String| {
+        text.parse::<IpNet>()
+            .map(|network| network.trunc())
+            .map_err(|_| format!("{text:?} is none"))
+    };
+    list.iter().map(network).collect()
+}
+
+pub(super) fn port(raw: &Raw) -> Result<u16, String> {
+    let port = read::count(raw, usize::from(u16::MAX))?;
+    u16::try_from(port).map_err(|error| error.to_string())
 }
 
 /// 0 is as good as nothing, as in Antrea.

@@ -52,6 +52,7 @@ impl Tracker {
             name: self.names.intern(&node.name),
             zone: self.names.intern(&node.zone),
             region: self.names.intern(&node.region),
+            pod_networks: node.pod_cidrs.iter().map(ipnet::IpNet::trunc).collect(),
         });
         self.cluster.nodes.insert(node.name, Arc::clone(&named));
         let is_first = self.cluster.coverage.nodes.is_none();

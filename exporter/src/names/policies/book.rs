@@ -1,0 +1,313 @@
+//! What each id has meant, and when.
+//!
+//! The Agent gives an id to a rule when it enforces it, and to another one some time after the
+//! rule has gone ([`REUSE_MS`]). A Node's rules are looked at more often than that, so whatever id
+//! was there at each look has meant one rule all the time. An Agent that starts begins with its
+//! ids anew: what they meant before ends there, and what they mean now counts from when its flows
+//! are in place ([`READY_MS`]).
+
+use std::collections::{HashMap, VecDeque};
+
+use flow::PolicyRule;
+
+use crate::deny::Direction;
+
+/// How long an id rests before the Agent gives it again, at least. Antrea adds to this 3 intervals
+/// at which its own Flow Exporter polls, if it has that turned on.
+pub(super) const REUSE_MS: u64 = 5_000;
+/// How long an Agent that has started may take until no flow of the one before is left.
+pub(super) const READY_MS: u64 = 30_000;
+/// Rules that are remembered, those gone included.
+const LIMIT: usize = 65_536;
+
+/// Why nobody can say which rule an id meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unnamed {
+    /// The Agent has not been asked yet, or does not answer.
+    NoAgent,
+    /// It has no rule with that id, now.
+    UnknownId,
+    /// The connection began before the id was known to mean what it does now.
+    BeforeKnown,
+    /// The connection began while the Agent was starting.
+    NotReady,
+    /// The rule is there, and it is not known yet which it is.
+    Unresolved,
+    /// Two policies claim it.
+    Contested,
+}
+
+impl Unnamed {
+    pub const ALL: [Self; 6] = [
+        Self::NoAgent,
+        Self::UnknownId,
+        Self::BeforeKnown,
+        Self::NotReady,
+        Self::Unresolved,
+        Self::Contested,
+    ];
+
+    /// As a metric's label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoAgent => "no_agent",
+            Self::UnknownId => "unknown_id",
+            Self::BeforeKnown => "before_known",
+            Self::NotReady => "not_ready",
+            Self::Unresolved => "unresolved",
+            Self::Contested => "contested",
+        }
+    }
+
+    /// Whether the next look at the Agent's rules may tell.
+    pub const fn may_be_known_soon(self) -> bool {
+        matches!(self, Self::UnknownId | Self::Unresolved)
+    }
+}
+
+/// The time in which an id meant one rule. Milliseconds since 1970.
+#[derive(Debug)]
+struct Meant {
+    direction: Direction,
+    from: u64,
+    /// `None` while it lasts.
+    until: Option<u64>,
+    rule: Result<PolicyRule, Unnamed>,
+}
+
+/// The ids of one Node.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// In the order of time.
+    ids: HashMap<u32, VecDeque<Meant>>,
+    /// Ids that have lost a meaning, the first first; as often as they have.
+    gone: VecDeque<u32>,
+    kept: usize,
+    /// When the last look was begun; none since the Agent was last lost.
+    looked: Option<u64>,
+    /// An Agent's ids count from then on.
+    ready: u64,
+    /// Meanings that were forgotten to make room, and ids that found none.
+    pub(super) forgotten: u64,
+    pub(super) refused: u64,
+}
+
+impl Book {
+    /// An Agent has started at `began_ms`, or was found that had. Ids of the one before end there.
+    pub(super) fn agent_began(&mut self, began_ms: u64) {
+        self.end_all(began_ms);
+        self.looked = None;
+        self.ready = began_ms.saturating_add(READY_MS);
+    }
+
+    /// A look at all rules, begun at `asked_ms` and done at `told_ms`, has shown these ids.
+    pub(super) fn look(&mut self, shown: &[(u32, Direction)], asked_ms: u64, told_ms: u64) {
+        if let Some(last) = self.looked
+            && told_ms.saturating_sub(last) >= REUSE_MS
+        {
+            // Ids may have gone and come back as others.
+            self.end_all(last);
+            self.looked = None;
+        }
+        let mut there: HashMap<u32, Direction> = shown.iter().copied().collect();
+        let mut gone = Vec::new();
+        for (&id, meant) in &mut self.ids {
+            let Some(last) = meant.back_mut().filter(|last| last.until.is_none()) else { continue };
+            if there.get(&id) == Some(&last.direction) {
+                there.remove(&id);
+            } else {
+                last.until = Some(told_ms);
+                gone.push(id);
+            }
+        }
+        self.gone.extend(gone);
+        // An id that was not there at the last look means this since then at the earliest. At a
+        // first look it has meant it for as long as it would have rested before.
+        let from = self.looked.unwrap_or_else(|| asked_ms.saturating_sub(REUSE_MS));
+        let from = from.max(self.ready);
+        for (id, direction) in there {
+            if !self.has_room() {
+                self.refused += 1;
+                continue;
+            }
+            self.kept += 1;
+            let meant = Meant { direction, from, until: None, rule: Err(Unnamed::Unresolved) };
+            self.ids.entry(id).or_default().push_back(meant);
+        }
+        self.looked = Some(asked_ms);
+    }
+
+    /// A policy has the id, and had when the last look was taken.
+    pub(super) fn resolve(&mut self, id: u32, direction: Direction, rule: PolicyRule) {
+        let meant = self.ids.get_mut(&id).and_then(|meant| meant.back_mut());
+        let Some(meant) = meant.filter(|it| it.until.is_none() && it.direction == direction) else {
+            return;
+        };
+        meant.rule = match &meant.rule {
+            Ok(known) if *known != rule && known.name != rule.name => Err(Unnamed::Contested),
+            Err(Unnamed::Contested) => Err(Unnamed::Contested),
+            _ => Ok(rule),
+        };
+    }
+
+    /// Whether there are ids whose rule is not known.
+    pub(super) fn has_unresolved(&self) -> bool {
+        let is_open =
+            |meant: &Meant| meant.until.is_none() && matches!(meant.rule, Err(Unnamed::Unresolved));
+        self.ids.values().any(|meant| meant.back().is_some_and(is_open))
+    }
+
+    /// The rule that decided about a connection that began at `began_ms` and has this id on it.
+    pub(super) fn find(
+        &self,
+        id: u32,
+        direction: Direction,
+        began_ms: u64,
+    ) -> Result<&PolicyRule, Unnamed> {
+        if self.ids.is_empty() && self.looked.is_none() {
+            return Err(Unnamed::NoAgent);
+        }
+        let Some(meant) = self.ids.get(&id) else { return Err(self.unknown(began_ms)) };
+        let then = |it: &&Meant| it.from <= began_ms && it.until.is_none_or(|end| began_ms <= end);
+        match meant.iter().rev().find(then) {
+            Some(meant) if meant.direction == direction => meant.rule.as_ref().map_err(|why| *why),
+            Some(_) => Err(Unnamed::UnknownId),
+            None if meant.iter().all(|meant| began_ms < meant.from) => Err(self.before(began_ms)),
+            None => Err(self.unknown(began_ms)),
+        }
+    }
+
+    fn before(&self, began_ms: u64) -> Unnamed {
+        let is_starting = (self.ready.saturating_sub(READY_MS)..self.ready).contains(&began_ms);
+        if is_starting { Unnamed::NotReady } else { Unnamed::BeforeKnown }
+    }
+
+    fn unknown(&self, began_ms: u64) -> Unnamed {
+        if began_ms < self.ready { self.before(began_ms) } else { Unnamed::UnknownId }
+    }
+
+    fn end_all(&mut self, at: u64) {
+        for (&id, meant) in &mut self.ids {
+            if let Some(last) = meant.back_mut().filter(|last| last.until.is_none()) {
+                last.until = Some(at);
+                self.gone.push_back(id);
+            }
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        while self.kept >= LIMIT {
+            let Some(id) = self.gone.pop_front() else { return false };
+            let Some(meant) = self.ids.get_mut(&id) else { continue };
+            if meant.pop_front().is_some() {
+                self.kept -= 1;
+                self.forgotten += 1;
+            }
+            if meant.is_empty() {
+                self.ids.remove(&id);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000;
+    const T: u64 = 1_700_000_000 * S;
+
+    fn rule(name: &str) -> PolicyRule {
+        PolicyRule { name: name.into(), ..PolicyRule::default() }
+    }
+
+    /// Looks once, and knows of each id shown whose it is.
+    fn look(book: &mut Book, at: u64, shown: &[(u32, &str)]) {
+        let ids: Vec<_> = shown.iter().map(|&(id, _)| (id, Direction::Ingress)).collect();
+        book.look(&ids, at, at + 100);
+        for &(id, name) in shown {
+            book.resolve(id, Direction::Ingress, rule(name));
+        }
+    }
+
+    fn found(book: &Book, id: u32, at: u64) -> Result<String, Unnamed> {
+        book.find(id, Direction::Ingress, at).map(|rule| rule.name.to_string())
+    }
+
+    /// An Agent that has been up for long.
+    fn book() -> Book {
+        let mut book = Book::default();
+        assert_eq!(found(&book, 1, T), Err(Unnamed::NoAgent));
+        book.agent_began(T - 3_600 * S);
+        book
+    }
+
+    #[test]
+    fn an_id_means_what_it_meant_when_the_connection_began() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "old")]);
+        for second in 3..30 {
+            look(&mut book, T + second * S, &[]);
+        }
+        look(&mut book, T + 30 * S, &[(1, "new")]);
+        assert_eq!(found(&book, 1, T - 4 * S), Ok("old".into()));
+        assert_eq!(found(&book, 1, T + 3 * S), Ok("old".into()));
+        assert_eq!(found(&book, 1, T + 20 * S), Err(Unnamed::UnknownId));
+        assert_eq!(found(&book, 1, T + 29 * S), Ok("new".into()));
+        // Long before it was first seen, it may have been another's.
+        assert_eq!(found(&book, 1, T - 9 * S), Err(Unnamed::BeforeKnown));
+        assert_eq!(found(&book, 2, T), Err(Unnamed::UnknownId));
+    }
+
+    #[test]
+    fn an_agent_that_starts_again_gives_ids_anew() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "old")]);
+        book.agent_began(T + 4 * S);
+        look(&mut book, T + 6 * S, &[(1, "new")]);
+        assert_eq!(found(&book, 1, T + 2 * S), Ok("old".into()));
+        assert_eq!(found(&book, 1, T + 10 * S), Err(Unnamed::NotReady));
+        for second in 7..60 {
+            look(&mut book, T + second * S, &[(1, "new")]);
+        }
+        assert_eq!(found(&book, 1, T + 10 * S), Err(Unnamed::NotReady));
+        assert_eq!(found(&book, 1, T + 35 * S), Ok("new".into()));
+        assert_eq!(found(&book, 1, T + 2 * S), Ok("old".into()), "for good");
+    }
+
+    #[test]
+    fn what_was_not_looked_at_for_too_long_is_not_taken_for_the_same() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "old")]);
+        look(&mut book, T + 60 * S, &[(1, "new")]);
+        assert_eq!(found(&book, 1, T), Ok("old".into()));
+        assert_eq!(found(&book, 1, T + 30 * S), Err(Unnamed::UnknownId));
+        assert_eq!(found(&book, 1, T + 56 * S), Ok("new".into()));
+    }
+
+    #[test]
+    fn two_policies_with_one_id_are_none() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "one"), (2, "two")]);
+        book.resolve(1, Direction::Ingress, rule("another"));
+        book.resolve(1, Direction::Ingress, rule("one"));
+        book.resolve(2, Direction::Egress, rule("wrong side"));
+        assert_eq!(found(&book, 1, T), Err(Unnamed::Contested));
+        assert_eq!(found(&book, 2, T), Ok("two".into()));
+        assert!(book.find(2, Direction::Egress, T).is_err());
+    }
+
+    #[test]
+    fn the_first_to_have_gone_is_forgotten_first_and_the_rest_refused() {
+        let mut book = book();
+        let many = |from: usize, count: usize| -> Vec<_> {
+            (from..from + count).map(|id| (u32::try_from(id).unwrap(), Direction::Egress)).collect()
+        };
+        book.look(&many(1, 10), T, T);
+        book.look(&many(11, LIMIT - 10), T + 1, T + 1);
+        assert_eq!((book.forgotten, book.refused, book.kept), (0, 0, LIMIT));
+        book.look(&many(11, LIMIT + 5), T + 2, T + 2);
+        assert_eq!((book.forgotten, book.refused, book.kept), (10, 5, LIMIT));
+    }
+}
