@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -38,7 +39,10 @@ impl StandInAgent {
         let port = listener.local_addr().expect("an address").port();
         let (answers, asked) = <(Arc<Mutex<Answers>>, Arc<Mutex<Vec<String>>>)>::default();
         let serving = serve(listener, &folder, "first", &answers, &asked);
-        Self { port, folder, answers, asked, serving }
+        let agent = Self { port, folder, answers, asked, serving };
+        // It has been up for an hour.
+        agent.set_written(SystemTime::now() - Duration::from_hours(1));
+        agent
     }
 
     /// Starts again on the same port: with another certificate and another token.
@@ -56,8 +60,12 @@ impl StandInAgent {
         let written = std::fs::metadata(self.token_file()).and_then(|it| it.modified());
         self.restart().await;
         std::fs::write(self.token_file(), token).expect("a file");
+        self.set_written(written.expect("a time"));
+    }
+
+    fn set_written(&self, at: SystemTime) {
         let file = std::fs::File::options().write(true).open(self.token_file()).expect("a file");
-        file.set_modified(written.expect("a time")).expect("times can be set");
+        file.set_modified(at).expect("times can be set");
     }
 
     pub fn port(&self) -> u16 {

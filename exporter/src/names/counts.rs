@@ -81,6 +81,10 @@ impl Counts {
         self.agent_failures.get_or_create(&Reason { reason }).inc();
     }
 
+    pub fn agent_failures(&self, reason: &'static str) -> u64 {
+        self.agent_failures.get_or_create(&Reason { reason }).get()
+    }
+
     pub(super) fn book(&self, forgotten: u64, refused: u64) {
         self.rules_forgotten.inner().store(forgotten, Ordering::Relaxed);
         self.rules_refused.inner().store(refused, Ordering::Relaxed);
