@@ -13,6 +13,7 @@ pub mod names; // who had an address and which rule an id means, from elsewhere
 pub mod enrich; // addresses become Pods, Services and flow types
 pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node
+pub mod destinations; // what custom resources ask for, and the way there
 pub mod metrics; // what is counted
 pub mod tls; // what sessions are protected with
 mod reload; // a configuration that changes

@@ -29,6 +29,8 @@ pub use origin::{
 pub use pair::PairError;
 pub use tls::{ClientPolicy, ClientSource, ServerSource, Source};
 
+/// Where Antrea's Flow Aggregator is, and its objects.
+pub const AGGREGATOR_NAMESPACE: &str = "flow-aggregator";
 /// The Secret with the CA's certificate and key.
 pub const AUTHORITY_SECRET: &str = "flow-aggregator-ca-tls";
 /// The Secret with the pair of all exporters.

@@ -11,7 +11,7 @@
 //! leaves its objects behind, and objects may be put where there is no Namespace. `status` is
 //! taken from any write. `Table`, protobuf, CBOR and aggregated discovery are not given; clients
 //! that ask for them take JSON. `managedFields` are not shown. Custom resources must have a row
-//! in its table; a `CustomResourceDefinition` does not add one. Lists of an older version
+//! in its table; a `CustomResourceDefinition` does not add one, though one may be required. Lists of an older version
 //! (`resourceVersionMatch=Exact`) have expired, and a list of any version (0) knows no pages.
 //! Of protobuf only the questions are read that kubectl asks about itself.
 //!
@@ -67,6 +67,9 @@ use resources::ResourceId;
 use store::{Key, Store};
 use tls::Identity;
 
+/// Group, version and plural of what defines custom resources.
+const DEFINITIONS: (&str, &str, &str) = ("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+
 /// How long a test waits for a condition.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -112,6 +115,17 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn page(&mut self, request: &ResourceRequest) -> Result<Page, Refusal> {
         self.walks.page(&self.store, request)
+    }
+
+    /// Whether a request is for a custom resource that is not installed.
+    pub(crate) fn is_undefined(&self, request: &ResourceRequest) -> bool {
+        let definition = || {
+            let resource = ResourceId::find(DEFINITIONS.0, DEFINITIONS.1, DEFINITIONS.2)?;
+            let name = format!("{}.{}", request.plural, request.group);
+            self.store.get(&Key { resource, namespace: String::new(), name })
+        };
+        let is_custom = request.group.starts_with("crd.");
+        self.faults.definitions_required && is_custom && definition().is_none()
     }
 }
 

@@ -14,14 +14,20 @@ pub(crate) fn write(root: &Path) -> Result<()> {
         fs::write(&path, content)
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    configuration(root)
+    from_rust(cargo(root).env("FYKE_GENERATE", "1"))
 }
 
-/// The table of the exporter's keys is Rust, so its own test writes what follows from it.
-fn configuration(root: &Path) -> Result<()> {
+fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).env("FYKE_GENERATE", "1");
-    run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "settings::reference"]))
+    cargo.current_dir(root);
+    cargo
+}
+
+/// The table of the exporter's keys and its custom resource are Rust, so its own tests write what
+/// follows from them, or compare it.
+fn from_rust(cargo: &mut Command) -> Result<()> {
+    let tests = ["settings::reference", "destinations::crd"];
+    run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "--"]).args(tests))
 }
 
 pub(crate) fn check(root: &Path) -> Result<()> {
@@ -31,7 +37,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             bail!("{} is stale; run `cargo xtask generate`", path.display());
         }
     }
-    Ok(())
+    from_rust(&mut cargo(root))
 }
 
 /// What each generated file should have in it.

@@ -32,8 +32,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kubectl", "kubernetes-client"),
 ];
 
-/// Foreign readers of our formats, from PyPI.
-const PYTHON: [&str; 2] = ["pyarrow", "ipfix"];
+/// Foreign readers of our formats, and a foreign judge of schemas, from PyPI.
+const PYTHON: [&str; 3] = ["pyarrow", "ipfix", "jsonschema"];
 
 pub(crate) fn install(root: &Path) -> Result<()> {
     let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));

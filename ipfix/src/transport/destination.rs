@@ -165,13 +165,14 @@ impl Destination {
 
     pub(super) async fn connect(&self) -> Result<Link, SessionError> {
         let stream = |stream| Link::Stream(Box::new(stream));
+        let addresses = self.addresses().await?;
         match &self.transport {
-            Transport::Udp => self.first_that(udp).await.map(Link::Datagrams),
-            Transport::Tcp => self.first_that(tcp).await.map(stream),
+            Transport::Udp => self.first_that(&addresses, udp).await.map(Link::Datagrams),
+            Transport::Tcp => self.first_that(&addresses, tcp).await.map(stream),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => {
                 let tls = tls.ready().map_err(SessionError::NoTls)?;
-                let handshake = tls.connect(self.first_that(tcp).await?);
+                let handshake = tls.connect(self.first_that(&addresses, tcp).await?);
                 let deadline = self.deadlines.connect;
                 let connected = timeout(deadline, handshake)
                     .await
@@ -182,20 +183,28 @@ impl Destination {
         }
     }
 
-    /// Returns the first connection that works, of all addresses the name stands for.
-    async fn first_that<T, F>(&self, connect: impl Fn(SocketAddr) -> F) -> Result<T, SessionError>
-    where
-        F: Future<Output = io::Result<T>>,
-    {
+    /// Returns all addresses the name stands for now.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, SessionError> {
         let unresolved = |source| SessionError::Resolve { address: self.address.clone(), source };
         let located = match &self.locator {
             None => self.address.clone(),
             Some(Locator(locate)) => locate().await.map_err(unresolved)?,
         };
-        let addresses = lookup_host(&located).await.map_err(unresolved)?;
+        Ok(lookup_host(&located).await.map_err(unresolved)?.collect())
+    }
+
+    /// Returns the first connection that works.
+    async fn first_that<T, F>(
+        &self,
+        addresses: &[SocketAddr],
+        connect: impl Fn(SocketAddr) -> F,
+    ) -> Result<T, SessionError>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
         let mut last = SessionError::NoAddress(self.address.clone());
         let deadline = self.deadlines.connect;
-        for address in addresses {
+        for &address in addresses {
             last = match timeout(deadline, connect(address)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 Ok(Err(source)) => SessionError::Connect { address, source },

@@ -88,6 +88,12 @@ impl StandIn {
         self.shared.state().faults.no_streaming_lists = refuse;
     }
 
+    /// From here on custom resources are served only while there is a `CustomResourceDefinition`
+    /// of theirs. Their objects outlast it.
+    pub fn require_definitions(&self) {
+        self.shared.state().faults.definitions_required = true;
+    }
+
     /// Forgets history: watches from a version told so far, and lists that are half walked, are
     /// answered with 410 Gone. Open watches go on.
     pub fn compact(&self) {

@@ -70,6 +70,8 @@ pub(crate) struct Faults {
     pub(crate) list_delay: Duration,
     pub(crate) no_streaming_lists: bool,
     pub(crate) expiry: Expiry,
+    /// Custom resources are served only while their definition is there.
+    pub(crate) definitions_required: bool,
 }
 
 impl Faults {

@@ -81,6 +81,9 @@ async fn respond(
     {
         user.check(&Attempt::of(&request))?;
     }
+    if shared.state().is_undefined(&request) {
+        return Err(Refusal::no_such_path());
+    }
     if request.is_review() {
         let content_type = content_type(parts);
         let review = write::read(content_type, &body)?;

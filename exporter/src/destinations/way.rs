@@ -1,0 +1,119 @@
+//! How a destination is reached: where it is, and what protects sessions with it.
+
+use std::io;
+use std::sync::Arc;
+
+use config::address::{Address, Host};
+use ipfix::transport::{self, ClientTls, Locator};
+use k8s::client::Connection;
+use k8s::service::{ServiceError, cluster_address};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+
+use super::counters::Counters;
+use super::material::Material;
+use super::translate::service;
+use crate::destination::{Spec, TlsSpec, Transport};
+
+/// The application protocol of gRPC (RFC 7301, RFC 9113).
+const H2: &str = "h2";
+
+/// Finds destinations, with the API server's help if there is one.
+#[derive(Debug, Clone)]
+pub struct Way {
+    connection: Option<Arc<Connection>>,
+    counters: Arc<Counters>,
+}
+
+/// Why no session with a destination is possible, ever.
+#[derive(Debug, thiserror::Error)]
+pub enum WayError {
+    #[error("{0:?} is neither a name nor an address")]
+    Name(String, #[source] InvalidDnsNameError),
+    #[error("what is spoken there is not IPFIX")]
+    NotIpfix,
+}
+
+impl Way {
+    pub const fn new(connection: Option<Arc<Connection>>, counters: Arc<Counters>) -> Self {
+        Self { connection, counters }
+    }
+
+    /// Makes the destination of an IPFIX session of `spec`. Needs a runtime around it, where what
+    /// protects sessions is followed for as long as the destination or a clone of it lasts.
+    pub fn to(&self, spec: &Spec) -> Result<transport::Destination, WayError> {
+        let (carrier, material) = match &spec.transport {
+            Transport::Tcp => (transport::Transport::Tcp, None),
+            Transport::Udp => (transport::Transport::Udp, None),
+            Transport::Tls(tls) => {
+                let name = server_name(spec, tls)?;
+                let material = self.material(tls, None);
+                let config = material.clone();
+                let tls = ClientTls::fallible(name, move || config.config());
+                (transport::Transport::Tls(tls), Some(material))
+            }
+            Transport::Grpc(_) => return Err(WayError::NotIpfix),
+        };
+        let mut to = transport::Destination::new(told(&spec.address), carrier);
+        to.locator = Some(self.locator(spec.address.clone(), material));
+        Ok(to)
+    }
+
+    /// What protects gRPC sessions of a destination, and the name its certificate must be for.
+    pub fn grpc(
+        &self,
+        spec: &Spec,
+        tls: &TlsSpec,
+    ) -> Result<(Material, ServerName<'static>), WayError> {
+        Ok((self.material(tls, Some(H2)), server_name(spec, tls)?))
+    }
+
+    /// `host:port` to connect to now, for the system's resolver if the host is a name. A Service
+    /// is looked up each time, since it may be deleted and created anew.
+    pub async fn locate(&self, address: &Address) -> Result<String, ServiceError> {
+        let (Some(connection), Some(name)) = (&self.connection, service(address)) else {
+            return Ok(by_name(address));
+        };
+        let found = cluster_address(connection, &name).await;
+        self.counters.located(&found);
+        Ok(std::net::SocketAddr::new(found?, address.port).to_string())
+    }
+
+    fn material(&self, tls: &TlsSpec, protocol: Option<&'static str>) -> Material {
+        let (connection, counters) = (self.connection.clone(), Arc::clone(&self.counters));
+        Material::follow(tls, protocol, connection, counters)
+    }
+
+    fn locator(&self, address: Address, material: Option<Material>) -> Locator {
+        if self.connection.is_none() && service(&address).is_some() {
+            let name = by_name(&address);
+            tracing::info!(%address, name, "no API server is asked for the Service, but DNS for its name");
+        }
+        let way = self.clone();
+        Locator::new(move || {
+            let (way, address, material) = (way.clone(), address.clone(), material.clone());
+            async move {
+                if let Some(material) = material {
+                    material.tried().await;
+                }
+                let located = way.locate(&address).await;
+                located.map_err(|error| io::Error::other(daemon::Chain(&error).to_string()))
+            }
+        })
+    }
+}
+
+/// The address without what is spoken there.
+fn told(address: &Address) -> String {
+    Address { protocol: None, ..address.clone() }.to_string()
+}
+
+/// As DNS knows a Service inside of its cluster.
+fn by_name(address: &Address) -> String {
+    let Host::Service { namespace, name } = &address.host else { return told(address) };
+    format!("{name}.{namespace}.svc:{}", address.port)
+}
+
+fn server_name(spec: &Spec, tls: &TlsSpec) -> Result<ServerName<'static>, WayError> {
+    let name = tls.server_name.clone().unwrap_or_else(|| spec.host());
+    ServerName::try_from(name.clone()).map_err(|error| WayError::Name(name, error))
+}
