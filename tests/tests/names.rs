@@ -170,6 +170,18 @@ async fn an_address_that_is_used_again_at_once_never_has_a_wrong_name() {
         server.remove("v1", "Pod", "shop", &name);
         owners.push((name, from, now_ms()));
     }
+    // One that stays has its name in the end.
+    let from = now_ms();
+    put_pod(&server, "last", "10.0.0.7");
+    owners.push(("last".to_owned(), from, u64::MAX));
+    let begun = Instant::now();
+    while told.iter().all(|record: &FlowRecord| record.source.pod.as_str() != "last") {
+        assert!(begun.elapsed() < PATIENCE, "the last one has no name");
+        exporter.connects([10, 0, 0, 7]);
+        made += 1;
+        told.extend(exporter.tells());
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
     told.extend(exporter.tells_until(made - told.len()).await);
     let named: Vec<_> = told.iter().filter(|record| !record.source.pod.is_empty()).collect();
     for record in &named {

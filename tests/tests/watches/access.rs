@@ -103,6 +103,7 @@ fn plain_rule(access: Access) -> String {
         Kind::Namespace => ("", "namespaces"),
         Kind::ReplicaSet => ("apps", "replicasets"),
         Kind::Job => ("batch", "jobs"),
+        Kind::Custom(custom) => (custom.group, custom.plural),
     };
     let verb = if access.verb == Verb::List { "list" } else { "watch" };
     format!("- apiGroups: [\"{group}\"]\n  resources: [{resource}]\n  verbs: [{verb}]")

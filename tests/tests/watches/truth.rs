@@ -108,6 +108,7 @@ fn key(object: &Object) -> (Kind, String, String) {
         Object::Node(node) => ("", &node.name),
         Object::Namespace(namespace) => ("", &namespace.name),
         Object::ReplicaSet(owned) | Object::Job(owned) => (owned.namespace.as_str(), &owned.name),
+        Object::Custom(object) => ("", &object.name),
     };
     (object.kind(), namespace.to_owned(), name.as_str().to_owned())
 }

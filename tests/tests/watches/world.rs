@@ -176,7 +176,7 @@ impl World {
     }
 
     /// Waits until a watch of any kind has begun anew for `reason`, more often than `before`.
-    pub(crate) async fn until_restarts(&self, reason: Reason, before: &[u64; 13]) {
+    pub(crate) async fn until_restarts(&self, reason: Reason, before: &[u64; Reason::ALL.len()]) {
         let index = Reason::ALL.iter().position(|one| *one == reason).unwrap();
         let restarted = |_, _: &KindState| self.all_restarts()[index] > before[index];
         self.progresses(reason.name(), restarted).await;
