@@ -24,12 +24,6 @@ pub(super) static KEYS: [&Key; 29] = [
     &CLUSTER,
     &KUBERNETES,
     &KUBECONFIG,
-    &NAME_WAIT,
-    &TRAFFIC_MODE,
-    &POD_NETWORKS,
-    &HOST_FLOWS,
-    &AGENT_PORT,
-    &AGENT_TOKEN,
     &COLLECTOR,
     &WITH_TLS,
     &CA,
@@ -46,6 +40,12 @@ pub(super) static KEYS: [&Key; 29] = [
     &CONNECTIONS,
     &ADMIN,
     &COPY,
+    &NAME_WAIT,
+    &TRAFFIC_MODE,
+    &POD_NETWORKS,
+    &HOST_FLOWS,
+    &AGENT_PORT,
+    &AGENT_TOKEN,
 ];
 
 const DURATION: &str = "a duration such as 5s or 1m30s";

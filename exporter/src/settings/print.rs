@@ -22,12 +22,6 @@ impl Settings {
             line(&keys::CLUSTER, &self.cluster, maybe_path),
             line(&keys::KUBERNETES, &self.kubernetes, |it| it.word().to_owned()),
             line(&keys::KUBECONFIG, &self.kubeconfig, maybe_path),
-            line(&keys::NAME_WAIT, &naming.wait, |it| duration(*it)),
-            line(&keys::TRAFFIC_MODE, &naming.mode, |it| traffic_mode_word(*it).to_owned()),
-            line(&keys::POD_NETWORKS, &naming.pod_networks, |it| list(it)),
-            line(&keys::HOST_FLOWS, &naming.host_flows, bool::to_string),
-            line(&keys::AGENT_PORT, &naming.agent_port, u16::to_string),
-            line(&keys::AGENT_TOKEN, &naming.agent_token, path),
             line(&keys::COLLECTOR, address, |it| text(&it.to_string())),
             line(&keys::CA, ca, maybe_path),
             line(&keys::CERTIFICATE, certificate, maybe_path),
@@ -42,6 +36,12 @@ impl Settings {
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
             line(&keys::ADMIN, &self.admin, |it| text(&it.to_string())),
             line(&keys::COPY, &self.copy, maybe_path),
+            line(&keys::NAME_WAIT, &naming.wait, |it| duration(*it)),
+            line(&keys::TRAFFIC_MODE, &naming.mode, |it| traffic_mode_word(*it).to_owned()),
+            line(&keys::POD_NETWORKS, &naming.pod_networks, |it| list(it)),
+            line(&keys::HOST_FLOWS, &naming.host_flows, bool::to_string),
+            line(&keys::AGENT_PORT, &naming.agent_port, u16::to_string),
+            line(&keys::AGENT_TOKEN, &naming.agent_token, path),
         ];
         write::file(&lines)
     }
