@@ -9,26 +9,24 @@ use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use ipfix::encode::EncodeError;
-use ipfix::transport;
-use k8s::client::ConnectionError;
+use k8s::client::{self, Connection, ConnectionError, Source};
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
-use crate::export::{Destination, Exporting, Stop, observation_domain};
-use crate::meter::{Limits, Meter};
+use crate::destination::{Compatibility, Redaction, Spec};
+use crate::destinations::{Defaults, Watching, Way};
+use crate::export::{RouteError, Stop, observation_domain};
+use crate::meter::{Limits, MAX_DESTINATIONS, Meter};
 use crate::metrics::Metrics;
 use crate::names::AskError;
-use crate::observe::{Observer, Orders};
-use crate::reload::{self, ApplyError, Live, Reload};
+use crate::observe::{Observer, Target};
+use crate::reload::{self, Live, Reload};
+use crate::senders::{Senders, Wanted};
 use crate::settings::{Settings, Texts};
 use naming::Names;
-
-/// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
-const QUEUE: usize = 16;
 
 /// How long a collector may keep the process from ending: longer than the observer needs for its
 /// last look, and short of the three seconds after which people reach for `kill -9`.
@@ -44,8 +42,6 @@ pub enum StartError {
     UnknownNode(String),
     #[error("nobody says which Pods there are: give --cluster or --kubeconfig, or run in a Pod")]
     NoCluster,
-    #[error(transparent)]
-    ApiServer(#[from] ConnectionError),
     #[error("Antrea Agent cannot be asked")]
     Agent(#[from] AskError),
     #[error("file {} for copies cannot be created", .0.display())]
@@ -55,9 +51,9 @@ pub enum StartError {
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
     #[error(transparent)]
-    Collector(#[from] ApplyError),
-    #[error("templates cannot be sent")]
-    Templates(#[from] EncodeError),
+    Destination(#[from] RouteError),
+    #[error("API server cannot be asked")]
+    ApiServer(#[source] ConnectionError),
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -92,18 +88,26 @@ pub(crate) async fn run(
         tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
     }
     let mut tasks = Tasks::default();
-    let names = naming::begin(&settings, &mut tasks.servers).await?;
-    let observer = observer(&settings, &metrics, &names)?.obeying(live.orders.subscribe());
-    let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
+    let connection = api_server(&settings).await?;
+    let names = naming::begin(&settings, connection.clone(), &mut tasks.servers)?;
+    let observer = observer(&settings, &metrics, &names)?;
+    let custom = custom_resources(&settings, connection.as_ref(), &metrics, &mut tasks);
+    let way = Way::new(connection, Arc::clone(&metrics.found));
+    let wanted = Wanted { configured: live.configured.subscribe(), custom };
+    let mut senders = senders(&settings, wanted, way, &metrics)?;
+    let orders = live.orders.clone();
     let reload = follow(Some(live));
     let readiness = Readiness::default();
     tasks.serve(&settings, &metrics, Some(&names), readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
-    let (queue, batches) = mpsc::channel(QUEUE);
     let (switch, stop) = Stop::new();
-    tasks.stages.spawn("exporting", exporting.run(batches, stop.clone(), now_ns));
+    // The first attempts to connect are made at once, before anything is known to be sent.
+    orders.send_modify(|orders| orders.targets = senders.follow());
+    let observer = observer.obeying(orders.subscribe(), now_ns());
+    let tell = move |targets| orders.send_modify(|orders| orders.targets = targets);
+    tasks.stages.spawn_fallible("exporting", exporting(senders, stop.clone(), tell));
     let (known, first_round) = oneshot::channel();
-    tasks.stages.spawn_fallible("observing", observing(observer, queue, stop, known));
+    tasks.stages.spawn_fallible("observing", observing(observer, stop, known));
     let ended = tokio::select! {
         // An observer that fails before does not tell, and ends as a task.
         Ok(()) = async { names.listed().await; first_round.await } => {
@@ -114,14 +118,14 @@ pub(crate) async fn run(
         }
         ended = tasks.until_end(&mut shutdown) => ended,
     };
-    // The observer hands out what is left and drops the queue, which ends the exporting.
+    // The observer hands out what is left and drops the queues, which ends the exporting.
     let now = Instant::now();
     switch.stop_by(now + LAST_WORDS);
     let flushed = timeout_at(now + LAST_RESORT, tasks.stages.all_end()).await;
     // Why it ended tells more than what came of that.
     ended?;
     flushed.map_err(|_| StartError::Stuck)??;
-    match metrics.records_abandoned.get() {
+    match metrics.left_behind() {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())
@@ -196,27 +200,74 @@ fn observer(
     let zones = settings.zones.value.clone();
     let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
-    let Orders { timeouts, poll_interval, .. } = reload::orders(settings);
-    let mut meter = Meter::new(timeouts, Limits { connections: settings.connections.value });
+    let mut meter = Meter::new(Limits { connections: settings.connections.value });
     meter.inherit_before(now_ns());
     let enricher = names.enricher(settings);
+    let poll_interval = settings.poll_interval.value;
     let metrics = Arc::clone(metrics);
     let mut observer = Observer::new(source, meter, enricher, zones, poll_interval, metrics);
     observer.live = names.live();
     Ok(observer)
 }
 
-fn exporting(
+/// The way to the API server, if there is one. A Pod may have been given none.
+async fn api_server(settings: &Settings) -> Result<Option<Arc<Connection>>, StartError> {
+    let Some(source) = settings.api_server(client::in_cluster()) else { return Ok(None) };
+    let is_asked_for = source != Source::InCluster;
+    match Connection::open(source).await {
+        Ok(connection) => Ok(Some(Arc::new(connection))),
+        Err(error) if is_asked_for => Err(StartError::ApiServer(error)),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the API server is not asked");
+            Ok(None)
+        }
+    }
+}
+
+/// Destinations that custom resources ask for, from now on.
+fn custom_resources(
     settings: &Settings,
-    collector: watch::Receiver<transport::Destination>,
+    connection: Option<&Arc<Connection>>,
+    metrics: &Metrics,
+    tasks: &mut Tasks,
+) -> watch::Receiver<Arc<[Spec]>> {
+    let Some(connection) = connection else { return watch::channel(Arc::default()).1 };
+    let profile = settings.profile.value;
+    let defaults = Defaults {
+        profile,
+        compatibility: Compatibility::of(profile),
+        redaction: Redaction::default(),
+        template_refresh: Spec::TEMPLATE_REFRESH,
+        room: MAX_DESTINATIONS.saturating_sub(settings.specs().len()),
+    };
+    let clock = Arc::new(|| now_ns() / 1_000_000);
+    let (options, counters) = (Watching::options(), Arc::clone(&metrics.found));
+    let (watching, resources) =
+        Watching::new(Arc::clone(connection), options, defaults, counters, clock);
+    let run = async { watching.run().await.map(|never| match never {}).map_err(Cause::from) };
+    tasks.servers.spawn_fallible("custom resources", run);
+    resources.specs
+}
+
+fn senders(
+    settings: &Settings,
+    wanted: Wanted,
+    way: Way,
     metrics: &Arc<Metrics>,
-) -> Result<Exporting, StartError> {
+) -> Result<Senders, StartError> {
     let created =
         |path: &PathBuf| create(path).map_err(|error| StartError::Copy(path.clone(), error));
     let copy = settings.copy.value.as_ref().map(created).transpose()?;
     let domain = observation_domain(&settings.node.value);
-    let destination = Destination { collector, domain, profile: settings.profile.value };
-    Ok(Exporting::new(destination, copy, Arc::clone(metrics))?)
+    Ok(Senders::new(wanted, way, domain, copy, Arc::clone(metrics)))
+}
+
+async fn exporting(
+    senders: Senders,
+    stop: Stop,
+    tell: impl Fn(Arc<[Target]>),
+) -> Result<(), Cause> {
+    Ok(senders.run(stop, tell).await?)
 }
 
 /// Creates a file for the eyes of its owner: who talked to whom is nobody else's business.
@@ -227,7 +278,6 @@ fn create(path: &Path) -> std::io::Result<File> {
 /// Runs the observer on a thread of its own, since it waits in the kernel.
 async fn observing(
     observer: Observer<NetlinkSource>,
-    queue: mpsc::Sender<flow::Batch>,
     stop: Stop,
     known: oneshot::Sender<()>,
 ) -> Result<(), Cause> {
@@ -242,7 +292,7 @@ async fn observing(
             }
         };
         let clock = SteadyClock::new();
-        observer.run(&queue, || stop.is_requested(), || clock.now_ns(), on_round)
+        observer.run(|| stop.is_requested(), || clock.now_ns(), on_round)
     };
     tokio::task::spawn_blocking(observe).await??;
     Ok(())

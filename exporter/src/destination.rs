@@ -109,6 +109,20 @@ impl Spec {
     /// How often Templates are sent over UDP, unless the configuration says otherwise.
     pub const TEMPLATE_REFRESH: Duration = Duration::from_mins(1);
 
+    /// Whether a session for `other` is of no use for this one.
+    pub fn goes_elsewhere(&self, other: &Self) -> bool {
+        (&self.address, &self.transport, self.profile, self.compatibility)
+            != (&other.address, &other.transport, other.profile, other.compatibility)
+            || (&self.redaction, self.template_refresh)
+                != (&other.redaction, other.template_refresh)
+    }
+
+    /// `host:port`, for a resolver.
+    pub fn target(&self) -> String {
+        let host = Host::Named(self.host());
+        Address { host, port: self.address.port, protocol: None }.to_string()
+    }
+
     /// The name that a certificate must be for, unless [`TlsSpec::server_name`] says another. A
     /// Service is known by this name inside of its cluster.
     pub fn host(&self) -> String {

@@ -42,8 +42,9 @@ pub fn launch(
 impl Args {
     /// Reads everything anew.
     pub(crate) fn load(&self) -> Loaded {
-        let node = std::env::var("NODE_NAME").ok();
-        let environment: HashMap<_, _> = node.map(|node| ("NODE_NAME", node)).into_iter().collect();
+        let variable = |name| Some((name, std::env::var(name).ok()?));
+        let environment: HashMap<_, _> =
+            ["NODE_NAME", settings::POD].into_iter().filter_map(variable).collect();
         let files = self.files();
         let texts = files.read();
         let sources = files.sources(&texts, self.flags(), environment);

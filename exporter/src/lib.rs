@@ -15,7 +15,7 @@ pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node
 pub mod destinations; // what custom resources ask for, and the way there
 pub mod metrics; // what is counted
-pub mod tls; // what sessions are protected with
+mod senders; // the exporting processes there are
 mod reload; // a configuration that changes
 mod app; // ties them together
 mod args; // the command line

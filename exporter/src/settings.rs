@@ -6,6 +6,7 @@ mod sources; // files and flags, read
 mod change; // what a running exporter can take over
 mod naming; // where names come from
 mod collector; // where to send, and what keeps that from working
+mod destinations; // where else
 mod print; // the configuration in force, as a file
 pub mod reference; // the shipped files and the reference
 
@@ -17,12 +18,14 @@ use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
 use k8s::client::Source;
 
-pub use collector::{Collector, Protection, Transport};
+pub use collector::Collector;
+pub(crate) use keys::POD;
 pub use keys::{AGENT, OWN};
 pub use naming::Naming;
 pub use sources::{Files, Texts};
 pub use values::{Enable, Kubernetes};
 
+use crate::destination::{self, Compatibility, Filter, Redaction, STATIC, Spec};
 use crate::filter::ProtocolFilter;
 
 /// The configuration in force.
@@ -37,7 +40,9 @@ pub struct Settings {
     pub kubernetes: Setting<Kubernetes>,
     pub kubeconfig: Setting<Option<PathBuf>>,
     pub naming: Naming,
+    /// The destination `static`, if [`Settings::has_static`].
     pub collector: Collector,
+    pub destinations: Vec<Spec>,
     pub poll_interval: Setting<Duration>,
     pub active_timeout: Setting<Duration>,
     pub idle_timeout: Setting<Duration>,
@@ -90,7 +95,16 @@ impl Settings {
         check_filter(&mut sources.findings, &protocols);
         check_cluster(&mut sources.findings, &cluster, kubernetes.as_ref());
         let exports = exports(enable.value, gate.value, agent_enable.value);
-        let collector = collector::pick(sources, exports);
+        let common = times.as_ref().map(|[poll, active, idle]| destinations::Common {
+            poll: poll.value,
+            timeouts: destination::Timeouts { active: active.value, idle: idle.value },
+        });
+        let (destinations, are_listed) = destinations::pick(sources, common);
+        let in_cluster = sources.environment.contains_key(keys::POD);
+        let objects = kubernetes.as_ref().is_some_and(|kubernetes| {
+            way_to_api_server(kubernetes.value, kubeconfig.value.as_ref(), in_cluster).is_some()
+        });
+        let collector = collector::pick(sources, exports, are_listed, objects);
         let [poll_interval, active_timeout, idle_timeout] = times?;
         Some(Self {
             enable,
@@ -102,6 +116,7 @@ impl Settings {
             kubeconfig,
             naming: naming?,
             collector: collector?,
+            destinations,
             poll_interval,
             active_timeout,
             idle_timeout,
@@ -114,6 +129,37 @@ impl Settings {
         })
     }
 
+    /// Every destination.
+    pub fn specs(&self) -> Vec<Spec> {
+        let first = self.has_static().then(|| self.static_spec()).flatten();
+        first.into_iter().chain(self.destinations.iter().cloned()).collect()
+    }
+
+    /// Where others are listed, the collector of Antrea's keys is only one if somebody gives it.
+    fn has_static(&self) -> bool {
+        self.destinations.is_empty() || self.collector.address.origin != Origin::Default
+    }
+
+    /// `None` if something is missing, which the findings have told.
+    fn static_spec(&self) -> Option<Spec> {
+        let protocols = self.protocols.value.unwrap_or_default();
+        let timeouts = destination::Timeouts {
+            active: self.active_timeout.value,
+            idle: self.idle_timeout.value,
+        };
+        Some(Spec {
+            name: STATIC.to_owned(),
+            address: self.collector.address.value.clone(),
+            transport: self.collector.transport()?,
+            filter: Filter { protocols, ..Filter::default() },
+            profile: self.profile.value,
+            compatibility: Compatibility::of(self.profile.value),
+            timeouts,
+            redaction: Redaction::default(),
+            template_refresh: Spec::TEMPLATE_REFRESH,
+        })
+    }
+
     /// Whether there is anything to do.
     pub const fn exports(&self) -> bool {
         exports(self.enable.value, self.gate.value, self.agent_enable.value)
@@ -122,11 +168,7 @@ impl Settings {
     /// The way to the API server; `None` if it is not to be asked, or there is none.
     /// `in_cluster`: this process runs in a Pod, as [`k8s::client::in_cluster`] says.
     pub fn api_server(&self, in_cluster: bool) -> Option<Source> {
-        match (self.kubernetes.value, &self.kubeconfig.value) {
-            (Kubernetes::Off, _) => None,
-            (Kubernetes::Auto, Some(path)) => Some(Source::Kubeconfig(path.clone())),
-            (Kubernetes::Auto, None) => in_cluster.then_some(Source::InCluster),
-        }
+        way_to_api_server(self.kubernetes.value, self.kubeconfig.value.as_ref(), in_cluster)
     }
 }
 
@@ -134,6 +176,18 @@ const fn exports(enable: Enable, gate: bool, agent_enable: bool) -> bool {
     match enable {
         Enable::Always => true,
         Enable::FollowAgent => gate && agent_enable,
+    }
+}
+
+fn way_to_api_server(
+    kubernetes: Kubernetes,
+    kubeconfig: Option<&PathBuf>,
+    in_cluster: bool,
+) -> Option<Source> {
+    match (kubernetes, kubeconfig) {
+        (Kubernetes::Off, _) => None,
+        (Kubernetes::Auto, Some(path)) => Some(Source::Kubeconfig(path.clone())),
+        (Kubernetes::Auto, None) => in_cluster.then_some(Source::InCluster),
     }
 }
 

@@ -21,7 +21,7 @@ mod origin; // objects and files that somebody else keeps
 mod follower; // the other sides: follow these
 
 pub use authority::KeyKind;
-pub use follower::{FollowCounters, FollowError, Follower};
+pub use follower::{FollowCounters, FollowError, Follower, check_files};
 pub use keeper::{CheckError, Counters, Keeper, Options};
 pub use origin::{
     AuthoritiesOrigin, ClientOrigin, ObjectName, PairFiles, PairOrigin, ReadError, ServerFiles,

@@ -36,8 +36,7 @@ pub(super) fn is_ingress_half(record: &FlowRecord) -> bool {
 }
 
 pub(super) fn is_from_source(record: &FlowRecord) -> bool {
-    is_ingress_half(record)
-        || (!is_elsewhere(&record.source) && is_elsewhere(&record.destination))
+    is_ingress_half(record) || (!is_elsewhere(&record.source) && is_elsewhere(&record.destination))
 }
 
 /// Whether the Node that tells has no Pod at this end.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use daemon::{Supervisor, now_ns};
 use k8s::Cluster;
-use k8s::client::{Connection, Source, in_cluster};
+use k8s::client::Connection;
 use k8s::watch::Progress;
 use prometheus_client::registry::Registry;
 
@@ -29,16 +29,17 @@ pub(super) struct Names {
 }
 
 /// Reads the cluster file, or begins to watch; begins to ask the Agent.
-pub(super) async fn begin(
+pub(super) fn begin(
     settings: &Settings,
+    connection: Option<Arc<Connection>>,
     servers: &mut Supervisor,
 ) -> Result<Names, StartError> {
     let counts = Arc::<Counts>::default();
     let (cluster, progress) = if let Some(path) = &settings.cluster.value {
         (from_file(path, &settings.node.value)?, None)
     } else {
-        let source = settings.api_server(in_cluster()).ok_or(StartError::NoCluster)?;
-        let (cluster, progress) = watched(source, &settings.node.value, servers).await?;
+        let connection = connection.ok_or(StartError::NoCluster)?;
+        let (cluster, progress) = watched(connection, &settings.node.value, servers);
         (cluster, Some(progress))
     };
     let token = &settings.naming.agent_token.value;
@@ -62,15 +63,14 @@ fn from_file(path: &Path, node: &str) -> Result<Arc<ArcSwap<Cluster>>, StartErro
     }
 }
 
-async fn watched(
-    source: Source,
+fn watched(
+    connection: Arc<Connection>,
     node: &str,
     servers: &mut Supervisor,
-) -> Result<(Arc<ArcSwap<Cluster>>, Progress), StartError> {
-    let connection = Arc::new(Connection::open(source).await?);
+) -> (Arc<ArcSwap<Cluster>>, Progress) {
     let (live, watching) = Live::begin(connection, node, Arc::new(now_ms));
     servers.spawn_fallible("cluster", async { Err(watching.await.into()) });
-    Ok((live.cluster(), live.progress()))
+    (live.cluster(), live.progress())
 }
 
 impl Names {

@@ -9,8 +9,8 @@ use k8s::objects::{Change, CustomObject, Object};
 use super::translate::{Defaults, Refusal, read};
 use crate::destination::Spec;
 
-/// Destinations of custom resources that run at the same time. The oldest do, so that all Nodes
-/// choose the same and a new one ends no other.
+/// Destinations of custom resources that run at the same time, at most. The oldest do, so that all
+/// Nodes choose the same and a new one ends no other.
 pub const RUNNING: usize = 64;
 /// Custom resources that are remembered.
 pub const KNOWN: usize = 1_024;
@@ -106,13 +106,14 @@ impl Desired {
         let usable = self.resources.iter().filter(|(_, it)| it.accepted.is_some());
         let mut ages: Vec<_> = usable.map(|(name, it)| (it.created_ms, name)).collect();
         ages.sort_unstable();
-        let running: Vec<_> = ages.into_iter().take(RUNNING).map(|(_, name)| name).collect();
+        let room = self.defaults.room.min(RUNNING);
+        let running: Vec<_> = ages.into_iter().take(room).map(|(_, name)| name).collect();
         let (mut specs, mut refused) = (Vec::new(), Vec::new());
         for (name, resource) in &self.resources {
             let runs = running.contains(&name);
             specs.extend(resource.accepted.as_ref().filter(|_| runs).cloned());
             let crowded = resource.accepted.is_some() && !runs;
-            let why = resource.refused.clone().or(crowded.then_some(Refusal::TooMany));
+            let why = resource.refused.clone().or(crowded.then_some(Refusal::TooMany(room)));
             let refusal = |why| Refused { name: name.as_str().to_owned(), why, former_runs: runs };
             refused.extend(why.map(refusal));
         }

@@ -100,7 +100,7 @@ impl Material {
     }
 }
 
-fn origin(tls: &TlsSpec) -> ClientOrigin {
+pub(super) fn origin(tls: &TlsSpec) -> ClientOrigin {
     let object = |name: &ObjectName| k8s::certificates::ObjectName {
         namespace: name.namespace.clone(),
         name: name.name.clone(),

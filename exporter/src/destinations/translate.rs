@@ -21,6 +21,8 @@ pub struct Defaults {
     pub compatibility: Compatibility,
     pub redaction: Redaction,
     pub template_refresh: Duration,
+    /// Resources that run at the same time, [`RUNNING`](super::RUNNING) at most.
+    pub room: usize,
 }
 
 /// Why a resource is refused. What it said before, if that was good, stays in force.
@@ -40,8 +42,8 @@ pub enum Refusal {
     ServerName(String),
     #[error("spec.{0} is not 1 or more")]
     Timeout(&'static str),
-    #[error("there are {} older ones, which is as many as run", super::RUNNING)]
-    TooMany,
+    #[error("there are {0} older ones, which is as many as run")]
+    TooMany(usize),
 }
 
 impl Refusal {
@@ -57,7 +59,7 @@ impl Refusal {
             Self::TlsUnused(_) => "tls_unused",
             Self::ServerName(_) => "server_name",
             Self::Timeout(_) => "timeout",
-            Self::TooMany => "too_many",
+            Self::TooMany(_) => "too_many",
         }
     }
 }
@@ -76,7 +78,7 @@ pub(super) fn read(name: &str, json: &str, defaults: &Defaults) -> Result<Spec, 
         why.truncate(why.floor_char_boundary(300));
         Refusal::Malformed(why)
     })?;
-    let Defaults { profile, compatibility, redaction, template_refresh } = defaults.clone();
+    let Defaults { profile, compatibility, redaction, template_refresh, .. } = defaults.clone();
     let (active, idle) =
         (spec.active_flow_export_timeout_seconds, spec.idle_flow_export_timeout_seconds);
     let spec = Spec {
@@ -186,6 +188,7 @@ mod tests {
             compatibility: Compatibility::Antrea,
             redaction: Redaction::default(),
             template_refresh: Spec::TEMPLATE_REFRESH,
+            room: 1,
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use config::address::{Address, Host};
 use ipfix::transport::{self, ClientTls, Locator};
+use k8s::certificates::{FollowError, check_files};
 use k8s::client::Connection;
 use k8s::service::{ServiceError, cluster_address};
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 
 use super::counters::Counters;
-use super::material::Material;
+use super::material::{Material, origin};
 use super::translate::service;
 use crate::destination::{Spec, TlsSpec, Transport};
 
@@ -29,13 +30,28 @@ pub struct Way {
 pub enum WayError {
     #[error("{0:?} is neither a name nor an address")]
     Name(String, #[source] InvalidDnsNameError),
-    #[error("what is spoken there is not IPFIX")]
+    #[error("certificates cannot be used")]
+    Files(#[from] FollowError),
+    #[error("it takes gRPC, which cannot be spoken yet")]
     NotIpfix,
 }
 
 impl Way {
     pub const fn new(connection: Option<Arc<Connection>>, counters: Arc<Counters>) -> Self {
         Self { connection, counters }
+    }
+
+    /// Returns an error if no session with `spec` is possible as things are here: names and files
+    /// are looked at, objects and the network are not.
+    pub fn check(spec: &Spec) -> Result<(), WayError> {
+        match &spec.transport {
+            Transport::Tcp | Transport::Udp => Ok(()),
+            Transport::Grpc(_) => Err(WayError::NotIpfix),
+            Transport::Tls(tls) => {
+                server_name(spec, tls)?;
+                Ok(check_files(&origin(tls))?)
+            }
+        }
     }
 
     /// Makes the destination of an IPFIX session of `spec`. Needs a runtime around it, where what

@@ -26,8 +26,27 @@ impl Timeouts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections remembered at once, closed ones that wait for export included. One takes less
-    /// than 300 bytes.
+    /// than 400 bytes, and 56 more for each further pair of timeouts.
     pub connections: usize,
+}
+
+impl Limits {
+    /// How many closed connections may wait, so that a destination that is away leaves room for
+    /// those that are alive.
+    pub(super) const fn closed(self) -> u64 {
+        (self.connections - self.connections / 4) as u64
+    }
+}
+
+/// How far one destination is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Records it is owed now, one per connection.
+    pub owed: u64,
+    /// Records that became part of another one while it could take neither.
+    pub coalesced: u64,
+    /// Ends of connections that it is never told, since too many waited for it.
+    pub lost: u64,
 }
 
 /// How many connections there are, and how often what has happened.
@@ -37,6 +56,10 @@ pub struct Stats {
     pub live: u64,
     /// Closed connections that wait to be handed out now.
     pub closed_waiting: u64,
+    /// Of these, how many are held for somebody else's sake.
+    pub held: u64,
+    /// Closed connections that were to be held, but too many were.
+    pub not_held: u64,
     /// Slots taken now: live, waiting, and tombstones.
     pub stored: u64,
     pub inserted: u64,

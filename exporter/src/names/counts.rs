@@ -54,10 +54,9 @@ pub struct Counts {
     rules_refused: Counter,
     pub policies_unreadable: Counter,
     pub flows_cut: Counter,
-    pub waiting: Gauge,
-    pub waited: Counter,
+    waiting: Gauge,
     pub waited_in_vain: Counter,
-    pub wait_full: Counter,
+    wait_full: Counter,
 }
 
 impl Counts {
@@ -90,6 +89,11 @@ impl Counts {
         self.rules_refused.inner().store(refused, Ordering::Relaxed);
     }
 
+    pub(super) fn book_waiting(&self, waiting: u64, full: u64) {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.wait_full.inner().store(full, Ordering::Relaxed);
+    }
+
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         let unresolved = "Names that records lack, by what has none and why; in each record anew";
@@ -100,7 +104,7 @@ impl Counts {
         registry.register("agent_looks_failed", failed, self.agent_failures.clone());
         let waiting = "Ended connections that wait for their names";
         registry.register("names_waiting", waiting, self.waiting.clone());
-        let in_vain = "Ended connections that waited and still lack a name";
+        let in_vain = "Ended connections told without a name that might have come later";
         let full = "Ended connections that could not wait for their names, since too many did";
         for (name, help, counter) in [
             ("agent_looks", "Looks at the Antrea Agent's rules", &self.agent_looks),
@@ -108,7 +112,6 @@ impl Counts {
             ("agent_rules_refused", "Ids beyond what is remembered", &self.rules_refused),
             ("agent_policies_unreadable", "Policies nobody knows", &self.policies_unreadable),
             ("agent_flows_cut", "Flows beyond what is read of one answer", &self.flows_cut),
-            ("names_waited", "Ended connections that waited for names", &self.waited),
             ("names_waited_in_vain", in_vain, &self.waited_in_vain),
             ("names_wait_full", full, &self.wait_full),
         ] {

@@ -2,7 +2,7 @@
 
 use config::Setting;
 
-use super::{Collector, Settings, keys};
+use super::{Settings, keys};
 
 impl Settings {
     /// Takes over what can change while an exporter runs. Returns the names of what differs and
@@ -19,7 +19,6 @@ impl Settings {
             (&keys::HOST_FLOWS, differ(&self.naming.host_flows, &new.naming.host_flows)),
             (&keys::AGENT_PORT, differ(&self.naming.agent_port, &new.naming.agent_port)),
             (&keys::AGENT_TOKEN, differ(&self.naming.agent_token, &new.naming.agent_token)),
-            (&keys::PROFILE, differ(&self.profile, &new.profile)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
@@ -27,18 +26,13 @@ impl Settings {
         ];
         self.naming.wait = new.naming.wait;
         self.collector = new.collector;
+        self.destinations = new.destinations;
+        self.profile = new.profile;
         self.poll_interval = new.poll_interval;
         self.active_timeout = new.active_timeout;
         self.idle_timeout = new.idle_timeout;
         self.protocols = new.protocols;
         waiting.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.name()).collect()
-    }
-}
-
-impl Collector {
-    /// Whether sessions with `other` are of no use for this one.
-    pub(crate) fn is_another(&self, other: &Self) -> bool {
-        (self.target(), self.transport()) != (other.target(), other.transport())
     }
 }
 

@@ -8,6 +8,8 @@ use config::{Origin, Raw, Reading, Setting, Severity, Sources, Wrong, read};
 
 use super::keys::{self, AGENT};
 use super::{optional, values};
+use crate::destination::{Authorities, Identity, TlsSpec, TlsVersion, Transport};
+use crate::destinations::of_aggregator;
 
 /// The one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,35 +20,12 @@ pub struct Collector {
     pub certificate: Setting<Option<PathBuf>>,
     pub key: Setting<Option<PathBuf>>,
     pub server_name: Setting<Option<String>>,
-}
-
-/// What carries the messages, with the files it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transport {
-    Tcp,
-    Udp,
-    Tls(Protection),
-}
-
-/// The files of TLS, and the name a collector must prove to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Protection {
-    pub server_name: String,
-    pub ca: PathBuf,
-    /// Certificate and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// What is not given is read from the objects of Antrea's Flow Aggregator.
+    pub objects: bool,
 }
 
 impl Collector {
-    /// `host:port`, for a resolver.
-    pub fn target(&self) -> String {
-        let Address { port, .. } = self.address.value;
-        let host = Host::Named(self.host());
-        Address { host, port, protocol: None }.to_string()
-    }
-
-    /// A Service is known by this name inside of its cluster, whether it has an address of its
-    /// own or not.
+    /// The name that a certificate must be for, unless another is given.
     fn host(&self) -> String {
         match &self.address.value.host {
             Host::Named(host) => host.clone(),
@@ -59,18 +38,41 @@ impl Collector {
         match self.address.value.protocol? {
             Protocol::Tcp => Some(Transport::Tcp),
             Protocol::Udp => Some(Transport::Udp),
-            Protocol::Tls => Some(Transport::Tls(Protection {
-                server_name: self.server_name.value.clone().unwrap_or_else(|| self.host()),
-                ca: self.ca.value.clone()?,
-                identity: self.certificate.value.clone().zip(self.key.value.clone()),
-            })),
+            Protocol::Tls => Some(Transport::Tls(self.tls()?)),
             Protocol::Grpc => None,
+        }
+    }
+
+    fn tls(&self) -> Option<TlsSpec> {
+        let server_name = self.server_name.value.clone();
+        let pair = self.certificate.value.clone().zip(self.key.value.clone());
+        let files = pair.map(|(certificate, key)| Identity::Files { certificate, key });
+        match &self.ca.value {
+            Some(path) => Some(TlsSpec {
+                server_name,
+                min_version: TlsVersion::default(),
+                ca: Authorities::File(path.clone()),
+                identity: files,
+            }),
+            None if self.objects => {
+                let objects = of_aggregator();
+                Some(TlsSpec { server_name, identity: files.or(objects.identity), ..objects })
+            }
+            None => None,
         }
     }
 }
 
 /// As in Antrea, a mistake in an address that is not used keeps nothing from starting.
-pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
+/// Neither does a missing file for the default address where there are `others`.
+///
+/// `objects`: there is an API server to read from what no file is named for.
+pub(super) fn pick(
+    sources: &mut Sources,
+    exports: bool,
+    others: bool,
+    objects: bool,
+) -> Option<Collector> {
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
     let before = sources.findings.iter().count();
@@ -91,8 +93,10 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
         certificate: optional(sources.pick(&keys::CERTIFICATE, values::path)),
         key: optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
         server_name: optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
+        objects,
     };
-    if exports && !stands_in {
+    let is_unused = others && collector.address.origin == Origin::Default;
+    if exports && !stands_in && !is_unused {
         check(sources, &collector);
     }
     Some(collector)
@@ -140,12 +144,12 @@ fn is_old(sources: &Sources, origin: &Origin) -> bool {
 
 /// Checks what several keys say together.
 fn check(sources: &mut Sources, collector: &Collector) {
-    let Collector { address, ca, certificate, key, server_name } = collector;
+    let Collector { address, ca, certificate, key, server_name, objects } = collector;
     let mut error = |key: &config::Key, origin: Option<&Origin>, what: String| {
         sources.findings.note(Severity::Error, origin.cloned(), key.name(), what);
     };
     if address.value.protocol == Some(Protocol::Tls) {
-        if ca.value.is_none() {
+        if ca.value.is_none() && !objects {
             let what = format!(
                 "expected {} for {}, found nothing; name the file of the authority in \
                  flow-exporter.conf, or end the address with :tcp",

@@ -1,7 +1,9 @@
 //! Every setting, described once. Readers, the shipped files and `docs/config-exporter.md` follow
 //! from here.
 
-use config::{FileKind, Key, Name};
+use config::{FileKind, Items, Key, Name};
+
+use super::destinations;
 
 /// The file of the Antrea Agent, which is read and never written.
 pub const AGENT: &str = "antrea-agent.conf";
@@ -9,14 +11,18 @@ pub const AGENT: &str = "antrea-agent.conf";
 pub const OWN: &str = "flow-exporter.conf";
 
 pub(super) static AGENT_FILE: FileKind =
-    FileKind { name: AGENT, sections: Some(&["flowExporter"]) };
-pub(super) static OWN_FILE: FileKind = FileKind { name: OWN, sections: None };
+    FileKind { name: AGENT, sections: Some(&["flowExporter"]), items: &[] };
+pub(super) static OWN_FILE: FileKind = FileKind {
+    name: OWN,
+    sections: None,
+    items: &[Items { path: "destinations", keys: &destinations::KEYS }],
+};
 
 const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 29] = [
+pub(super) static KEYS: [&Key; 30] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
@@ -36,6 +42,7 @@ pub(super) static KEYS: [&Key; 29] = [
     &IDLE,
     &PROTOCOLS,
     &PROFILE,
+    &DESTINATIONS,
     &ZONES,
     &CONNECTIONS,
     &ADMIN,
@@ -99,6 +106,9 @@ pub(super) static CLUSTER: Key = Key {
     default: "",
     doc: "Cluster file: Nodes, Pods and Services in YAML. Without one the API server is asked.",
 };
+
+/// The environment variable by which a Pod knows where the API server is.
+pub(crate) const POD: &str = "KUBERNETES_SERVICE_HOST";
 
 pub(super) static KUBERNETES: Key = Key {
     names: &[Name::current(OWN, "kubernetes")],
@@ -220,7 +230,9 @@ pub(super) static CA: Key = Key {
     form: "a path",
     default: "",
     doc: "For tls, the PEM file of the authorities a collector's certificate may be from: ca.crt \
-          of the ConfigMap flow-aggregator-ca. Read anew for each session.",
+          of the ConfigMap flow-aggregator-ca. Read every 10 s. Without one, if the API server \
+          is asked, that ConfigMap in the Namespace flow-aggregator is read itself, and unless \
+          certFile is given the Secret flow-aggregator-client-tls there.",
 };
 
 pub(super) static CERTIFICATE: Key = Key {
@@ -328,6 +340,18 @@ pub(super) static PROFILE: Key = Key {
     default: "antrea",
     doc: "Elements to send. antrea: Antrea's 43, one record per message, for any Antrea Flow \
           Aggregator. fyke: those and what keeps two connections apart.",
+};
+
+pub(super) static DESTINATIONS: Key = Key {
+    names: &[Name::current(OWN, "destinations")],
+    flag: None,
+    variable: None,
+    form: "a list of destinations",
+    default: "",
+    doc: "More destinations, each a section with keys of its own, which docs/config-exporter.md \
+          lists; at most 16 in all. Each is told every connection that its filter lets through, at \
+          its own pace. The collector of flowCollectorAddr is one more, called static; where \
+          destinations are listed here it is one only if its address is given.",
 };
 
 pub(super) static ZONES: Key = Key {

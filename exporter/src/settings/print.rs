@@ -7,14 +7,14 @@ use config::write::{self, Line, text};
 use config::{Key, Origin, Setting};
 
 use super::values::{PROTOCOLS, profile_word, traffic_mode_word};
-use super::{Collector, OWN, ProtocolFilter, Settings, keys};
+use super::{Collector, OWN, ProtocolFilter, Settings, destinations, keys};
 
 impl Settings {
     /// Every key with its value, and who gave it.
     pub fn to_yaml(&self) -> String {
         let path = |path: &std::path::PathBuf| text(&path.to_string_lossy());
         let maybe_path = |it: &Option<std::path::PathBuf>| it.as_ref().map_or(text(""), path);
-        let Collector { address, ca, certificate, key, server_name } = &self.collector;
+        let Collector { address, ca, certificate, key, server_name, .. } = &self.collector;
         let naming = &self.naming;
         let lines = [
             line(&keys::ENABLE, &self.enable, |it| it.word().to_owned()),
@@ -32,6 +32,13 @@ impl Settings {
             line(&keys::IDLE, &self.idle_timeout, |it| duration(*it)),
             line(&keys::PROTOCOLS, &self.protocols, |it| protocols(it.as_ref())),
             line(&keys::PROFILE, &self.profile, |it| profile_word(*it).to_owned()),
+            Line {
+                path: keys::DESTINATIONS.name(),
+                above: Vec::new(),
+                value: destinations::list(&self.destinations),
+                is_off: false,
+                behind: None,
+            },
             line(&keys::ZONES, &self.zones, |it| list(it)),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
             line(&keys::ADMIN, &self.admin, |it| text(&it.to_string())),
@@ -63,7 +70,7 @@ fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Lin
     }
 }
 
-fn protocols(filter: Option<&ProtocolFilter>) -> String {
+pub(super) fn protocols(filter: Option<&ProtocolFilter>) -> String {
     let Some(filter) = filter else { return "null".to_owned() };
     let allowed = PROTOCOLS.iter().filter(|(_, number)| filter.allows(*number));
     list(&allowed.map(|(word, _)| *word).collect::<Vec<_>>())

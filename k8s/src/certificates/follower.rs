@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::origin::{
     AuthoritiesOrigin, ClientOrigin, Origin, PairOrigin, ReadError, ServerFiles, Texts,
+    read_file_now,
 };
 use super::pair::{Pair, PairError, certificates_from_pem};
 use super::tls::{ClientPolicy, ClientSource, ServerSource, Source, client_config, server_config};
@@ -162,6 +163,18 @@ impl<T> fmt::Debug for Follower<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follower").field("origin", &self.origin).finish_non_exhaustive()
     }
+}
+
+/// Returns an error if a file that `origin` names cannot be used now. Objects are not asked for.
+pub fn check_files(origin: &ClientOrigin) -> Result<(), FollowError> {
+    if let AuthoritiesOrigin::File(path) = &origin.authorities {
+        certificates_from_pem(&read_file_now(path)?).map_err(FollowError::Authorities)?;
+    }
+    if let Some(PairOrigin::Files(files)) = &origin.pair {
+        let (certificates, key) = (read_file_now(&files.certificates)?, read_file_now(&files.key)?);
+        Pair::from_pem(&certificates, &key).map_err(FollowError::Pair)?;
+    }
+    Ok(())
 }
 
 fn make_client(texts: &Texts, policy: ClientPolicy) -> Result<Arc<ClientConfig>, FollowError> {

@@ -1,7 +1,7 @@
 //! Where a [`Follower`](super::Follower) reads.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -171,5 +171,14 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut text = Vec::new();
     let read = async { File::open(path).await?.take(MAX_FILE + 1).read_to_end(&mut text).await };
     let read = read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;
+    if read as u64 > MAX_FILE { Err(ReadError::TooLong(path.to_owned())) } else { Ok(text) }
+}
+
+/// As [`read_file`], while the caller waits.
+pub(super) fn read_file_now(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let mut text = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text));
+    let read = read.map_err(|error| ReadError::File(path.to_owned(), error))?;
     if read as u64 > MAX_FILE { Err(ReadError::TooLong(path.to_owned())) } else { Ok(text) }
 }

@@ -51,6 +51,7 @@ impl World {
             compatibility: Compatibility::Antrea,
             redaction: Redaction::default(),
             template_refresh: Spec::TEMPLATE_REFRESH,
+            room: 64,
         };
         let clock = Arc::new(|| {
             let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

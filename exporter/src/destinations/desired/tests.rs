@@ -12,6 +12,7 @@ fn desired() -> Desired {
         compatibility: Compatibility::Antrea,
         redaction: Redaction::default(),
         template_refresh: Spec::TEMPLATE_REFRESH,
+        room: RUNNING,
     })
 }
 
@@ -102,7 +103,9 @@ fn the_oldest_run_and_the_rest_is_told_and_waits() {
     assert_eq!(picture.specs.len(), RUNNING);
     let waiting: Vec<_> = picture.refused.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(waiting, ["n835", "n836"]);
-    assert!(picture.refused.iter().all(|it| it.why == Refusal::TooMany && !it.former_runs));
+    assert!(
+        picture.refused.iter().all(|it| it.why == Refusal::TooMany(RUNNING) && !it.former_runs)
+    );
     desired.apply(deleted("n900", "0"));
     let picture = desired.picture();
     assert_eq!((picture.specs.len(), picture.refused.len()), (RUNNING, 1));
