@@ -77,6 +77,25 @@ pub enum Source {
 }
 
 impl Source {
+    /// What no packet of it tells, for people.
+    pub const fn blind_to(self) -> &'static str {
+        match self {
+            Self::Ovs => {
+                "packets that the Agent's meter drops, the host's firewall, and what is denied \
+                 before the tables of policies"
+            }
+            Self::Nflog => {
+                "rules, but for what their log prefix says, and Services, if the kernel cannot \
+                 add the connection"
+            }
+            Self::Nfqueue => "rules, directions and Services",
+            Self::AuditLog => {
+                "rules with logging off, Services, ICMP types, and the lengths of all but the \
+                 first of packets alike"
+            }
+        }
+    }
+
     pub const ALL: [Self; 4] = [Self::Ovs, Self::Nflog, Self::Nfqueue, Self::AuditLog];
 
     /// The name in metrics and configuration.

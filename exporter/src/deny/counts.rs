@@ -72,6 +72,7 @@ pub struct Counts {
     active: Family<SourceLabel, Gauge>,
     packets: Family<SourceLabel, Counter>,
     lost: Family<LossLabel, Counter>,
+    pub rules_unnamed: Counter,
 }
 
 impl Counts {
@@ -108,6 +109,8 @@ impl Counts {
         registry.register("deny_packets", packets, self.packets.clone());
         let lost = "Denied packets, or lines about some, that are in no record";
         registry.register("deny_dropped", lost, self.lost.clone());
+        let unnamed = "Denied packets whose rule has a name, but there are too many names";
+        registry.register("deny_rules_unnamed", unnamed, self.rules_unnamed.clone());
     }
 }
 

@@ -15,7 +15,6 @@ const NAME_LIMIT: usize = 512;
 pub struct Rules {
     by_number: Vec<PolicyRule>,
     numbers: HashMap<PolicyRule, u32>,
-    refused: u64,
 }
 
 impl Rules {
@@ -33,20 +32,12 @@ impl Rules {
                 self.numbers.insert(rule, number);
                 RuleId::Named(number)
             }
-            _ => {
-                self.refused += 1;
-                RuleId::Unknown
-            }
+            _ => RuleId::Unknown,
         }
     }
 
     pub fn get(&self, number: u32) -> Option<&PolicyRule> {
         self.by_number.get(usize::try_from(number).ok()?)
-    }
-
-    /// How often a rule got no number.
-    pub fn refused(&self) -> u64 {
-        self.refused
     }
 }
 
@@ -81,7 +72,6 @@ mod tests {
             rules.number(rule(&number.to_string()));
         }
         assert_eq!(rules.number(rule("one more")), RuleId::Unknown);
-        assert_eq!(rules.refused(), 1);
         assert_eq!(rules.number(rule("7")), RuleId::Named(7));
     }
 

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow::PolicyRule;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as HashEntry;
 
@@ -148,11 +149,19 @@ impl Table {
         let rule = match &denied.rule {
             RuleRef::Id(id) => RuleId::Label(*id),
             RuleRef::IsolationDrop => RuleId::Isolation,
-            RuleRef::Named(rule) => self.rules.number(rule.clone()),
+            RuleRef::Named(rule) => self.named(rule),
             RuleRef::Unknown => RuleId::Unknown,
         };
         let verdict = Verdict { direction: denied.direction, action: denied.action, rule };
         Key { words: denied.original.words(), service: denied.service, verdict }
+    }
+
+    fn named(&mut self, rule: &PolicyRule) -> RuleId {
+        let number = self.rules.number(rule.clone());
+        if number == RuleId::Unknown {
+            self.counts.rules_unnamed.inc();
+        }
+        number
     }
 
     fn end(&mut self, key: &Key, observe: &mut dyn FnMut(&Entry)) {

@@ -33,7 +33,7 @@ table inet deny {
         udp dport 6000-6099 counter name n_udp log prefix "np-drop" group 7 log group 8 drop
         tcp dport 6000-6099 counter name n_tcp log prefix "shop/web/r 1:egress:drop" group 7 log group 8 drop
         icmp type echo-request counter name n_icmp log group 7 log group 8 drop
-        icmpv6 type echo-request counter name n_icmp log group 7 log group 8 drop }
+        icmpv6 type echo-request counter name n_icmp log group 7 log group 8 drop; }
 }"#;
 
 /// Packets and octets.
@@ -151,7 +151,7 @@ fn what_the_kernel_had_no_room_for_is_counted() {
         let (reporter, node) = Node::new();
         let reporter = reporter.of(Source::Nflog);
         let mut nflog = Nflog::open(&[7], Prefixes::default(), reporter, now()).unwrap();
-        (0..60_000).for_each(|_| send_from(PEER4, 6000));
+        (0..60_000).for_each(|_| send_from(PEER4, 6099));
         let (sent, _) = counter("nft list counter inet deny n_udp");
         nflog.poll(now()).unwrap();
         // The last tells how many are missing before it.

@@ -142,6 +142,18 @@ fn what_finds_no_place_is_counted() {
 }
 
 #[test]
+fn a_rule_that_gets_no_number_is_counted() {
+    let (mut table, counts) = table(20_000);
+    for number in 0..=16_384_u16 {
+        let name = number.to_string().as_str().into();
+        let rule = RuleRef::Named(PolicyRule { name, ..PolicyRule::default() });
+        let denied = Denied { rule, ..packet(1, Source::AuditLog, START) };
+        taken(&mut table, &denied, START);
+    }
+    assert_eq!(counts.rules_unnamed.get(), 1);
+}
+
+#[test]
 fn what_another_source_tells_again_is_counted_as_that() {
     let (mut table, counts) = table(10);
     taken(&mut table, &packet(1, Source::Ovs, START), START);
