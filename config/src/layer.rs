@@ -21,6 +21,25 @@ pub struct FileKind {
     /// are refused in a file of ours, doubted in a section of ours, and nobody's business
     /// elsewhere, unless one looks like a misspelt key of ours.
     pub sections: Option<&'static [&'static str]>,
+    /// Keys whose values are lists of sections.
+    pub items: &'static [Items],
+}
+
+/// A key whose value is a list of sections.
+#[derive(Debug)]
+pub struct Items {
+    pub path: &'static str,
+    /// What each section may have.
+    pub keys: &'static [&'static Key],
+}
+
+/// One section of such a list.
+#[derive(Debug)]
+pub struct Item {
+    /// Such as `destinations[0]`.
+    pub name: String,
+    pub origin: Origin,
+    pub layer: Layer,
 }
 
 /// A value as it was written.
@@ -35,6 +54,7 @@ pub enum Raw {
 pub struct Layer {
     pub(crate) kind: &'static FileKind,
     given: Vec<Given>,
+    pub(crate) items: Vec<Item>,
 }
 
 /// A value, and where it is.
@@ -65,13 +85,22 @@ impl Layer {
     ) -> Self {
         let names = keys.iter().flat_map(|key| key.names);
         let names = names.filter(|name| name.file == kind.name).collect();
-        let mut reader =
-            Reader { file: file.into(), names, layer: Self { kind, given: Vec::new() }, findings };
+        let mut reader = Reader {
+            file: file.into(),
+            within: String::new(),
+            names,
+            layer: Self::empty(kind),
+            findings,
+        };
         match yaml::parse(text) {
             Ok(document) => reader.document(&document),
             Err(error) => reader.say(Severity::Error, error.at, "", error.what),
         }
         reader.layer
+    }
+
+    const fn empty(kind: &'static FileKind) -> Self {
+        Self { kind, given: Vec::new(), items: Vec::new() }
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Given> {
@@ -81,6 +110,8 @@ impl Layer {
 
 struct Reader<'a> {
     file: Arc<str>,
+    /// The item this is about, with a dot behind it.
+    within: String,
     names: Vec<&'static Name>,
     layer: Layer,
     findings: &'a mut Findings,
@@ -108,6 +139,8 @@ impl Reader<'_> {
             // Joined by dots, such a key would stand for one in another place.
             if entry.key.is_empty() || entry.key.contains('.') {
                 self.unknown(section, &path, entry);
+            } else if let Some(items) = self.items_at(&path) {
+                self.items(items, &entry.node);
             } else if let Some(name) = self.names.iter().find(|name| name.path == path) {
                 self.value(name.path, &entry.node);
             } else if self.names.iter().any(|name| below(name.path, &path).is_some()) {
@@ -122,6 +155,44 @@ impl Reader<'_> {
             } else {
                 self.unknown(section, &path, entry);
             }
+        }
+    }
+
+    /// Items have none of their own.
+    fn items_at(&self, path: &str) -> Option<&'static Items> {
+        let items = self.layer.kind.items.iter().find(|items| items.path == path);
+        items.filter(|_| self.within.is_empty())
+    }
+
+    fn items(&mut self, items: &'static Items, node: &Node) {
+        let nodes = match &node.value {
+            Value::Null => return,
+            Value::List(nodes) => nodes,
+            other => {
+                let what = format!("expected a list of sections, found {}", other.kind());
+                return self.say(Severity::Error, node.at, items.path, what);
+            }
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            let name = format!("{}[{index}]", items.path);
+            let Value::Section(entries) = &node.value else {
+                let what = format!("expected a section, found {}", node.value.kind());
+                self.say(Severity::Error, node.at, &name, what);
+                continue;
+            };
+            let kind = self.layer.kind;
+            let names = items.keys.iter().flat_map(|key| key.names);
+            let mut reader = Reader {
+                file: Arc::clone(&self.file),
+                within: format!("{name}."),
+                names: names.filter(|name| name.file == kind.name).collect(),
+                layer: Layer::empty(kind),
+                findings: &mut *self.findings,
+            };
+            reader.section("", entries);
+            let layer = reader.layer;
+            let origin = self.origin(node.at);
+            self.layer.items.push(Item { name, origin, layer });
         }
     }
 
@@ -181,7 +252,9 @@ impl Reader<'_> {
     }
 
     fn say(&mut self, severity: Severity, at: Position, key: &str, what: impl Into<String>) {
-        let key: String = key.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        let within = self.within.chars();
+        let key: String =
+            within.chain(key.chars()).take(SHOWN).flat_map(char::escape_debug).collect();
         self.findings.note(severity, self.origin(at), key, what.into());
     }
 }
@@ -220,8 +293,8 @@ mod tests {
     use super::*;
     use crate::Setting;
 
-    static FILE: FileKind = FileKind { name: "f", sections: None };
-    static FOREIGN: FileKind = FileKind { name: "f", sections: Some(&["ours"]) };
+    static FILE: FileKind = FileKind { name: "f", sections: None, items: &[] };
+    static FOREIGN: FileKind = FileKind { name: "f", sections: Some(&["ours"]), items: &[] };
     static KEY: Key = Key {
         names: &[Name::current("f", "ours.interval"), Name::current("other", "elsewhere")],
         flag: None,
@@ -293,6 +366,37 @@ mod tests {
     }
 
     #[test]
+    fn items_are_read_each_by_itself() {
+        static KIND: FileKind =
+            FileKind { name: "f", sections: None, items: &[Items { path: "list", keys: &[&KEY] }] };
+        let mut sources = crate::Sources::default();
+        let text =
+            "list:\n- ours: {interval: a}\n- b\n- {our: 1, list: []}\n- ours: {interval: [c]}\n";
+        let layer = Layer::read(&KIND, "f", text, &[], &mut sources.findings);
+        sources.layers.push(layer);
+        let mut read = Vec::new();
+        for item in sources.take_items("f") {
+            let picked = sources.pick_in(item, |inner| {
+                inner.pick(&KEY, |raw| crate::read::text(raw).map(str::to_owned))
+            });
+            read.push(picked.map(|it| (it.value, it.origin.to_string())));
+        }
+        let at = |value: &str, origin: &str| Some((value.to_owned(), origin.to_owned()));
+        let default = || at("x", "default");
+        assert_eq!(read, [at("a", "f:2:20"), default(), default()]);
+        let told: Vec<_> = sources.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "f:3:3: error: list[1]: expected a section, found one value",
+                "f:4:4: error: list[2].our: unknown key; did you mean ours?",
+                "f:4:12: error: list[2].list: unknown key; known here are ours",
+                "f:5:20: error: list[3].ours.interval: expected a word, found a list: one value is wanted",
+            ]
+        );
+    }
+
+    #[test]
     fn a_key_stands_for_nothing_in_another_place() {
         for (text, finding) in [
             ("ours.interval: 7", "f:1:1: error: ours.interval: unknown key; known here are ours"),
@@ -314,7 +418,7 @@ mod tests {
 
     #[test]
     fn who_comes_first_wins_and_all_are_read() {
-        static OTHER: FileKind = FileKind { name: "other", sections: None };
+        static OTHER: FileKind = FileKind { name: "other", sections: None, items: &[] };
         let mut sources = crate::Sources::default();
         for (kind, text) in [(&OTHER, "elsewhere: 1"), (&FILE, "ours: {interval: [1]}")] {
             let layer = Layer::read(kind, kind.name, text, &[&KEY], &mut sources.findings);

@@ -15,7 +15,7 @@ mod chain; // errors with their causes
 pub use chain::Chain;
 pub use findings::{Finding, Findings, Severity};
 pub use key::{Key, Name, Status};
-pub use layer::{FileKind, Layer, Raw};
+pub use layer::{FileKind, Item, Items, Layer, Raw};
 pub use problems::{Problem, Problems};
 pub use setting::{Origin, Setting};
 pub use sources::{Reading, Sources, Wrong};

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::layer::{Given, Layer};
+use crate::layer::{Given, Item, Layer};
 use crate::{Findings, Key, Origin, Raw, Setting, Severity, Status, yaml};
 
 /// What has been read of a value.
@@ -83,6 +83,25 @@ impl Sources {
             let value = read(&Raw::of_default(key.default)?).into().value?;
             Some(Setting::new(value, Origin::Default))
         })
+    }
+
+    /// Takes out the sections of the lists in a file, in their order.
+    pub fn take_items(&mut self, file: &str) -> Vec<Item> {
+        let layer = self.layers.iter_mut().find(|layer| layer.kind.name == file);
+        layer.map(|layer| std::mem::take(&mut layer.items)).unwrap_or_default()
+    }
+
+    /// Lets `pick` choose the values of one item, of which nobody else speaks. What there is to
+    /// say about it is told with its name.
+    pub fn pick_in<T>(&mut self, item: Item, pick: impl FnOnce(&mut Self) -> T) -> T {
+        let mut inner = Self { layers: vec![item.layer], ..Self::default() };
+        let picked = pick(&mut inner);
+        for finding in inner.findings.iter() {
+            let origin = finding.origin.clone().unwrap_or_else(|| item.origin.clone());
+            let key = format!("{}.{}", item.name, finding.key);
+            self.findings.note(finding.severity, origin, key, &finding.what);
+        }
+        picked
     }
 
     /// Where a file says something of `path`.

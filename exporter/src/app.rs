@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use ipfix::encode::EncodeError;
-use ipfix::transport;
+use flow::Profile;
 use k8s::Cluster;
 use prometheus_client::registry::Registry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
@@ -22,15 +21,13 @@ use crate::deny::prefix::Prefixes;
 use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
 use crate::deny::{self, Reporter, Source, Table};
 use crate::enrich::Enricher;
-use crate::export::{Destination, Exporting, Stop, observation_domain};
+use crate::export::{RouteError, Stop, observation_domain};
 use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
-use crate::observe::{Observer, Orders};
-use crate::reload::{self, ApplyError, Live, Reload};
+use crate::observe::{Observer, Target};
+use crate::reload::{self, Live, Reload};
+use crate::senders::{Senders, Wanted};
 use crate::settings::{Denial, Settings, Texts};
-
-/// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
-const QUEUE: usize = 16;
 
 /// How long a collector may keep the process from ending: longer than the observer needs for its
 /// last look, and short of the three seconds after which people reach for `kill -9`.
@@ -51,9 +48,7 @@ pub enum StartError {
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
     #[error(transparent)]
-    Collector(#[from] ApplyError),
-    #[error("templates cannot be sent")]
-    Templates(#[from] EncodeError),
+    Destination(#[from] RouteError),
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -89,20 +84,23 @@ pub(crate) async fn run(
     }
     let (reporter, denials) = deny::channel(deny::CAPACITY, Arc::clone(&metrics.denied));
     let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));
-    let observer =
-        observer(&settings, &metrics)?.with_denied(denials, table).obeying(live.orders.subscribe());
-    let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
+    let observer = observer(&settings, &metrics)?.with_denied(denials, table);
+    let mut senders = senders(&settings, &live, &metrics)?;
+    let orders = live.orders.clone();
     let reload = follow(Some(live));
     let readiness = Readiness::default();
     let mut tasks = Tasks::default();
     tasks.serve(&settings, &metrics, readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
     tasks.hear_denied(&settings.denial, &reporter);
-    let (queue, batches) = mpsc::channel(QUEUE);
     let (switch, stop) = Stop::new();
-    tasks.stages.spawn("exporting", exporting.run(batches, stop.clone(), now_ns));
+    // The first attempts to connect are made at once, before anything is known to be sent.
+    orders.send_modify(|orders| orders.targets = senders.follow());
+    let observer = observer.obeying(orders.subscribe(), now_ns());
+    let tell = move |targets| orders.send_modify(|orders| orders.targets = targets);
+    tasks.stages.spawn_fallible("exporting", exporting(senders, stop.clone(), tell));
     let (known, first_round) = oneshot::channel();
-    tasks.stages.spawn_fallible("observing", observing(observer, queue, stop, known));
+    tasks.stages.spawn_fallible("observing", observing(observer, stop, known));
     let ended = tokio::select! {
         // An observer that fails before does not tell, and ends as a task.
         Ok(()) = first_round => {
@@ -113,14 +111,14 @@ pub(crate) async fn run(
         }
         ended = tasks.until_end(&mut shutdown) => ended,
     };
-    // The observer hands out what is left and drops the queue, which ends the exporting.
+    // The observer hands out what is left and drops the queues, which ends the exporting.
     let now = Instant::now();
     switch.stop_by(now + LAST_WORDS);
     let flushed = timeout_at(now + LAST_RESORT, tasks.stages.all_end()).await;
     // Why it ended tells more than what came of that.
     ended?;
     flushed.map_err(|_| StartError::Stuck)??;
-    match metrics.records_abandoned.get() {
+    match metrics.left_behind() {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())
@@ -216,24 +214,35 @@ fn observer(
     let zones = settings.zones.value.clone();
     let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
-    let Orders { timeouts, poll_interval, .. } = reload::orders(settings);
-    let mut meter = Meter::new(timeouts, Limits { connections: settings.connections.value });
+    let mut meter = Meter::new(Limits { connections: settings.connections.value });
     meter.inherit_before(now_ns());
-    let enricher = Enricher::new(Arc::new(cluster), node, settings.profile.value);
+    // Whatever a destination's Template has no room for is left out when it is sent.
+    let enricher = Enricher::new(Arc::new(cluster), node, Profile::Fyke);
+    let poll_interval = settings.poll_interval.value;
     Ok(Observer::new(source, meter, enricher, zones, poll_interval, Arc::clone(metrics)))
 }
 
-fn exporting(
+fn senders(
     settings: &Settings,
-    collector: watch::Receiver<transport::Destination>,
+    live: &Live,
     metrics: &Arc<Metrics>,
-) -> Result<Exporting, StartError> {
+) -> Result<Senders, StartError> {
     let created =
         |path: &PathBuf| create(path).map_err(|error| StartError::Copy(path.clone(), error));
     let copy = settings.copy.value.as_ref().map(created).transpose()?;
     let domain = observation_domain(&settings.node.value);
-    let destination = Destination { collector, domain, profile: settings.profile.value };
-    Ok(Exporting::new(destination, copy, Arc::clone(metrics))?)
+    // Nobody reads custom resources yet.
+    let custom = watch::channel(Arc::default()).1;
+    let wanted = Wanted { configured: live.configured.subscribe(), custom };
+    Ok(Senders::new(wanted, domain, copy, Arc::clone(metrics)))
+}
+
+async fn exporting(
+    senders: Senders,
+    stop: Stop,
+    tell: impl Fn(Arc<[Target]>),
+) -> Result<(), Cause> {
+    Ok(senders.run(stop, tell).await?)
 }
 
 /// Creates a file for the eyes of its owner: who talked to whom is nobody else's business.
@@ -244,7 +253,6 @@ fn create(path: &Path) -> std::io::Result<File> {
 /// Runs the observer on a thread of its own, since it waits in the kernel.
 async fn observing(
     observer: Observer<NetlinkSource>,
-    queue: mpsc::Sender<flow::Batch>,
     stop: Stop,
     known: oneshot::Sender<()>,
 ) -> Result<(), Cause> {
@@ -259,7 +267,7 @@ async fn observing(
             }
         };
         let clock = SteadyClock::new();
-        observer.run(&queue, || stop.is_requested(), || clock.now_ns(), on_round)
+        observer.run(|| stop.is_requested(), || clock.now_ns(), on_round)
     };
     tokio::task::spawn_blocking(observe).await??;
     Ok(())

@@ -4,6 +4,7 @@
 //! written again. What is lost with a session shows at the far end, since totals travel with
 //! deltas. Here is what the crate leaves to its caller: where records come from, when to try
 //! again, and when to give up.
+mod route; // the way to a destination
 mod flows; // records as messages, without the session
 mod stop; // when to end
 
@@ -12,30 +13,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
-use flow::{Batch, Profile};
+use flow::FlowRecord;
 use ipfix::encode::EncodeError;
-use ipfix::transport::export::{ExportingProcess, Messages};
-use ipfix::transport::{self, SessionError};
+use ipfix::transport::SessionError;
+use ipfix::transport::export::ExportingProcess;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::metrics::Metrics;
+use crate::metrics::DestinationMetrics;
 pub use flows::Flows;
+pub use route::{Form, Route, RouteError};
 pub use stop::{Stop, StopSwitch};
 
 /// Between tries once the process is to stop: there is not much time left for any.
 const STOPPING_DELAY: Duration = Duration::from_millis(250);
 
-/// Where records go.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    /// Where it is now; it may change at any time.
-    pub collector: watch::Receiver<transport::Destination>,
-    /// The Node's Observation Domain; see [`observation_domain`].
-    pub domain: u32,
-    pub profile: Profile,
-}
+/// What the observer hands to an Exporting Process: records that destinations share.
+pub type Batch = Vec<Arc<FlowRecord>>;
 
 /// Antrea's Observation Domain of a Node: FNV-1 over its name, 32 bits.
 pub fn observation_domain(node: &str) -> u32 {
@@ -46,28 +41,31 @@ pub fn observation_domain(node: &str) -> u32 {
 /// What the Exporting Process works with.
 #[derive(Debug)]
 pub struct Exporting {
-    collector: watch::Receiver<transport::Destination>,
+    name: String,
+    route: watch::Receiver<Route>,
     /// The one in use, for the log; there may be another already.
     address: String,
     domain: u32,
     process: ExportingProcess<Flows>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<DestinationMetrics>,
 }
 
 impl Exporting {
-    /// Fails if a Template fits no message. `copy` gets a copy of every message, as an IPFIX File.
+    /// Sends to the destination called `name`, by a route that may change at any time. Fails if a
+    /// Template fits no message. `domain` is the Node's [`observation_domain`]; `copy` gets a copy
+    /// of every message, as an IPFIX File.
     pub fn new(
-        destination: Destination,
+        name: String,
+        mut route: watch::Receiver<Route>,
+        domain: u32,
         copy: Option<File>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<DestinationMetrics>,
     ) -> Result<Self, EncodeError> {
-        let Destination { mut collector, domain, profile } = destination;
-        let flows = Flows::new(profile, copy);
-        let to = collector.borrow_and_update().clone();
-        let messages = messages(&flows, domain, &to);
+        let Route { to, form } = route.borrow_and_update().clone();
         let address = to.address.clone();
-        let process = ExportingProcess::new(to, messages, flows)?;
-        Ok(Self { collector, address, domain, process, metrics })
+        let messages = route.borrow().messages(domain);
+        let process = ExportingProcess::new(to, messages, Flows::new(form, copy))?;
+        Ok(Self { name, route, address, domain, process, metrics })
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
@@ -88,11 +86,13 @@ impl Exporting {
                 return;
             }
             let delay = self.process.next_delay(rand::random());
-            tracing::warn!(collector = self.address, error = %Chain(&error), retry_within = ?delay, "no session");
+            self.metrics.failed(seconds(clock()));
+            let Self { name, address, .. } = &self;
+            tracing::warn!(destination = name, collector = address, error = %Chain(&error), retry_within = ?delay, "no session");
             tokio::select! {
                 () = pause(delay, stop) => {}
                 // A new collector need not wait for what the old one has done.
-                true = moved(&mut self.collector) => self.redirect().await,
+                true = moved(&mut self.route) => self.redirect().await,
             }
         }
     }
@@ -104,7 +104,7 @@ impl Exporting {
         clock: &impl Fn() -> u64,
     ) -> Result<(), SessionError> {
         self.process.open(seconds(clock())).await?;
-        tracing::info!(collector = self.address, "session opened");
+        self.log_open();
         loop {
             self.count();
             if self.process.pending() == 0 {
@@ -112,13 +112,13 @@ impl Exporting {
                     // Records must not follow others into a session that is known to be over.
                     biased;
                     error = self.process.closed() => return Err(error),
-                    true = moved(&mut self.collector) => {
+                    true = moved(&mut self.route) => {
                         self.redirect().await;
                         self.process.open(seconds(clock())).await?;
-                        tracing::info!(collector = self.address, "session opened");
+                        self.log_open();
                     }
                     batch = queue.recv() => match batch {
-                        Some(batch) => batch.iter().for_each(|it| self.process.push(it.clone())),
+                        Some(batch) => batch.into_iter().for_each(|it| self.process.push(it)),
                         None => return self.process.close().await,
                     },
                 }
@@ -127,14 +127,20 @@ impl Exporting {
         }
     }
 
+    fn log_open(&self) {
+        tracing::info!(destination = self.name, collector = self.address, "session opened");
+    }
+
     /// Leaves for the collector that is to be used now.
     async fn redirect(&mut self) {
-        let to = self.collector.borrow_and_update().clone();
-        let messages = messages(self.process.export(), self.domain, &to);
-        let left = std::mem::replace(&mut self.address, to.address.clone());
-        if let Err(error) = self.process.redirect(to, messages).await {
-            tracing::warn!(collector = left, error = %Chain(&error), "session broke when it was left");
+        let route = self.route.borrow_and_update().clone();
+        let messages = route.messages(self.domain);
+        let left = std::mem::replace(&mut self.address, route.to.address.clone());
+        if let Err(error) = self.process.redirect(route.to, messages).await {
+            let destination = &self.name;
+            tracing::warn!(destination, collector = left, error = %Chain(&error), "session broke when it was left");
         }
+        self.process.export_mut().reform(route.form);
     }
 
     /// Gives up what has not left, which is nothing if all went well.
@@ -148,8 +154,13 @@ impl Exporting {
         }
         self.count();
         if records > 0 {
-            self.metrics.records_abandoned.inc_by(u64::try_from(records).unwrap_or(u64::MAX));
-            tracing::error!(records, "collector is away: records are lost at shutdown");
+            self.metrics.abandon(u64::try_from(records).unwrap_or(u64::MAX));
+            let destination = self.name;
+            tracing::error!(
+                destination,
+                records,
+                "collector is away: records are lost at shutdown"
+            );
         }
     }
 
@@ -158,19 +169,19 @@ impl Exporting {
         let counters = self.process.counters();
         let refused = self.metrics.exported(&counters, self.process.is_open());
         if refused > 0 {
-            tracing::error!(records = refused, "records do not fit a message and are dropped");
+            let destination = &self.name;
+            tracing::error!(
+                destination,
+                records = refused,
+                "records do not fit a message and are dropped"
+            );
         }
     }
 }
 
-/// How messages to `to` are made.
-fn messages(flows: &Flows, domain: u32, to: &transport::Destination) -> Messages {
-    Messages { packing: flows.packing(), ..Messages::conservative(domain, to) }
-}
-
-/// Waits until there is another collector. Returns false if there never will be.
-async fn moved(collector: &mut watch::Receiver<transport::Destination>) -> bool {
-    collector.changed().await.is_ok()
+/// Waits until there is another route. Returns false if there never will be.
+async fn moved(route: &mut watch::Receiver<Route>) -> bool {
+    route.changed().await.is_ok()
 }
 
 /// Waits before the next try, and not for long once a stop is asked for: the collector may be

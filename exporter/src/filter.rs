@@ -23,6 +23,14 @@ impl ProtocolFilter {
         self.allowed[(protocol / 64) as usize] >> (protocol % 64) & 1 == 1
     }
 
+    /// Whatever either allows.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut allowed = self.allowed;
+        allowed.iter_mut().zip(other.allowed).for_each(|(mine, others)| *mine |= others);
+        Self { allowed }
+    }
+
     /// Returns whether everything `other` allows is allowed.
     pub fn allows_all_of(&self, other: &Self) -> bool {
         self.allowed.iter().zip(other.allowed).all(|(mine, others)| others & !mine == 0)
@@ -48,6 +56,8 @@ mod tests {
             assert!(ProtocolFilter::ALL.allows(protocol));
             assert!(!ProtocolFilter::only(&[]).allows(protocol));
             let alone = ProtocolFilter::only(&[protocol]);
+            let either = ProtocolFilter::only(&[1]).or(&alone);
+            assert_eq!(either, ProtocolFilter::only(&[protocol, 1]));
             assert_eq!(filter.allows_all_of(&alone), chosen.contains(&protocol), "{protocol}");
         }
     }

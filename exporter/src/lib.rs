@@ -6,6 +6,7 @@
 pub mod settings; // how it is configured
 pub mod filter; // which connections are recorded at all
 pub mod verdict; // what policies decided about a connection
+pub mod destination; // where records go, as somebody wants it
 pub mod conntrack; // what the kernel knows
 pub mod deny; // packets that policies let nowhere
 pub mod meter; // connections become due for export, once each thing
@@ -14,6 +15,7 @@ pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node
 pub mod metrics; // what is counted
 pub mod tls; // what sessions are protected with
+mod senders; // the exporting processes there are
 mod reload; // a configuration that changes
 mod app; // ties them together
 mod args; // the command line

@@ -1,10 +1,15 @@
 //! The Metering Process (RFC 7011, section 2): what conntrack tells becomes flow records in time.
 //!
-//! [`Meter`] remembers every connection and what has been reported of it. Its promise: for each
-//! connection, the deltas handed out add up to the kernel's final totals, and each piece of
-//! traffic is handed out once, whatever order dumps and events come in. It makes no difference to
-//! the meter how slowly its caller takes records: they wait in the store, at most one per
-//! connection, and grow instead of queueing up.
+//! [`Meter`] remembers every connection and what each destination has been told of it. Its
+//! promise: for each destination and connection, the deltas handed out add up to the kernel's
+//! final totals, and each piece of traffic is handed out once, whatever order dumps and events
+//! come in. It makes no difference to the meter how slowly its caller takes records: they wait in
+//! the store, at most one per connection and destination, and grow instead of queueing up.
+//!
+//! Destinations with the same timeouts share a track, and are told the same at the same time. One
+//! that cannot take a record then is owed it, and gets it first of all when it can; it neither
+//! blocks nor slows the others. Only when so many closed connections wait that there would soon be
+//! no room for living ones, the oldest are given up, of whoever is most behind, and counted.
 //!
 //! Time is an argument: nanoseconds since 1970 that never go backwards.
 //!
@@ -23,9 +28,15 @@
 //! until after the next dump in case its `DESTROY` comes late.
 mod connection; // one connection, in four cache lines
 mod due; // what is handed out
+mod set; // sets of destinations
 mod list; // intrusive lists
+mod column; // what there is once for each slot
 mod settings; // timeouts and limits, and what became of them
 mod store; // slots, found by key
+mod track; // what destinations with the same timeouts have been told
+mod debts; // what one of them has not been told yet
+mod members; // destinations come and go
+mod telling; // what is due is told
 mod trail; // slots, in the order of dumps
 mod wheel; // slots, found by time
 
@@ -34,22 +45,27 @@ mod model; // any interleaving adds up
 #[cfg(test)]
 mod tests;
 
-use crate::conntrack::{Entry, Kind, status};
-use connection::{Connection, State, Timer};
+use crate::conntrack::{Counters, Entry, Kind, status};
+use connection::{Connection, State};
+use debts::Class;
 pub use due::{Due, EndReason};
-use list::{BUCKETS, CLOSED, EXPIRING, Lists, TOMBSTONES};
-pub use settings::{Limits, Stats, Timeouts};
+use list::{CLOSED, Lists, STORE_LISTS, TOMBSTONES};
+use members::{Member, Tracks};
+pub use set::{Id, MAX_DESTINATIONS, Set};
+pub use settings::{Lag, Limits, Stats, Timeouts};
 use store::{Key, Store};
+pub use telling::Offer;
+use track::Track;
 use trail::Trail;
-use wheel::Wheel;
 
 /// Remembers connections until everything about them is reported.
 #[derive(Debug)]
 pub struct Meter {
     store: Store,
     lists: Lists,
-    wheel: Wheel,
-    timeouts: Timeouts,
+    tracks: Tracks,
+    members: [Option<Member>; MAX_DESTINATIONS],
+    limits: Limits,
     /// Zones that have been dumped, one entry each.
     zones: Vec<Zone>,
     /// Counts dumps; a connection keeps the number at which it was last heard of.
@@ -69,12 +85,14 @@ struct Zone {
 }
 
 impl Meter {
-    pub fn new(timeouts: Timeouts, limits: Limits) -> Self {
+    /// Without a destination, to which nothing is told.
+    pub fn new(limits: Limits) -> Self {
         Self {
             store: Store::new(limits.connections),
-            lists: Lists::new(),
-            wheel: Wheel::default(),
-            timeouts,
+            lists: Lists::new(STORE_LISTS),
+            tracks: Tracks::new(),
+            members: [const { None }; MAX_DESTINATIONS],
+            limits,
             zones: Vec::new(),
             dump_number: 0,
             began: 0,
@@ -91,11 +109,6 @@ impl Meter {
     /// once in totals with deltas of zero, and deltas count from there.
     pub fn inherit_before(&mut self, began: u64) {
         self.began = began;
-    }
-
-    /// New timeouts hold for each connection from the next time it is due.
-    pub fn set_timeouts(&mut self, timeouts: Timeouts) {
-        self.timeouts = timeouts;
     }
 
     /// Takes in what the kernel says about a connection.
@@ -152,71 +165,6 @@ impl Meter {
         }
     }
 
-    /// Hands out at most `max` connections that are due, and returns how many.
-    ///
-    /// What is handed out counts as exported when `report` returns. Of a large `max` at least
-    /// half is left to living connections and half to closed ones, if there are as many.
-    pub fn due(&mut self, now: u64, max: usize, mut report: impl FnMut(&Due<'_>)) -> usize {
-        let living = self.due_living(now, max / 2, &mut report);
-        let closed = self.due_closed(max - living, &mut report);
-        living + closed + self.due_living(now, max - living - closed, &mut report)
-    }
-
-    /// Hands out everything that has not been reported, due or not, at most `max` connections.
-    ///
-    /// For the end of the process: call it until it returns 0. Living connections get
-    /// [`EndReason::Forced`].
-    pub fn flush(&mut self, max: usize, mut report: impl FnMut(&Due<'_>)) -> usize {
-        let mut handed_out = self.due_closed(max, &mut report);
-        for list in std::iter::once(EXPIRING).chain(BUCKETS) {
-            while handed_out < max
-                && let Some(slot) = self.lists.pop_front(list)
-            {
-                let connection = self.store.get_mut(slot);
-                connection.timer = Timer::Stopped;
-                handed_out += usize::from(connection.report(EndReason::Forced, &mut report));
-            }
-        }
-        handed_out
-    }
-
-    fn due_living(&mut self, now: u64, max: usize, report: &mut impl FnMut(&Due<'_>)) -> usize {
-        let mut handed_out = 0;
-        while handed_out < max
-            && let Some(slot) = self.wheel.pop(&mut self.lists, now)
-        {
-            let connection = self.store.get_mut(slot);
-            let deadline = connection.deadline(self.timeouts.idle);
-            if deadline > now {
-                self.wheel.push(&mut self.lists, slot, deadline, now);
-                continue;
-            }
-            let reason = connection.live_reason(self.timeouts.idle);
-            if !connection.report(reason, report) {
-                connection.timer = Timer::Stopped;
-                continue;
-            }
-            handed_out += 1;
-            connection.renew(self.timeouts.active, now);
-            let deadline = connection.active_deadline;
-            self.wheel.push(&mut self.lists, slot, deadline, now);
-        }
-        handed_out
-    }
-
-    fn due_closed(&mut self, max: usize, report: &mut impl FnMut(&Due<'_>)) -> usize {
-        let mut handed_out = 0;
-        while handed_out < max
-            && let Some(slot) = self.lists.pop_front(CLOSED)
-        {
-            self.store.get_mut(slot).report(EndReason::EndOfFlow, report);
-            self.stats.closed_waiting -= 1;
-            self.settle(slot);
-            handed_out += 1;
-        }
-        handed_out
-    }
-
     /// Finds the connection by its key, or begins one. Returns where it is.
     fn look_up(&mut self, key: Key, entry: &Entry, now: u64) -> Option<u32> {
         let hash = self.store.hash(&key);
@@ -235,14 +183,18 @@ impl Meter {
         // Without the kernel's timestamps a connection that no event announced counts as old.
         let is_old = entry.start_ns.is_none_or(|start| start < self.began);
         if self.began > 0 && entry.kind == Kind::Dump && is_old {
-            connection.inherit();
+            connection.inherit(self.tracks.all());
         }
+        let told = if connection.is_known { connection.totals() } else { Counters::default() };
         let Some(slot) = self.store.insert(hash, connection, &mut self.lists) else {
             self.stats.refused += 1;
             return None;
         };
         self.stats.inserted += 1;
         self.stats.live += 1;
+        for (_, track) in self.tracks.iter_mut() {
+            track.begin(slot, told);
+        }
         self.activate(slot, now);
         if entry.kind == Kind::Destroy {
             self.destroyed(slot, entry, now);
@@ -277,41 +229,57 @@ impl Meter {
         connection.seen = self.dump_number;
         let news = connection.update(entry, now);
         self.stats.counter_resets += u64::from(news.reset);
-        if news.counters && connection.timer == Timer::Stopped {
+        if news.counters && connection.running != self.tracks.all() {
             self.activate(slot, now);
         }
     }
 
-    /// Starts the timers of a connection that has news after it had none.
+    /// Starts the timers of a connection wherever they do not run.
     fn activate(&mut self, slot: u32, now: u64) {
         let connection = self.store.get_mut(slot);
-        connection.active_deadline = now.saturating_add(self.timeouts.active);
-        connection.timer = Timer::Running;
-        let deadline = connection.deadline(self.timeouts.idle);
-        self.wheel.push(&mut self.lists, slot, deadline, now);
+        for (id, track) in self.tracks.iter_mut() {
+            if !connection.running.contains(id) {
+                connection.running.insert(id);
+                track.start(slot, connection.end_ns, now);
+            }
+        }
     }
 
     /// Undoes the closing of a connection that only seemed to have vanished.
     fn revive(&mut self, slot: u32, now: u64) {
         let connection = self.store.get_mut(slot);
         connection.state = State::Live;
-        // It waits to be handed out if it has news, and is a tombstone otherwise.
-        self.stats.closed_waiting -= u64::from(connection.has_news());
+        // Its end waits to be told, or it is a tombstone.
+        self.stats.closed_waiting -= u64::from(connection.is_awaited());
         self.stats.live += 1;
         self.stats.reappeared += 1;
         self.lists.unlink(slot);
+        for (id, track) in self.tracks.iter_mut() {
+            track.lists.unlink(slot);
+            track.closed -= usize::from(connection.waiting.contains(id));
+        }
+        connection.waiting = Set::EMPTY;
+        self.classify_debts(slot, Class::Live);
         self.activate(slot, now);
     }
 
     fn close(&mut self, slot: u32, state: State) {
         let connection = self.store.get_mut(slot);
         connection.state = state;
-        self.lists.unlink(slot);
+        connection.running = Set::EMPTY;
         self.stats.live -= 1;
-        if connection.has_news() {
-            self.lists.push_back(CLOSED, slot);
+        for (id, track) in self.tracks.iter_mut() {
+            track.lists.unlink(slot);
+            if connection.has_news(id, &track.told.get(slot).counters) {
+                track.lists.push_back(CLOSED, slot);
+                track.closed += 1;
+                connection.waiting.insert(id);
+            }
+        }
+        if connection.is_awaited() {
             self.stats.closed_waiting += 1;
-            return;
+            self.classify_debts(slot, Class::Closed);
+            return self.make_room();
         }
         if connection.is_counted {
             self.stats.closed_without_news += 1;
@@ -319,6 +287,26 @@ impl Meter {
             self.stats.closed_without_counters += 1;
         }
         self.settle(slot);
+    }
+
+    /// Whoever is owed something of a connection is owed it of one that has ended, or has not.
+    fn classify_debts(&mut self, slot: u32, class: Class) {
+        let mut left = self.store.get(slot).debts;
+        for member in self.members.iter_mut().flatten() {
+            if left == 0 {
+                return;
+            }
+            left -= u8::from(member.debts.classify(slot, class));
+        }
+    }
+
+    /// As [`Meter::settle`], once nobody waits for a closed connection any more.
+    fn settle_if_told(&mut self, slot: u32) {
+        let connection = self.store.get(slot);
+        if connection.state != State::Live && !connection.is_awaited() {
+            self.stats.closed_waiting -= 1;
+            self.settle(slot);
+        }
     }
 
     /// Forgets a closed connection, unless something about it may still come.

@@ -1,9 +1,9 @@
 //! What the exporter counts.
+mod destinations; // for each destination
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ipfix::transport::export::ExportCounters;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -11,6 +11,8 @@ use prometheus_client::registry::Registry;
 use crate::conntrack::SourceTally;
 use crate::deny;
 use crate::meter::Stats;
+pub use destinations::DestinationMetrics;
+use destinations::Families;
 
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -18,18 +20,13 @@ pub struct Metrics {
     meter: MeterCounters,
     pub dumps_failed: Counter,
     pub entries_filtered: Counter,
-    pub records_filtered: Counter,
     pub reloads: Counter,
     pub reloads_refused: Counter,
     pub records_not_exportable: Counter,
-    pub records_sent: Counter,
-    pub records_refused: Counter,
-    pub records_abandoned: Counter,
-    pub sessions: Counter,
-    pub sessions_lost: Counter,
-    pub connect_failures: Counter,
-    pub connected: Gauge,
     pub denied: Arc<deny::Counts>,
+    /// Destinations that are wanted and cannot be had now.
+    pub destinations_refused: Gauge,
+    destinations: Families,
 }
 
 #[derive(Debug, Default)]
@@ -83,21 +80,19 @@ impl Metrics {
         }
     }
 
-    /// Takes over what the Exporting Process has counted since the start. Returns how many records
-    /// it has refused since this was last called.
-    pub fn exported(&self, counters: &ExportCounters, is_open: bool) -> u64 {
-        let refused = counters.records_refused.saturating_sub(self.records_refused.get());
-        for (counter, value) in [
-            (&self.records_sent, counters.records),
-            (&self.records_refused, counters.records_refused),
-            (&self.sessions, counters.sessions),
-            (&self.sessions_lost, counters.sessions_lost),
-            (&self.connect_failures, counters.connect_failures),
-        ] {
-            take_over(counter, value);
-        }
-        self.connected.set(i64::from(is_open));
-        refused
+    /// The series of one destination.
+    pub fn destination(&self, name: &str) -> DestinationMetrics {
+        self.destinations.of(name)
+    }
+
+    /// Ends the series of a destination that has gone.
+    pub fn forget_destination(&self, name: &str) {
+        self.destinations.forget(name);
+    }
+
+    /// Records that no destination will ever get, over all of them.
+    pub fn left_behind(&self) -> u64 {
+        self.destinations.left_behind()
     }
 
     /// Makes everything visible under its name.
@@ -108,37 +103,29 @@ impl Metrics {
             registry.register(name, help, counter.clone());
         }
         let waiting = "Closed connections that wait for export";
+        let unusable = "Destinations that are wanted but cannot be used as they are";
         for (name, help, gauge) in [
             ("connections_live", "Connections alive now", &self.meter.live),
             ("connections_waiting", waiting, &self.meter.closed_waiting),
-            ("connected", "1 while a Transport Session is open", &self.connected),
+            ("destinations_refused", unusable, &self.destinations_refused),
         ] {
             registry.register(name, help, gauge.clone());
         }
         self.denied.register(registry);
+        self.destinations.register(registry);
     }
 
-    fn rows(&self) -> [Row<'_>; 12] {
+    fn rows(&self) -> [Row<'_>; 5] {
         let not_exportable = "Connections due that are not a Pod's, or are told by another Node";
-        let lost = "Transport Sessions that broke; records under way may be lost with each";
-        let abandoned = "Records given up at shutdown because the collector was away";
         let failed = "Dumps that broke off; each is tried again after the poll interval";
-        let entries = "Entries that the protocol filter passes over; in each dump anew";
-        let records = "Connections that a new protocol filter keeps from being told";
+        let entries = "Entries of protocols that no destination wants; in each dump anew";
         let refused = "Changed configurations that were refused";
         [
             ("conntrack_dumps_failed", failed, &self.dumps_failed),
             ("entries_filtered", entries, &self.entries_filtered),
-            ("records_filtered", records, &self.records_filtered),
             ("reloads", "Changed configurations that were taken over", &self.reloads),
             ("reloads_refused", refused, &self.reloads_refused),
             ("records_not_exportable", not_exportable, &self.records_not_exportable),
-            ("records_sent", "Data Records written to the collector", &self.records_sent),
-            ("records_refused", "Records that do not fit a message", &self.records_refused),
-            ("records_abandoned", abandoned, &self.records_abandoned),
-            ("sessions", "Transport Sessions opened", &self.sessions),
-            ("sessions_lost", lost, &self.sessions_lost),
-            ("connect_failures", "Attempts to connect that failed", &self.connect_failures),
         ]
     }
 }

@@ -2,33 +2,38 @@
 //! while the far end has room.
 //!
 //! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
-//! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
+//! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector,
+//! and no destination waits for another.
 mod denials; // what no conntrack source tells
 mod orders; // what may change while it runs
+mod outlets; // who is told
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
-use flow::{Batch, FlowRecord};
-use tokio::sync::mpsc::{Sender, error::TrySendError};
+use flow::FlowRecord;
 use tokio::sync::watch;
 
 use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
 use crate::deny::{Rules, judge};
 use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
-use crate::meter::{Due, Meter};
+use crate::meter::{Due, Meter, Offer, Set};
 use crate::metrics::Metrics;
 use denials::Denials;
 pub use orders::Orders;
+use outlets::Outlet;
+pub use outlets::Target;
 
-/// Records per batch at most.
+/// Records per batch at most; and as many again where some were owed.
 const BATCH: usize = 256;
 /// Batches handed over per turn, so that events do not wait for long.
 const BATCHES_PER_TURN: usize = 16;
 /// How long one wait for events may last.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long it may last while there are records that could not be handed over yet.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(10);
 /// How long a last dump may take at shutdown, and then the wait for room for the last records.
 const LAST_DUMP: Duration = Duration::from_millis(500);
 const LAST_RECORDS: Duration = Duration::from_millis(800);
@@ -41,12 +46,13 @@ pub struct Observer<S> {
     pub enricher: Enricher,
     pub zones: Vec<u16>,
     pub poll_interval: Duration,
+    /// What any destination wants.
     pub filter: ProtocolFilter,
     pub metrics: Arc<Metrics>,
     orders: Option<watch::Receiver<Orders>>,
     denials: Option<Denials>,
+    outlets: Vec<Outlet>,
     dumps: Dumps,
-    records: Vec<FlowRecord>,
 }
 
 /// Which dump is under way and which come next.
@@ -81,8 +87,8 @@ impl<S: ConnectionSource> Observer<S> {
             metrics,
             orders: None,
             denials: None,
+            outlets: Vec::new(),
             dumps: Dumps::default(),
-            records: Vec::with_capacity(BATCH),
         }
     }
 
@@ -170,28 +176,55 @@ impl<S: ConnectionSource> Observer<S> {
         Ok(())
     }
 
-    /// Makes records of what is due. Returns whether there may be more.
-    pub fn due(&mut self, now: u64, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, denials, .. } = self;
-        let rules = denials.as_ref().map(Denials::rules);
-        let make = |due: &Due<'_>| make(enricher, due, rules, filter, records, metrics);
-        let taken = meter.due(now, BATCH, make);
-        if !records.is_empty() {
-            hand_out(std::mem::replace(records, Vec::with_capacity(BATCH)));
-        }
-        taken == BATCH
+    /// Hands records of what is due to every destination that has room for a batch: first what it
+    /// is owed, then what is new. Returns whether there may be more.
+    pub fn hand_out(&mut self, now: u64) -> bool {
+        self.tell(|meter, ready, report| meter.due(now, BATCH, ready, report))
     }
 
-    /// As [`Observer::due`], for everything that has not been told.
-    pub fn flush(&mut self, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, denials, .. } = self;
+    /// As [`Observer::hand_out`], for everything that has not been told. Returns whether there was
+    /// anything.
+    fn flush(&mut self) -> bool {
+        let mut told = 0;
+        self.tell(|meter, ready, report| {
+            told = meter.flush(BATCH, ready, report);
+            told
+        }) || told > 0
+    }
+
+    fn tell(
+        &mut self,
+        due: impl FnOnce(&mut Meter, Set, &mut dyn FnMut(&Due<'_>, Offer) -> Set) -> usize,
+    ) -> bool {
+        let Self { meter, enricher, outlets, metrics, denials, .. } = self;
         let rules = denials.as_ref().map(Denials::rules);
-        let make = |due: &Due<'_>| make(enricher, due, rules, filter, records, metrics);
-        let taken = meter.flush(BATCH, make);
-        if !records.is_empty() {
-            hand_out(std::mem::take(records));
+        let mut ready = Set::EMPTY;
+        let mut most = 0;
+        for outlet in outlets.iter_mut().filter(|outlet| outlet.has_room()) {
+            let paid = meter.pay(outlet.id, BATCH, |due| {
+                if let Some(record) = make(enricher, due, rules, metrics) {
+                    outlet.take(&record);
+                }
+            });
+            most = most.max(paid);
+            if meter.lag(outlet.id).owed == 0 {
+                ready.insert(outlet.id);
+            }
         }
-        taken > 0
+        let told = due(meter, ready, &mut |due, offer| {
+            let Some(record) = make(enricher, due, rules, metrics) else { return Set::EMPTY };
+            let mut owed = Set::EMPTY;
+            for outlet in outlets.iter_mut() {
+                if offer.to.contains(outlet.id) {
+                    outlet.take(&record);
+                } else if offer.late.contains(outlet.id) && outlet.wants(&record) {
+                    owed.insert(outlet.id);
+                }
+            }
+            owed
+        });
+        outlets.iter_mut().for_each(Outlet::send);
+        most.max(told) == BATCH
     }
 
     fn is_quiet(&self) -> bool {
@@ -202,46 +235,52 @@ impl<S: ConnectionSource> Observer<S> {
     /// but what it has told before is not lost with it.
     pub fn run(
         mut self,
-        queue: &Sender<Batch>,
         stop: impl Fn() -> bool,
         clock: impl Fn() -> u64,
         on_round: impl Fn(u64),
     ) -> Result<(), SourceError> {
-        let observed = self.keep_up(queue, stop, &clock, on_round);
+        let observed = self.keep_up(stop, &clock, on_round);
         let observed = observed.and_then(|()| self.look_once_more(&clock));
-        self.hand_out_rest(queue, &clock);
+        self.hand_out_rest(&clock);
         observed
     }
 
     fn keep_up(
         &mut self,
-        queue: &Sender<Batch>,
         stop: impl Fn() -> bool,
         clock: &impl Fn() -> u64,
         on_round: impl Fn(u64),
     ) -> Result<(), SourceError> {
+        let mut patience = PATIENCE;
         while !stop() {
             self.hear(clock());
             if self.is_quiet() {
-                self.source.wait(PATIENCE)?;
+                self.source.wait(patience)?;
             }
             self.observe(clock())?;
             on_round(self.rounds());
-            for _ in 0..BATCHES_PER_TURN {
-                let Ok(permit) = queue.try_reserve() else { break };
-                let mut permit = Some(permit);
-                let more = self.due(clock(), |records| {
-                    if let Some(permit) = permit.take() {
-                        permit.send(records.into());
-                    }
-                });
-                if !more {
-                    break;
-                }
-            }
-            self.metrics.observed(&self.source.tally(), &self.meter.stats());
+            let is_behind = self.turn(clock());
+            patience = if is_behind { LITTLE_PATIENCE } else { PATIENCE };
+            self.count();
         }
         Ok(())
+    }
+
+    /// Hands out for a while, but not so long that events wait. Returns whether something is left
+    /// that could leave soon.
+    pub(crate) fn turn(&mut self, now: u64) -> bool {
+        let mut more = true;
+        for _ in 0..BATCHES_PER_TURN {
+            more = more && self.hand_out(now);
+        }
+        more || self.outlets.iter().any(|outlet| !outlet.has_room())
+    }
+
+    fn count(&self) {
+        self.metrics.observed(&self.source.tally(), &self.meter.stats());
+        for outlet in &self.outlets {
+            outlet.metrics().lags(&self.meter.lag(outlet.id));
+        }
     }
 
     /// Dumps every zone a last time, as far as there is time for it.
@@ -255,15 +294,36 @@ impl<S: ConnectionSource> Observer<S> {
         Ok(())
     }
 
-    fn hand_out_rest(&mut self, queue: &Sender<Batch>, clock: &impl Fn() -> u64) {
+    /// Hands out everything, as far as there is room before there is no time left.
+    fn hand_out_rest(&mut self, clock: &impl Fn() -> u64) {
         let deadline = clock() + nanoseconds(LAST_RECORDS);
-        let mut abandoned = 0;
-        while self.flush(|records| abandoned += send_before(queue, records, deadline, clock)) {}
-        if abandoned > 0 {
-            self.metrics.records_abandoned.inc_by(abandoned);
-            tracing::error!(records = abandoned, "collector is away: records are lost at shutdown");
+        while self.flush() || self.is_untold() && clock() < deadline {
+            if !self.outlets.iter().any(Outlet::has_room) {
+                // The far ends are other threads; there is nothing to wait on but time.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if clock() >= deadline {
+                break;
+            }
         }
-        self.metrics.observed(&self.source.tally(), &self.meter.stats());
+        for outlet in &self.outlets {
+            let records = self.meter.untold(outlet.id);
+            if records > 0 {
+                outlet.metrics().abandon(records);
+                let destination = outlet.name();
+                tracing::error!(
+                    destination,
+                    records,
+                    "collector is away: records are lost at shutdown"
+                );
+            }
+        }
+        self.count();
+    }
+
+    /// Whether anything is left for somebody who is still there.
+    fn is_untold(&self) -> bool {
+        self.outlets.iter().any(|outlet| !outlet.is_gone() && self.meter.untold(outlet.id) > 0)
     }
 }
 
@@ -283,50 +343,18 @@ fn make(
     enricher: &Enricher,
     due: &Due<'_>,
     rules: Option<&Rules>,
-    filter: &ProtocolFilter,
-    records: &mut Vec<FlowRecord>,
     metrics: &Metrics,
-) {
-    // One that was let in before the filter changed.
-    if !filter.allows(due.original.protocol()) {
-        metrics.records_filtered.inc();
-        return;
-    }
+) -> Option<Arc<FlowRecord>> {
     let mut record = enricher.record(due);
     if let (Some(record), Some(verdict), Some(rules)) = (&mut record, &due.denied, rules) {
         judge(record, verdict, rules);
     }
     #[cfg(feature = "faults")]
     let record = crate::faults::spoil(record);
-    match record {
-        Some(record) => records.push(record),
-        None => {
-            metrics.records_not_exportable.inc();
-        }
+    if record.is_none() {
+        metrics.records_not_exportable.inc();
     }
-}
-
-/// Waits for room until `deadline`. Returns how many records found none.
-fn send_before(
-    queue: &Sender<Batch>,
-    records: Vec<FlowRecord>,
-    deadline: u64,
-    clock: &impl Fn() -> u64,
-) -> u64 {
-    let mut batch: Batch = records.into();
-    loop {
-        match queue.try_send(batch) {
-            Ok(()) => return 0,
-            Err(TrySendError::Full(back)) if clock() < deadline => {
-                batch = back;
-                // The far end is another thread; there is nothing to wait on but time.
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(TrySendError::Full(back) | TrySendError::Closed(back)) => {
-                return u64::try_from(back.len()).unwrap_or(u64::MAX);
-            }
-        }
-    }
+    record.map(Arc::new)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

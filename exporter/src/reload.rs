@@ -9,25 +9,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
-use ipfix::transport::{Destination, Transport as Carrier};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::Args;
-use crate::meter::Timeouts;
+use crate::destination::Spec;
+use crate::export::{Route, RouteError};
 use crate::metrics::Metrics;
 use crate::observe::Orders;
-use crate::settings::{self, Loaded, Settings, Texts, Transport};
-use crate::tls::{self, TlsError};
+use crate::settings::{self, Loaded, Settings, Texts};
 
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// The settings that can change, for the stages they concern.
 #[derive(Debug)]
 pub(crate) struct Live {
+    /// Destinations in there are told by [`crate::senders`] alone.
     pub(crate) orders: watch::Sender<Orders>,
-    pub(crate) collector: watch::Sender<Destination>,
+    pub(crate) configured: watch::Sender<Arc<[Spec]>>,
 }
 
 /// Follows the files and applies what changes.
@@ -44,43 +44,27 @@ pub(crate) struct Reload {
     metrics: Arc<Metrics>,
 }
 
-/// Why a configuration cannot be used that has no mistake in itself.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error("destination is incomplete")]
-    Incomplete,
-    #[error("TLS to the collector is not possible")]
-    Tls(#[from] TlsError),
-}
-
 /// SIGHUPs that come from now on are kept until asked for; one that comes earlier ends the
 /// process. Needs a runtime around it.
 pub(crate) fn hangup() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-pub(crate) fn orders(settings: &Settings) -> Orders {
-    Orders {
-        timeouts: Timeouts::new(settings.active_timeout.value, settings.idle_timeout.value),
-        poll_interval: settings.poll_interval.value,
-        filter: settings.protocols.value.unwrap_or_default(),
-    }
-}
-
-pub(crate) fn destination(settings: &Settings) -> Result<Destination, ApplyError> {
-    let transport = match settings.collector.transport().ok_or(ApplyError::Incomplete)? {
-        Transport::Tcp => Carrier::Tcp,
-        Transport::Udp => Carrier::Udp,
-        Transport::Tls(protection) => Carrier::Tls(tls::client(&protection)?),
-    };
-    Ok(Destination::new(settings.collector.target(), transport))
-}
-
 impl Live {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, ApplyError> {
-        let orders = watch::Sender::new(orders(settings));
-        Ok(Self { orders, collector: watch::Sender::new(destination(settings)?) })
+    pub(crate) fn new(settings: &Settings) -> Result<Self, RouteError> {
+        let specs = usable(settings)?;
+        let orders = Orders { poll_interval: settings.poll_interval.value, targets: [].into() };
+        Ok(Self { orders: watch::Sender::new(orders), configured: watch::Sender::new(specs) })
     }
+}
+
+/// The destinations of a configuration, all of which can be used.
+fn usable(settings: &Settings) -> Result<Arc<[Spec]>, RouteError> {
+    let specs = settings.specs();
+    for spec in &specs {
+        Route::new(spec)?;
+    }
+    Ok(specs.into())
 }
 
 impl Reload {
@@ -143,17 +127,12 @@ impl Reload {
         tracing::error!(%why, "configuration is refused, and the one before stays in force");
     }
 
-    fn apply(&mut self, new: Settings) -> Result<(), ApplyError> {
+    fn apply(&mut self, new: Settings) -> Result<(), RouteError> {
         if let Some(live) = &self.live {
-            if new.collector.is_another(&self.running.collector) {
-                live.collector.send_replace(destination(&new)?);
-            }
-            let orders = orders(&new);
-            live.orders.send_if_modified(|old| {
-                let is_new = *old != orders;
-                *old = orders;
-                is_new
-            });
+            let specs = usable(&new)?;
+            live.configured.send_if_modified(|old| replace(old, specs));
+            let poll_interval = new.poll_interval.value;
+            live.orders.send_if_modified(|old| replace(&mut old.poll_interval, poll_interval));
         }
         let waiting = self.running.take_over(new);
         if !waiting.is_empty() {
@@ -162,6 +141,13 @@ impl Reload {
         }
         Ok(())
     }
+}
+
+/// Returns whether that changed anything.
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let is_new = *old != new;
+    *old = new;
+    is_new
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod sources; // files and flags, read
 mod change; // what a running exporter can take over
 mod denial; // where denied packets are heard of
 mod collector; // where to send, and what keeps that from working
+mod destinations; // where else
 mod print; // the configuration in force, as a file
 pub mod reference; // the shipped files and the reference
 
@@ -16,12 +17,13 @@ use std::time::Duration;
 use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
 
-pub use collector::{Collector, Protection, Transport};
+pub use collector::Collector;
 pub use denial::Denial;
 pub use keys::{AGENT, OWN};
 pub use sources::{Files, Texts};
 pub use values::Enable;
 
+use crate::destination::{self, Compatibility, Filter, Redaction, STATIC, Spec};
 use crate::filter::ProtocolFilter;
 
 /// The configuration in force.
@@ -32,7 +34,9 @@ pub struct Settings {
     pub agent_enable: Setting<bool>,
     pub node: Setting<String>,
     pub cluster: Setting<PathBuf>,
+    /// The destination `static`, if [`Settings::has_static`].
     pub collector: Collector,
+    pub destinations: Vec<Spec>,
     pub poll_interval: Setting<Duration>,
     pub active_timeout: Setting<Duration>,
     pub idle_timeout: Setting<Duration>,
@@ -83,7 +87,12 @@ impl Settings {
         beside_the_agent(&mut sources.findings, &enable, &gate, &agent_enable);
         check_filter(&mut sources.findings, &protocols);
         let exports = exports(enable.value, gate.value, agent_enable.value);
-        let collector = collector::pick(sources, exports);
+        let common = times.as_ref().map(|[poll, active, idle]| destinations::Common {
+            poll: poll.value,
+            timeouts: destination::Timeouts { active: active.value, idle: idle.value },
+        });
+        let (destinations, are_listed) = destinations::pick(sources, common);
+        let collector = collector::pick(sources, exports, are_listed);
         let [poll_interval, active_timeout, idle_timeout] = times?;
         Some(Self {
             enable,
@@ -92,6 +101,7 @@ impl Settings {
             node: node?,
             cluster: cluster?,
             collector: collector?,
+            destinations,
             poll_interval,
             active_timeout,
             idle_timeout,
@@ -102,6 +112,37 @@ impl Settings {
             denial: denial?,
             admin: admin?,
             copy,
+        })
+    }
+
+    /// Every destination.
+    pub fn specs(&self) -> Vec<Spec> {
+        let first = self.has_static().then(|| self.static_spec()).flatten();
+        first.into_iter().chain(self.destinations.iter().cloned()).collect()
+    }
+
+    /// Where others are listed, the collector of Antrea's keys is only one if somebody gives it.
+    fn has_static(&self) -> bool {
+        self.destinations.is_empty() || self.collector.address.origin != Origin::Default
+    }
+
+    /// `None` if something is missing, which the findings have told.
+    fn static_spec(&self) -> Option<Spec> {
+        let protocols = self.protocols.value.unwrap_or_default();
+        let timeouts = destination::Timeouts {
+            active: self.active_timeout.value,
+            idle: self.idle_timeout.value,
+        };
+        Some(Spec {
+            name: STATIC.to_owned(),
+            address: self.collector.address.value.clone(),
+            transport: self.collector.transport()?,
+            filter: Filter { protocols, ..Filter::default() },
+            profile: self.profile.value,
+            compatibility: Compatibility::of(self.profile.value),
+            timeouts,
+            redaction: Redaction::default(),
+            template_refresh: Spec::TEMPLATE_REFRESH,
         })
     }
 

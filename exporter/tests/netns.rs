@@ -22,7 +22,7 @@ use exporter::{
         ConnectionSource, Counters, DumpProgress, Entry, NetlinkOptions, NetlinkSource,
         check_sysctls,
     },
-    meter::{Limits, Meter, Timeouts},
+    meter::{Limits, Meter, Set, Timeouts},
 };
 use lab::{ECHO_PORT, EventLog, PEER4, PEER6, sh};
 
@@ -142,11 +142,9 @@ struct Node {
 impl Node {
     fn open(options: NetlinkOptions) -> Self {
         let short = Duration::from_millis(100);
-        Self {
-            source: NetlinkSource::open(options).unwrap(),
-            meter: Meter::new(Timeouts::new(short, short), Limits { connections: 100_000 }),
-            records: Connections::new(),
-        }
+        let mut meter = Meter::new(Limits { connections: 100_000 });
+        meter.add(Timeouts::new(short, short), now()).unwrap();
+        Self { source: NetlinkSource::open(options).unwrap(), meter, records: Connections::new() }
     }
 
     /// As the exporter does: events, a dump of each zone, records.
@@ -190,7 +188,7 @@ impl Node {
 
     fn take_records(&mut self) {
         let Self { meter, records, .. } = self;
-        meter.due(now(), usize::MAX, |due| {
+        meter.due(now(), usize::MAX, Set::ALL, |due, _| {
             let entry = Entry {
                 id: due.id,
                 zone: due.zone,
@@ -202,6 +200,7 @@ impl Node {
             sum.reverse_packets += due.deltas.reverse_packets;
             sum.reverse_octets += due.deltas.reverse_octets;
             assert_eq!(*sum, due.totals);
+            Set::EMPTY
         });
     }
 

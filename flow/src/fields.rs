@@ -7,7 +7,7 @@ mod antrea; // the template of Antrea's Flow Exporter
 mod fyke; // what keeps two connections apart
 mod aggregated; // what correlation adds
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::registry::InformationElement;
 
@@ -100,6 +100,30 @@ impl Field {
         FIELDS.iter().copied().flatten()
     }
 
+    /// Unsets this attribute of a record, and with it whatever else tells the same.
+    pub fn blank(&self, record: &mut FlowRecord) {
+        match self.access {
+            Access::U8 { set, .. } => set(record, 0),
+            Access::U16 { set, .. } => set(record, 0),
+            Access::Seconds { set, .. } => set(record, 0),
+            Access::U64 { set, .. } | Access::Milliseconds { set, .. } => set(record, 0),
+            Access::Name { set, .. } => set(record, Name::default()),
+            Access::Ip { get, set } => {
+                // The family decides about the template, and stays.
+                let Some(told) = get(record) else { return };
+                let unset = match told {
+                    IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                    IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                };
+                set(record, Some(unset));
+                // Two rows share the Service's address, and one of them never takes its place.
+                if get(record) != Some(unset) {
+                    record.service.ip = None;
+                }
+            }
+        }
+    }
+
     /// The rows that are kept as columns: all but times in seconds, which have a twin in
     /// milliseconds.
     pub fn columns() -> impl Iterator<Item = &'static Field> {
@@ -178,6 +202,39 @@ mod tests {
                 let registered = ipfix::registry::by_name(field.name).map(|e| (e.pen, e.id));
                 assert_eq!(registered, Some((element.pen, element.id)), "{}", field.name);
             }
+        }
+    }
+
+    /// By the wire: the value of a blank attribute is that of one nobody has set.
+    #[test]
+    fn a_blank_attribute_is_told_nowhere() {
+        let address = |last| Some(IpAddr::from([10, 0, 0, last]));
+        for field in Field::all() {
+            let mut record = FlowRecord::default();
+            for other in Field::all() {
+                match other.access {
+                    Access::U8 { set, .. } => set(&mut record, 3),
+                    Access::U16 { set, .. } => set(&mut record, 77),
+                    Access::Seconds { set, .. } => set(&mut record, 77),
+                    Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+                        set(&mut record, 77_000);
+                    }
+                    Access::Name { set, .. } => set(&mut record, "told".into()),
+                    Access::Ip { set, .. } => set(&mut record, address(1)),
+                }
+            }
+            let before = record.clone();
+            field.blank(&mut record);
+            let is_unset = match field.access {
+                Access::U8 { get, .. } => get(&record) == 0,
+                Access::U16 { get, .. } => get(&record) == 0,
+                Access::Seconds { get, .. } => get(&record) == 0,
+                Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(&record) == 0,
+                Access::Name { get, .. } => get(&record).is_empty(),
+                Access::Ip { get, .. } => get(&record).is_none_or(|it| it.is_unspecified()),
+            };
+            assert!(is_unset, "{}", field.name);
+            assert!(record != before, "{}", field.name);
         }
     }
 

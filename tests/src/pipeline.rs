@@ -8,12 +8,14 @@ use aggregator::collect::Decoder;
 use aggregator::correlate::{Correlator, Timeouts};
 use anyhow::{Context, Result};
 use exporter::conntrack::{Kind, Player, Recorded, Step};
+use exporter::destination::{Filter, STATIC};
 use exporter::enrich::Enricher;
-use exporter::export::observation_domain;
+use exporter::export::{Batch, observation_domain};
 use exporter::meter::{Limits, Meter};
-use exporter::observe::Observer;
+use exporter::observe::{Observer, Orders, Target};
 use flow::{FlowRecord, Profile};
 use k8s::Cluster;
+use tokio::sync::{mpsc, watch};
 
 use crate::connections::Connection;
 use crate::wire::Wire;
@@ -27,6 +29,7 @@ struct Node {
     name: String,
     player: Player,
     observer: Observer<Recorded>,
+    batches: mpsc::Receiver<Batch>,
     wire: Wire,
     templates_sent: bool,
 }
@@ -46,12 +49,24 @@ impl Pipeline {
         let node = |name: &String| {
             let (player, source) = Recorded::new();
             let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
-            let meter = Meter::new(timeouts, Limits { connections: 100_000 });
-            let enricher = Enricher::new(Arc::clone(&cluster), name, profile);
+            let meter = Meter::new(Limits { connections: 100_000 });
+            let enricher = Enricher::new(Arc::clone(&cluster), name, Profile::Fyke);
             let metrics = Arc::default();
-            let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics);
+            let (queue, batches) = mpsc::channel(1);
+            let target = Target {
+                name: STATIC.into(),
+                number: 0,
+                timeouts,
+                filter: Filter::default(),
+                queue: queue.downgrade(),
+                metrics: Arc::default(),
+            };
+            let orders = Orders { poll_interval: 2 * SECOND, targets: [target].into() };
+            let orders = watch::channel(orders).1;
+            let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics)
+                .obeying(orders, 0);
             let wire = Wire::new(observation_domain(name), profile);
-            Node { name: name.clone(), player, observer, wire, templates_sent: false }
+            Node { name: name.clone(), player, observer, batches, wire, templates_sent: false }
         };
         let nodes: Vec<_> = nodes.iter().map(node).collect();
         let decoder = nodes.iter().map(|_| Decoder::default()).collect();
@@ -118,7 +133,14 @@ impl Pipeline {
             node.observer.observe(now)?;
         }
         let mut due = Vec::new();
-        while node.observer.due(now, |records| due.extend(records)) {}
+        loop {
+            let more = node.observer.hand_out(now);
+            match node.batches.try_recv() {
+                Ok(batch) => due.extend(batch),
+                Err(_) if !more => break,
+                Err(_) => {}
+            }
+        }
         let mut received = Vec::new();
         if !node.templates_sent {
             decode(decoder, &node.wire.templates(0)?, &mut received)?;

@@ -1,7 +1,9 @@
 //! What an exporter puts on the wire, without a connection.
 
+use std::sync::Arc;
+
 use anyhow::Result;
-use exporter::export::Flows;
+use exporter::export::{Flows, Form};
 use flow::{FlowRecord, Profile};
 use ipfix::encode::Encoder;
 use ipfix::transport::export::Export;
@@ -16,8 +18,9 @@ pub struct Wire {
 impl Wire {
     /// A session of the Observation Domain `domain`.
     pub fn new(domain: u32, profile: Profile) -> Self {
-        let flows = Flows::new(profile, None);
-        let encoder = Encoder::new(domain, u16::MAX, flows.packing());
+        let form = Form::plain(profile);
+        let encoder = Encoder::new(domain, u16::MAX, form.packing());
+        let flows = Flows::new(form, None);
         Self { flows, encoder }
     }
 
@@ -31,10 +34,13 @@ impl Wire {
     }
 
     /// Messages with `records`.
-    pub fn records(&mut self, records: &[FlowRecord], now: u32) -> Result<Vec<u8>> {
+    pub fn records<R>(&mut self, records: &[R], now: u32) -> Result<Vec<u8>>
+    where
+        R: Clone + Into<Arc<FlowRecord>>,
+    {
         let mut messages = Vec::new();
         for record in records {
-            self.flows.encode(record, &mut self.encoder, now, &mut messages)?;
+            self.flows.encode(&record.clone().into(), &mut self.encoder, now, &mut messages)?;
         }
         self.encoder.finish(&mut messages);
         Ok(messages)

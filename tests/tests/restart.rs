@@ -208,13 +208,13 @@ fn a_killed_aggregator_continues_where_it_stopped() {
     sleep(4 * SECOND);
     signal(aggregator.id(), "KILL");
     stand.wait_for_exporters("the session's end is counted", |told| {
-        value(told, "fyke_exporter_sessions_lost_total") > 0
-            && value(told, "fyke_exporter_connect_failures_total") > 0
+        value(told, "fyke_exporter_sessions_lost_total{destination=\"static\"}") > 0
+            && value(told, "fyke_exporter_connect_failures_total{destination=\"static\"}") > 0
     });
     let aggregator = stand.aggregator(LONG);
     stand.wait_for_exporters("there is a session again", |told| {
-        value(told, "fyke_exporter_sessions_total") > 1
-            && value(told, "fyke_exporter_connected") == 1
+        value(told, "fyke_exporter_sessions_total{destination=\"static\"}") > 1
+            && value(told, "fyke_exporter_connected{destination=\"static\"}") == 1
     });
     stand.wait_for_sessions();
     let told = stand.wait_for_aggregator("both Nodes speak of the flow again", |told| {

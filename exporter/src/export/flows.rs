@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use flow::{Family, FlowRecord, Profile, encode, template};
-use ipfix::encode::{EncodeError, Encoder, Packing};
+use ipfix::encode::{EncodeError, Encoder};
 use ipfix::template::{Template, TemplateId};
 use ipfix::transport::export::Export;
+
+use super::Form;
 
 /// Templates are numbered as Antrea does: IPv4 first.
 const V4: TemplateId = TemplateId::MIN;
@@ -18,45 +21,59 @@ const V6: TemplateId = match TemplateId::new(257) {
 /// Flow Records as IPFIX, and what becomes of the messages.
 #[derive(Debug)]
 pub struct Flows {
-    profile: Profile,
+    form: Form,
     /// Gets a copy of every message that was written whole, as an IPFIX File (RFC 5655).
     copy: Option<File>,
 }
 
 impl Flows {
-    pub const fn new(profile: Profile, copy: Option<File>) -> Self {
-        Self { profile, copy }
+    pub const fn new(form: Form, copy: Option<File>) -> Self {
+        Self { form, copy }
     }
 
-    /// How many records share a message.
-    pub const fn packing(&self) -> Packing {
-        match self.profile {
-            // Antrea's collector takes one record per message and nothing else.
-            Profile::Antrea => Packing::OneRecord,
-            Profile::Fyke => Packing::Full,
-        }
+    /// What is sent is like this from the next session on.
+    pub(super) fn reform(&mut self, form: Form) {
+        self.form = form;
+    }
+
+    /// What this destination is not told of a record that others share.
+    fn censored(&self, record: &FlowRecord) -> Option<FlowRecord> {
+        // Antrea's template has no room for what tells pings apart; its ports are 0.
+        let is_ping = matches!(record.key.protocol, flow::protocol::ICMP | flow::protocol::ICMPV6);
+        let portless = self.form.profile == Profile::Antrea && is_ping;
+        (portless || !self.form.redaction.is_empty()).then(|| {
+            let mut censored = record.clone();
+            if portless {
+                censored.key.source_port = 0;
+            }
+            self.form.redaction.apply(&mut censored);
+            censored
+        })
     }
 }
 
 impl Export for Flows {
-    type Record = FlowRecord;
+    type Record = Arc<FlowRecord>;
 
     fn templates(&self) -> Vec<Template> {
         [(V4, Family::V4), (V6, Family::V6)]
-            .map(|(id, family)| template(id, self.profile, family))
+            .map(|(id, family)| template(id, self.form.profile, family))
             .into()
     }
 
     fn encode(
         &self,
-        record: &FlowRecord,
+        record: &Arc<FlowRecord>,
         encoder: &mut Encoder,
         export_time: u32,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
+        let censored = self.censored(record);
+        let record = censored.as_ref().unwrap_or(record);
         let family = Family::of(record);
         let id = if family == Family::V4 { V4 } else { V6 };
-        encoder.record(export_time, id, out, |writer| encode(record, self.profile, family, writer))
+        let profile = self.form.profile;
+        encoder.record(export_time, id, out, |writer| encode(record, profile, family, writer))
     }
 
     /// A copy that cannot be written is given up; it must not stop the records themselves.

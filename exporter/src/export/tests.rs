@@ -1,6 +1,7 @@
 use std::io::{Read, Seek};
 
-use flow::FlowRecord;
+use flow::{FlowRecord, Profile};
+use ipfix::transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Sender, channel};
@@ -21,14 +22,24 @@ fn exporting(collector: &TcpListener) -> Exporting {
 }
 
 fn exporting_as(collector: &TcpListener, profile: Profile, copy: Option<File>) -> Exporting {
-    let collector = collector.local_addr().unwrap().to_string();
-    let to = transport::Destination::new(collector, transport::Transport::Tcp);
-    let destination = Destination { collector: watch::channel(to).1, domain: 1, profile };
-    Exporting::new(destination, copy, Arc::default()).unwrap()
+    to(watch::channel(route(collector, profile)).1, copy)
+}
+
+fn route(collector: &TcpListener, profile: Profile) -> Route {
+    at(&collector.local_addr().unwrap().to_string(), profile)
+}
+
+fn at(address: &str, profile: Profile) -> Route {
+    let to = transport::Destination::new(address, transport::Transport::Tcp);
+    Route { to, form: Form::plain(profile) }
+}
+
+fn to(route: watch::Receiver<Route>, copy: Option<File>) -> Exporting {
+    Exporting::new("static".into(), route, 1, copy, Arc::default()).unwrap()
 }
 
 fn batch(records: usize) -> Batch {
-    vec![FlowRecord::default(); records].into()
+    vec![Arc::new(FlowRecord::default()); records]
 }
 
 /// More than the buffers of any connection hold.
@@ -249,13 +260,8 @@ async fn records(mut stream: TcpStream) -> u64 {
 #[tokio::test]
 async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_came_before() {
     let (first, second) = (listener().await, listener().await);
-    let at = |collector: &TcpListener| {
-        let address = collector.local_addr().unwrap().to_string();
-        transport::Destination::new(address, transport::Transport::Tcp)
-    };
-    let (collector, receiver) = watch::channel(at(&first));
-    let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
-    let exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    let (collector, receiver) = watch::channel(route(&first, Profile::Fyke));
+    let exporting = to(receiver, None);
     let metrics = Arc::clone(&exporting.metrics);
     let (sender, queue) = channel(16);
     sender.send(batch(3)).await.unwrap();
@@ -263,7 +269,7 @@ async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_
     let running = tokio::spawn(run(exporting, queue, stop));
     let (stream, _) = first.accept().await.unwrap();
     until(|| metrics.records_sent.get() == 3).await;
-    collector.send_replace(at(&second));
+    collector.send_replace(route(&second, Profile::Antrea));
     assert_eq!(records(stream).await, 3, "and the session has an end");
     let accepted = timeout(LATE, second.accept()).await.expect("it goes there");
     let (stream, _) = accepted.unwrap();
@@ -278,11 +284,9 @@ async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_
 #[tokio::test]
 async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
     let (gone, there) = (listener().await, listener().await);
-    let at = |address: String| transport::Destination::new(address, transport::Transport::Tcp);
-    let (collector, receiver) = watch::channel(at(gone.local_addr().unwrap().to_string()));
+    let (collector, receiver) = watch::channel(route(&gone, Profile::Fyke));
     drop(gone);
-    let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
-    let exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    let exporting = to(receiver, None);
     let metrics = Arc::clone(&exporting.metrics);
     let (sender, queue) = channel(16);
     sender.send(batch(5)).await.unwrap();
@@ -290,7 +294,7 @@ async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
     let (_switch, stop) = Stop::new();
     let running = tokio::spawn(run(exporting, queue, stop));
     until(|| metrics.connect_failures.get() > 0).await;
-    collector.send_replace(at(there.local_addr().unwrap().to_string()));
+    collector.send_replace(route(&there, Profile::Fyke));
     let accepted = timeout(LATE, there.accept()).await.expect("it goes there");
     let (stream, _) = accepted.unwrap();
     assert_eq!(records(stream).await, 5);
@@ -299,12 +303,9 @@ async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
 
 #[tokio::test]
 async fn the_collector_in_use_is_named_until_it_is_left() {
-    let away = |port: u16| {
-        transport::Destination::new(format!("127.0.0.1:{port}"), transport::Transport::Tcp)
-    };
+    let away = |port: u16| at(&format!("127.0.0.1:{port}"), Profile::Fyke);
     let (sender, collector) = watch::channel(away(1));
-    let destination = Destination { collector, domain: 1, profile: Profile::Fyke };
-    let mut exporting = Exporting::new(destination, None, Arc::default()).unwrap();
+    let mut exporting = to(collector, None);
     sender.send_replace(away(2));
     assert_eq!(exporting.address, "127.0.0.1:1");
     exporting.redirect().await;

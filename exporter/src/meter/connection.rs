@@ -2,6 +2,7 @@
 
 use super::{
     due::{Due, EndReason},
+    set::{Id, Set},
     store::Key,
 };
 use crate::conntrack::{Counters, Entry, Tuple, tcp_state};
@@ -19,14 +20,6 @@ pub(super) enum State {
     Vanished,
 }
 
-/// Whether a live connection is in the wheel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Timer {
-    Running,
-    /// It had no news when it was last due. News start it again.
-    Stopped,
-}
-
 /// What an update has brought.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct News {
@@ -37,7 +30,7 @@ pub(super) struct News {
 /// A slot of the store.
 ///
 /// Four cache lines, in the order they are needed. A dump entry touches the first two, which
-/// processors fetch as a pair; a report or a timer needs the others. With many connections nearly
+/// processors fetch as a pair; a report needs the others, and what its track has of it. With many connections nearly
 /// every line touched is one waited for.
 #[derive(Debug, Clone)]
 #[repr(C, align(128))]
@@ -54,9 +47,9 @@ pub(super) struct Connection {
     /// `start_ns` is the kernel's, not that of first sight.
     pub(super) start_known: bool,
     is_labelled: bool,
-    /// To be told although nothing of it is new: see [`Connection::inherit`].
-    announce: bool,
-    pub(super) timer: Timer,
+    /// The tracks in whose wheel it is. In another it had no news when it was last due; news put
+    /// it back.
+    pub(super) running: Set,
 
     /// The kernel's counters as last seen.
     kernel: Counters,
@@ -67,12 +60,17 @@ pub(super) struct Connection {
 
     /// What the kernel had counted whenever it was made to start again from zero.
     offset: Counters,
-    /// The totals at the last report.
-    reported: Counters,
-
     reply: Tuple,
-    pub(super) active_deadline: u64,
     pub(super) denied: Option<Verdict>,
+    /// The tracks in which it is to be told although nothing of it is new: see
+    /// [`Connection::inherit`].
+    pub(super) announce: Set,
+    /// The tracks in which its end waits to be told.
+    pub(super) waiting: Set,
+    /// How many destinations are owed something of it.
+    pub(super) debts: u8,
+    /// Somebody has been told of it, by us or by whoever recorded before.
+    pub(super) is_known: bool,
 }
 
 impl Connection {
@@ -87,28 +85,29 @@ impl Connection {
             is_counted: false,
             start_known: false,
             is_labelled: false,
-            announce: false,
-            timer: Timer::Stopped,
+            running: Set::EMPTY,
             kernel: Counters::default(),
             start_ns: now,
             end_ns: now,
             labels: [0; 16],
             offset: Counters::default(),
-            reported: Counters::default(),
             reply: entry.reply,
-            active_deadline: u64::MAX,
             denied: entry.denied,
+            announce: Set::EMPTY,
+            waiting: Set::EMPTY,
+            debts: 0,
+            is_known: false,
         };
         connection.update(entry, now);
         connection
     }
 
-    /// Takes what has been counted so far for told by somebody else, and has it told once with
-    /// deltas of zero: a far end that followed the connection before learns what it missed, and
-    /// one that did not counts nothing twice.
-    pub(super) fn inherit(&mut self) {
-        self.reported = self.totals();
-        self.announce = true;
+    /// Takes what has been counted so far for told by somebody else, and has it told once in
+    /// `tracks` with deltas of zero: a far end that followed the connection before learns what it
+    /// missed, and one that did not counts nothing twice.
+    pub(super) fn inherit(&mut self, tracks: Set) {
+        self.announce = tracks;
+        self.is_known = true;
     }
 
     /// Takes over what an entry tells; what it leaves out stays as it was.
@@ -163,40 +162,31 @@ impl Connection {
         u64::from(self.seen) ^ self.start_ns
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        self.announce || self.totals() != self.reported
+    /// Whether a track has something to tell that has told `told`.
+    pub(super) fn has_news(&self, track: Id, told: &Counters) -> bool {
+        self.announce.contains(track) || self.totals() != *told
     }
 
-    /// When it is due, if nothing happens until then.
-    pub(super) fn deadline(&self, idle: u64) -> u64 {
-        self.active_deadline.min(self.end_ns.saturating_add(idle))
+    /// Whether its end has still to be told to somebody.
+    pub(super) const fn is_awaited(&self) -> bool {
+        self.debts > 0 || !self.waiting.is_empty()
     }
 
-    /// Moves the active deadline on, without drifting if the report was in time.
-    pub(super) fn renew(&mut self, active: u64, now: u64) {
-        let next = self.active_deadline.saturating_add(active);
-        self.active_deadline = if next > now { next } else { now.saturating_add(active) };
-    }
-
-    /// Why it is due, given that it is.
-    pub(super) fn live_reason(&self, idle: u64) -> EndReason {
+    /// Why it is due in a track, given that it is.
+    pub(super) fn live_reason(&self, active_deadline: u64, idle: u64) -> EndReason {
         let idle_deadline = self.end_ns.saturating_add(idle);
         if tcp_state::is_final(self.tcp_state) {
             EndReason::EndOfFlow
-        } else if idle_deadline < self.active_deadline {
+        } else if idle_deadline < active_deadline {
             EndReason::IdleTimeout
         } else {
             EndReason::ActiveTimeout
         }
     }
 
-    /// Hands it out and marks it as reported; returns `false` if there is nothing to report.
-    pub(super) fn report(&mut self, reason: EndReason, report: &mut impl FnMut(&Due<'_>)) -> bool {
-        if !self.has_news() {
-            return false;
-        }
-        let totals = self.totals();
-        report(&Due {
+    /// As it is handed out.
+    pub(super) fn due(&self, totals: Counters, deltas: Counters, reason: EndReason) -> Due<'_> {
+        Due {
             original: &self.key.original,
             reply: &self.reply,
             zone: self.key.zone,
@@ -209,22 +199,19 @@ impl Connection {
             start_ns: self.start_ns,
             end_ns: self.end_ns.max(self.start_ns),
             totals,
-            deltas: totals.zip(self.reported, u64::saturating_sub),
+            deltas,
             reason,
-        });
-        self.reported = totals;
-        self.announce = false;
-        true
+        }
     }
 
-    fn totals(&self) -> Counters {
+    pub(super) fn totals(&self) -> Counters {
         self.kernel.zip(self.offset, u64::saturating_add)
     }
 }
 
 impl Counters {
     /// Applies `f` to each counter of both.
-    fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+    pub(super) fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             packets: f(self.packets, other.packets),
             octets: f(self.octets, other.octets),

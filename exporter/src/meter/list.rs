@@ -1,6 +1,6 @@
 //! Doubly linked lists of slots, as numbers in one array.
 //!
-//! Every slot is in one list or in none. A list is a ring with a head of its own, so that a slot
+//! Of one such array, every slot is in one list or in none. A list is a ring with a head of its own, so that a slot
 //! leaves its list without knowing which one that is. Nothing is allocated but a pair of numbers
 //! per slot.
 
@@ -9,16 +9,20 @@ use std::ops::Range;
 /// A list, by its number.
 pub(super) type List = u32;
 
+// Lists of the store.
 /// Slots nobody uses.
 pub(super) const FREE: List = 0;
-/// Closed connections with something to report, oldest first.
-pub(super) const CLOSED: List = 1;
 /// Closed connections without anything to report, of which more may be heard.
-pub(super) const TOMBSTONES: List = 2;
+pub(super) const TOMBSTONES: List = 1;
+pub(super) const STORE_LISTS: List = 2;
+
+// Lists of a track.
+/// Closed connections with something to report, oldest first.
+pub(super) const CLOSED: List = 0;
 /// What the wheel has taken from its current bucket and not yet passed on.
-pub(super) const EXPIRING: List = 3;
+pub(super) const EXPIRING: List = 1;
 /// The wheel's buckets.
-pub(super) const BUCKETS: Range<List> = 4..4 + super::wheel::BUCKET_COUNT;
+pub(super) const BUCKETS: Range<List> = 2..2 + super::wheel::BUCKET_COUNT;
 
 #[derive(Debug, Clone, Copy)]
 struct Link {
@@ -30,11 +34,13 @@ struct Link {
 #[derive(Debug)]
 pub(super) struct Lists {
     links: Vec<Link>,
+    heads: u32,
 }
 
 impl Lists {
-    pub(super) fn new() -> Self {
-        Self { links: (0..BUCKETS.end).map(Link::alone).collect() }
+    /// As many empty lists as `heads`.
+    pub(super) fn new(heads: List) -> Self {
+        Self { links: (0..heads).map(Link::alone).collect(), heads }
     }
 
     /// Makes room for `more` slots, without the slack that doubling would leave.
@@ -52,7 +58,7 @@ impl Lists {
 
     /// `slot` must be in no list.
     pub(super) fn push_back(&mut self, list: List, slot: u32) {
-        let node = node(slot);
+        let node = self.node(slot);
         let before = self.link(list).before;
         *self.link_mut(node) = Link { before, after: list };
         self.link_mut(before).after = node;
@@ -61,7 +67,7 @@ impl Lists {
 
     /// Takes `slot` out of the list it is in, if it is in one.
     pub(super) fn unlink(&mut self, slot: u32) {
-        let node = node(slot);
+        let node = self.node(slot);
         let Link { before, after } = *self.link(node);
         self.link_mut(before).after = after;
         self.link_mut(after).before = before;
@@ -69,12 +75,12 @@ impl Lists {
     }
 
     pub(super) fn front(&self, list: List) -> Option<u32> {
-        slot(self.link(list).after)
+        self.slot(self.link(list).after)
     }
 
     /// The slot that follows `slot` in its list.
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
-        self::slot(self.link(node(slot)).after)
+        self.slot(self.link(self.node(slot)).after)
     }
 
     pub(super) fn pop_front(&mut self, list: List) -> Option<u32> {
@@ -95,6 +101,15 @@ impl Lists {
         *self.link_mut(from) = Link::alone(from);
     }
 
+    const fn node(&self, slot: u32) -> u32 {
+        slot + self.heads
+    }
+
+    /// The slot at a node, unless the node is the head of a list.
+    const fn slot(&self, node: u32) -> Option<u32> {
+        node.checked_sub(self.heads)
+    }
+
     fn link(&self, node: u32) -> &Link {
         &self.links[node as usize]
     }
@@ -110,15 +125,6 @@ impl Link {
     }
 }
 
-fn node(slot: u32) -> u32 {
-    slot + BUCKETS.end
-}
-
-/// The slot at a node, unless the node is the head of a list.
-fn slot(node: u32) -> Option<u32> {
-    node.checked_sub(BUCKETS.end)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn slots_leave_in_order_or_from_the_middle() {
-        let mut lists = Lists::new();
+        let mut lists = Lists::new(BUCKETS.end);
         (0..4).for_each(|_| lists.grow());
         (0..4).for_each(|slot| lists.push_back(CLOSED, slot));
         lists.unlink(2);

@@ -1,10 +1,12 @@
 //! Whatever order things happen in, the deltas handed out add up to what the kernel has counted.
 //!
 //! The model is a kernel in miniature: connections that count packets, events in a socket that can
-//! overrun, dumps that are filled one chunk ahead of what has been read.
+//! overrun, dumps that are filled one chunk ahead of what has been read. And several destinations,
+//! each with a ledger of its own: they come and go, change their timeouts, and take nothing for
+//! as long as they like.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -28,7 +30,33 @@ enum Happening {
     ReadChunk,
     AbandonDump,
     Take(usize),
+    Pay(usize, usize),
     Wait(u64),
+    Add(u64),
+    Remove(usize),
+    Retime(usize, u64),
+    /// A destination that could take records no longer can, or the other way round.
+    Stall(usize),
+}
+
+/// What one destination has been told.
+struct Ledger {
+    id: Id,
+    is_stalled: bool,
+    /// What others had been told of when this one came.
+    others: HashSet<u64>,
+    /// What was over by then.
+    over: HashSet<u64>,
+    /// By start time.
+    told: HashMap<u64, Told>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// The totals less the deltas of the first record: what others had been told before.
+    inherited: u64,
+    packets: u64,
+    reason: EndReason,
 }
 
 /// A connection as the kernel has it.
@@ -56,8 +84,9 @@ struct World {
     now: u64,
     /// By start time: the packets that the meter has been told of.
     told: HashMap<u64, u64>,
-    /// By start time: the packets handed out, and whether the end was.
-    taken: HashMap<u64, (u64, EndReason)>,
+    ledgers: Vec<Ledger>,
+    /// Somebody has been told of these, by start time.
+    known: HashSet<u64>,
 }
 
 impl Known {
@@ -118,15 +147,15 @@ impl Kernel {
 
 impl World {
     fn new() -> Self {
-        let timeouts = Timeouts::new(Duration::from_secs(5), Duration::from_secs(8));
         Self {
             kernel: Kernel::default(),
-            meter: Meter::new(timeouts, Limits { connections: 10_000 }),
+            meter: Meter::new(Limits { connections: 10_000 }),
             dump: None,
             filled: Vec::new(),
             now: 1000 * SECOND,
             told: HashMap::new(),
-            taken: HashMap::new(),
+            ledgers: Vec::new(),
+            known: HashSet::new(),
         }
     }
 
@@ -148,7 +177,23 @@ impl World {
                 self.meter.dump_finished(0, false);
             }
             Happening::Take(max) => self.take(max),
+            Happening::Pay(index, max) => self.pay(index, max),
             Happening::Wait(seconds) => self.now += seconds * SECOND,
+            Happening::Add(active) => self.add(active),
+            Happening::Remove(index) if !self.ledgers.is_empty() => {
+                let ledger = self.ledgers.swap_remove(index % self.ledgers.len());
+                self.meter.remove(ledger.id);
+            }
+            Happening::Retime(index, active) if !self.ledgers.is_empty() => {
+                let id = self.ledgers[index % self.ledgers.len()].id;
+                self.meter.set_timeouts(id, timeouts(active), self.now);
+            }
+            Happening::Stall(index) if !self.ledgers.is_empty() => {
+                let count = self.ledgers.len();
+                let ledger = &mut self.ledgers[index % count];
+                ledger.is_stalled = !ledger.is_stalled;
+            }
+            Happening::Remove(_) | Happening::Retime(..) | Happening::Stall(_) => {}
         }
     }
 
@@ -202,18 +247,41 @@ impl World {
         }
     }
 
+    fn add(&mut self, active: u64) {
+        if let Some(id) = self.meter.add(timeouts(active), self.now) {
+            self.ledgers.push(Ledger {
+                id,
+                is_stalled: false,
+                others: self.known.clone(),
+                over: self.kernel.over.keys().copied().collect(),
+                told: HashMap::new(),
+            });
+        }
+    }
+
     fn take(&mut self, max: usize) {
-        let taken = &mut self.taken;
-        let handed_out = self.meter.due(self.now, max, |due| {
-            assert!(due.deltas.packets > 0, "a record without news");
-            let first = (0, EndReason::ActiveTimeout);
-            let (packets, reason) = taken.entry(due.start_ns).or_insert(first);
-            assert_ne!(*reason, EndReason::EndOfFlow, "a record after the end");
-            *packets += due.deltas.packets;
-            *reason = due.reason;
-            assert_eq!(*packets, due.totals.packets);
+        let mut ready = Set::EMPTY;
+        for ledger in self.ledgers.iter().filter(|ledger| !ledger.is_stalled) {
+            ready.insert(ledger.id);
+        }
+        let Self { meter, ledgers, known, .. } = self;
+        let handed_out = meter.due(self.now, max, ready, |due, offer| {
+            assert!(offer.to.without(ready).is_empty(), "told to one that takes nothing");
+            for ledger in ledgers.iter_mut().filter(|ledger| offer.to.contains(ledger.id)) {
+                ledger.note(due);
+            }
+            known.insert(due.start_ns);
+            offer.late
         });
         assert!(handed_out <= max);
+    }
+
+    fn pay(&mut self, index: usize, max: usize) {
+        let count = self.ledgers.len().max(1);
+        let Some(ledger) = self.ledgers.get_mut(index % count) else { return };
+        if !ledger.is_stalled {
+            self.meter.pay(ledger.id, max, |due| ledger.note(due));
+        }
     }
 
     /// Everything ends, is told, and is taken.
@@ -230,6 +298,11 @@ impl World {
             }
             self.now += 60 * SECOND;
             self.take(usize::MAX);
+            for index in 0..self.ledgers.len() {
+                self.ledgers[index].is_stalled = false;
+                self.pay(index, usize::MAX);
+            }
+            self.take(usize::MAX);
         }
         self.start_dump();
         while self.dump.is_some() {
@@ -241,16 +314,46 @@ impl World {
     }
 
     fn check(&self) {
-        for (start, known) in &self.kernel.over {
-            let taken = self.taken.get(start).map_or(0, |&(packets, _)| packets);
-            let told = self.told.get(start).copied().unwrap_or(0);
-            assert_eq!(taken, told, "{known:?}");
-            assert!(known.destroy_lost || told == known.packets, "{known:?}");
+        for ledger in &self.ledgers {
+            for (start, known) in &self.kernel.over {
+                let heard = self.told.get(start).copied().unwrap_or(0);
+                let all = ledger.told.get(start).map_or(0, |told| told.inherited + told.packets);
+                // Who came later may have nothing to be told of what others know.
+                let is_others = ledger.others.contains(start) || ledger.over.contains(start);
+                assert!(all == heard || all == 0 && is_others, "{all} of {heard}: {known:?}");
+                assert!(known.destroy_lost || heard == known.packets, "{known:?}");
+            }
+            let mut strangers = ledger.told.keys().filter(|it| !self.kernel.over.contains_key(it));
+            assert_eq!(strangers.next(), None);
         }
-        let strangers = self.taken.keys().filter(|start| !self.kernel.over.contains_key(start));
-        assert_eq!(strangers.count(), 0);
         assert_eq!(self.meter.stats().counter_resets, 0);
     }
+}
+
+impl Ledger {
+    fn note(&mut self, due: &Due<'_>) {
+        let (total, delta) = (due.totals.packets, due.deltas.packets);
+        let inherited = total.checked_sub(delta).expect("no more than there is");
+        let first = Told { inherited, packets: 0, reason: EndReason::ActiveTimeout };
+        let is_new = !self.told.contains_key(&due.start_ns);
+        let told = self.told.entry(due.start_ns).or_insert(first);
+        if is_new {
+            assert!(
+                inherited == 0 || self.others.contains(&due.start_ns),
+                "something was left out"
+            );
+        } else {
+            assert!(delta > 0, "a record without news");
+        }
+        assert_ne!(told.reason, EndReason::EndOfFlow, "a record after the end");
+        told.packets += delta;
+        told.reason = due.reason;
+        assert_eq!(told.inherited + told.packets, total, "the sum of what was told");
+    }
+}
+
+fn timeouts(active: u64) -> Timeouts {
+    Timeouts::new(Duration::from_secs(active), Duration::from_secs(8))
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -258,7 +361,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         4 => (0..TUPLES).prop_map(Happening::Begin),
         4 => (any_index.clone(), 1..100_u64).prop_map(|(at, n)| Happening::Traffic(at, n)),
-        3 => any_index.prop_map(Happening::End),
+        3 => any_index.clone().prop_map(Happening::End),
         4 => (0..5_usize).prop_map(Happening::ReadEvents),
         1 => Just(Happening::LoseEvents),
         2 => Just(Happening::StartDump),
@@ -266,6 +369,11 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::AbandonDump),
         2 => (0..4_usize).prop_map(Happening::Take),
         2 => (0..8_u64).prop_map(Happening::Wait),
+        2 => (any_index.clone(), 0..4_usize).prop_map(|(at, max)| Happening::Pay(at, max)),
+        1 => (4..6_u64).prop_map(Happening::Add),
+        1 => any_index.clone().prop_map(Happening::Remove),
+        1 => (any_index.clone(), 4..7_u64).prop_map(|(at, active)| Happening::Retime(at, active)),
+        2 => any_index.prop_map(Happening::Stall),
     ]
 }
 
@@ -273,8 +381,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
 
     #[test]
-    fn deltas_add_up(happenings in prop::collection::vec(happening(), 0..120)) {
+    fn deltas_add_up_for_each_destination(first in 0..3_u64, happenings in prop::collection::vec(happening(), 0..160)) {
         let mut world = World::new();
+        (0..first).for_each(|_| world.add(5));
         for happening in &happenings {
             world.happen(happening);
         }

@@ -30,8 +30,27 @@ impl Timeouts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections remembered at once, closed ones that wait for export included. One takes less
-    /// than 300 bytes.
+    /// than 400 bytes, and 56 more for each further pair of timeouts.
     pub connections: usize,
+}
+
+impl Limits {
+    /// How many closed connections may wait, so that a destination that is away leaves room for
+    /// those that are alive.
+    pub(super) const fn closed(self) -> u64 {
+        (self.connections - self.connections / 4) as u64
+    }
+}
+
+/// How far one destination is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// Records it is owed now, one per connection.
+    pub owed: u64,
+    /// Records that became part of another one while it could take neither.
+    pub coalesced: u64,
+    /// Ends of connections that it is never told, since too many waited for it.
+    pub lost: u64,
 }
 
 /// How many connections there are, and how often what has happened.

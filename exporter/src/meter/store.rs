@@ -9,13 +9,11 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{
+    column::{CHUNK, Column},
     connection::{Connection, State},
     list::{FREE, Lists},
 };
 use crate::conntrack::{Entry, Kind, Tuple};
-
-/// Slots are allocated in pieces of this many, so that growing neither copies nor leaves slack.
-const CHUNK: usize = 1024;
 
 /// What tells connections apart, as far as the kernel says so in every message.
 ///
@@ -48,7 +46,7 @@ impl Hash for Key {
 
 #[derive(Debug)]
 pub(super) struct Store {
-    chunks: Vec<Vec<Connection>>,
+    slots: Column<Connection>,
     /// Slots in use, by key.
     table: HashTable<u32>,
     /// Seeded, since senders of packets choose most of the key.
@@ -60,7 +58,12 @@ impl Store {
     pub(super) fn new(limit: usize) -> Self {
         // The heads of lists and the slots share the numbers of one `u32`.
         let limit = limit.min(u32::MAX as usize - super::list::BUCKETS.end as usize);
-        Self { chunks: Vec::new(), table: HashTable::new(), hasher: RandomState::default(), limit }
+        Self {
+            slots: Column::new(),
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+            limit,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -69,7 +72,7 @@ impl Store {
 
     /// All slots there are, in use or not. Unused ones hold a closed connection.
     pub(super) fn slots(&self) -> Range<u32> {
-        0..u32::try_from(self.capacity_used()).unwrap_or(u32::MAX)
+        0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn hash(&self, key: &Key) -> u64 {
@@ -77,13 +80,11 @@ impl Store {
     }
 
     pub(super) fn get(&self, slot: u32) -> &Connection {
-        let slot = slot as usize;
-        &self.chunks[slot / CHUNK][slot % CHUNK]
+        self.slots.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Connection {
-        let slot = slot as usize;
-        &mut self.chunks[slot / CHUNK][slot % CHUNK]
+        self.slots.get_mut(slot)
     }
 
     /// Returns the slot of the connection that `entry` is about.
@@ -124,11 +125,8 @@ impl Store {
             }
             None => self.push(connection, lists),
         };
-        let Self { chunks, table, hasher, .. } = self;
-        table.insert_unique(hash, slot, |&slot| {
-            let slot = slot as usize;
-            hasher.hash_one(chunks[slot / CHUNK][slot % CHUNK].key)
-        });
+        let Self { slots, table, hasher, .. } = self;
+        table.insert_unique(hash, slot, |&slot| hasher.hash_one(slots.get(slot).key));
         Some(slot)
     }
 
@@ -143,19 +141,11 @@ impl Store {
 
     fn push(&mut self, connection: Connection, lists: &mut Lists) -> u32 {
         let slot = self.slots().end;
-        if (slot as usize).is_multiple_of(CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
+        if self.slots.push(connection) {
             lists.reserve(CHUNK);
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(connection);
         }
         lists.grow();
         slot
-    }
-
-    fn capacity_used(&self) -> usize {
-        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 }
 

@@ -24,7 +24,17 @@ impl Bench {
     fn with(active: u64, idle: u64, connections: usize) -> Self {
         let seconds = std::time::Duration::from_secs;
         let timeouts = Timeouts::new(seconds(active), seconds(idle));
-        Self { meter: Meter::new(timeouts, Limits { connections }), now: 1000 * SECOND }
+        let mut meter = Meter::new(Limits { connections });
+        meter.add(timeouts, 0).unwrap();
+        Self { meter, now: 1000 * SECOND }
+    }
+
+    /// Hands out to whoever there is.
+    fn due(&mut self, max: usize, mut visit: impl FnMut(&Due<'_>)) -> usize {
+        self.meter.due(self.now, max, Set::ALL, |due, _| {
+            visit(due);
+            Set::EMPTY
+        })
     }
 
     fn observe(&mut self, entries: &[Entry]) -> &mut Self {
@@ -50,7 +60,7 @@ impl Bench {
     #[track_caller]
     fn expect(&mut self, expected: &[Record]) -> &mut Self {
         let mut got = Vec::new();
-        self.meter.due(self.now, 100, |due| got.push(record(due)));
+        self.due(100, |due| got.push(record(due)));
         got.sort_unstable_by_key(|&(id, ..)| id);
         assert_eq!(got, expected);
         self
@@ -158,7 +168,7 @@ fn a_destroy_event_alone_is_a_whole_connection() {
     let mut bench = Bench::new();
     bench.observe(&[destroyed(1, 2)]);
     let mut times = None;
-    bench.meter.due(bench.now, 1, |due| times = Some((due.start_ns, due.end_ns)));
+    bench.due(1, |due| times = Some((due.start_ns, due.end_ns)));
     assert_eq!(times, Some((SECOND, 2000 * SECOND)));
     bench.expect_stored(0);
 }
@@ -339,7 +349,7 @@ fn a_destroy_event_without_labels_keeps_those_known() {
     let mut bench = Bench::new();
     let labels = Some([7; 16]);
     bench.observe(&[Entry { labels, mark: 3, ..new(1) }, destroyed(1, 1)]);
-    bench.meter.due(bench.now, 1, |due| assert_eq!(due.labels, labels));
+    bench.due(1, |due| assert_eq!(due.labels, labels));
 }
 
 #[test]
@@ -366,7 +376,7 @@ fn neither_the_living_nor_the_closed_starve() {
     bench.observe(&[destroyed(11, 1), destroyed(12, 1), destroyed(13, 1)]).wait(5);
     let mut closed = [0; 2];
     for count in &mut closed {
-        let handed_out = bench.meter.due(bench.now, 3, |due| {
+        let handed_out = bench.due(3, |due| {
             *count += usize::from(due.reason == EndOfFlow);
         });
         assert_eq!(handed_out, 3);
@@ -379,7 +389,11 @@ fn a_flush_hands_out_all_that_is_left() {
     let mut bench = Bench::new();
     bench.dump(&[dumped(1, 1), dumped(2, 2), dumped(3, 3)]).observe(&[destroyed(2, 4)]);
     let mut got = Vec::new();
-    while bench.meter.flush(1, |due| got.push(record(due))) > 0 {}
+    let mut take = |due: &Due<'_>, _| {
+        got.push(record(due));
+        Set::EMPTY
+    };
+    while bench.meter.flush(1, Set::ALL, &mut take) > 0 {}
     got.sort_unstable_by_key(|&(id, ..)| id);
     assert_eq!(got, [(1, 1, 1, Forced), (2, 4, 4, EndOfFlow), (3, 3, 3, Forced)]);
 }
@@ -432,4 +446,118 @@ fn what_began_before_us_and_ends_at_once_is_still_told() {
     let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
     bench.dump(&[old(dumped(1, 50))]).observe(&[old(destroyed(1, 50))]);
     bench.expect(&[(1, 0, 50, EndOfFlow)]);
+}
+
+/// Two destinations, of which the first alone takes records.
+struct Pair {
+    bench: Bench,
+    quick: Id,
+    away: Id,
+}
+
+impl Pair {
+    fn new(connections: usize, quick: u64, away: u64) -> Self {
+        let seconds = std::time::Duration::from_secs;
+        let mut meter = Meter::new(Limits { connections });
+        let mut add = |active| meter.add(Timeouts::new(seconds(active), seconds(15)), 0).unwrap();
+        let (quick, away) = (add(quick), add(away));
+        Self { bench: Bench { meter, now: 1000 * SECOND }, quick, away }
+    }
+
+    fn take(&mut self) -> Vec<Record> {
+        let mut ready = Set::EMPTY;
+        ready.insert(self.quick);
+        let mut got = Vec::new();
+        self.bench.meter.due(self.bench.now, 1000, ready, |due, offer| {
+            assert!(offer.to.contains(self.quick) && !offer.to.contains(self.away));
+            got.push(record(due));
+            offer.late
+        });
+        got
+    }
+
+    fn lag(&self) -> (u64, u64, u64) {
+        let Lag { owed, coalesced, lost } = self.bench.meter.lag(self.away);
+        (owed, coalesced, lost)
+    }
+
+    /// What the other one is told once it is back.
+    fn pay(&mut self) -> Vec<Record> {
+        let (mut got, away) = (Vec::new(), self.away);
+        self.bench.meter.pay(away, 1000, |due| got.push(record(due)));
+        let mut ready = Set::EMPTY;
+        ready.insert(away);
+        self.bench.meter.due(self.bench.now, 1000, ready, |due, offer| {
+            assert_eq!(offer.to, ready);
+            got.push(record(due));
+            Set::EMPTY
+        });
+        got
+    }
+}
+
+#[test]
+fn closed_connections_that_wait_for_one_destination_leave_room_for_those_of_the_other() {
+    // Sharing timeouts or not makes no difference.
+    for away in [5, 6] {
+        let mut pair = Pair::new(100, 5, away);
+        for id in 0..1000 {
+            pair.bench.observe(&[destroyed(id, 1)]);
+            assert_eq!(pair.take(), [(id, 1, 1, EndOfFlow)], "{away}");
+        }
+        let stats = pair.bench.meter.stats();
+        assert_eq!((stats.refused, stats.closed_waiting, stats.stored), (0, 75, 75));
+        let (_, _, lost) = pair.lag();
+        assert_eq!((lost, pair.bench.meter.untold(pair.away)), (925, 75));
+        let told: Vec<u32> = pair.pay().iter().map(|&(id, ..)| id).collect();
+        assert_eq!(told, (925..1000).collect::<Vec<_>>(), "the latest are left");
+        assert_eq!(pair.bench.meter.lag(pair.quick), Lag::default());
+        pair.bench.expect_stored(0);
+    }
+}
+
+#[test]
+fn living_connections_are_owed_once_each_and_never_given_up() {
+    let mut pair = Pair::new(100, 5, 5);
+    for round in 1..=10 {
+        let all: Vec<_> = (0..100).map(|id| dumped(id, round)).collect();
+        pair.bench.dump(&all).wait(5);
+        assert_eq!(pair.take().len(), 100);
+    }
+    assert_eq!(pair.lag(), (100, 900, 0));
+    let told = pair.pay();
+    assert_eq!(told.len(), 100);
+    assert!(told.iter().all(|&(_, delta, total, _)| (delta, total) == (10, 10)));
+}
+
+#[test]
+fn what_is_owed_of_a_connection_that_has_ended_says_so() {
+    let mut pair = Pair::new(100, 5, 5);
+    pair.bench.dump(&[dumped(1, 3)]).wait(5);
+    assert_eq!(pair.take(), [(1, 3, 3, ActiveTimeout)]);
+    // For the others there is nothing new about it.
+    pair.bench.observe(&[destroyed(1, 3)]).expect_stored(1);
+    assert_eq!(pair.pay(), [(1, 3, 3, EndOfFlow)]);
+    pair.bench.expect_stored(0);
+}
+
+#[test]
+fn timeouts_of_hours_lose_nothing() {
+    let mut pair = Pair::new(100, 5, 3600);
+    pair.bench.dump(&[dumped(1, 3), dumped(2, 3)]).wait(600).dump(&[dumped(1, 9), dumped(2, 9)]);
+    assert_eq!(pair.take().len(), 2);
+    pair.bench.observe(&[destroyed(1, 10)]);
+    assert_eq!(pair.pay(), [(1, 10, 10, EndOfFlow)]);
+    pair.bench.dump(&[dumped(2, 11)]).wait(3600);
+    assert_eq!(pair.pay(), [(2, 11, 11, IdleTimeout)]);
+}
+
+#[test]
+fn no_more_than_16_destinations_are_taken() {
+    let mut meter = Meter::new(Limits { connections: 1 });
+    let timeouts = Timeouts::new(std::time::Duration::from_secs(1), std::time::Duration::MAX);
+    let ids: Vec<_> = (0..MAX_DESTINATIONS).map(|_| meter.add(timeouts, 0).unwrap()).collect();
+    assert_eq!(meter.add(timeouts, 0), None);
+    meter.remove(ids[7]);
+    assert_eq!(meter.add(timeouts, 0), Some(ids[7]));
 }

@@ -1,9 +1,10 @@
 //! What no conntrack source tells: connections that were denied.
 
+use std::time::Duration;
+
 use super::{Observer, take};
 use crate::conntrack::ConnectionSource;
 use crate::deny::{self, Rules, Table};
-use crate::meter::Timeouts;
 
 /// Packets taken per turn, so that a storm of them cannot keep the observer from its other work.
 const PACKETS_PER_TURN: usize = deny::CAPACITY;
@@ -20,8 +21,11 @@ impl Denials {
         self.table.rules()
     }
 
-    pub(super) fn set_idle(&mut self, timeouts: Timeouts) {
-        self.table.set_idle(timeouts.idle());
+    /// Nothing changes where nobody is told.
+    pub(super) fn set_idle(&mut self, idle: Option<Duration>) {
+        if let Some(idle) = idle {
+            self.table.set_idle(idle);
+        }
     }
 }
 

@@ -2,11 +2,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser;
-use ipfix::transport::Transport as Kind;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::*;
+use crate::destination::Transport;
 use crate::filter::ProtocolFilter;
 
 #[derive(Parser)]
@@ -23,7 +23,7 @@ struct Running {
     folder: TempDir,
     reload: Reload,
     orders: watch::Receiver<Orders>,
-    collector: watch::Receiver<Destination>,
+    configured: watch::Receiver<Arc<[Spec]>>,
 }
 
 impl Running {
@@ -35,10 +35,10 @@ impl Running {
         let loaded = args.load();
         let settings = loaded.settings.unwrap();
         let live = Live::new(&settings).unwrap();
-        let (orders, collector) = (live.orders.subscribe(), live.collector.subscribe());
+        let (orders, configured) = (live.orders.subscribe(), live.configured.subscribe());
         let (hangup, metrics) = (hangup().unwrap(), Arc::default());
         let reload = Reload::new(args, loaded.texts, settings, Some(live), hangup, metrics);
-        Self { folder, reload, orders, collector }
+        Self { folder, reload, orders, configured }
     }
 
     fn changes_to(&mut self, text: &str) -> (u64, u64) {
@@ -51,9 +51,9 @@ impl Running {
 
     /// Whether the stages have heard of something new.
     fn heard(&mut self) -> (bool, bool) {
-        let heard = (self.orders.has_changed().unwrap(), self.collector.has_changed().unwrap());
+        let heard = (self.orders.has_changed().unwrap(), self.configured.has_changed().unwrap());
         self.orders.mark_unchanged();
-        self.collector.mark_unchanged();
+        self.configured.mark_unchanged();
         heard
     }
 }
@@ -67,20 +67,24 @@ async fn what_changes_reaches_the_stages() {
     let mut running = Running::new();
     let times = "flowPollInterval: 2s\nactiveFlowExportTimeout: 3s\nprotocolFilter: [tcp]\n";
     assert_eq!(running.changes_to(&format!("{FIRST}{times}")), (1, 0));
-    assert_eq!(running.heard(), (true, false));
-    let expected = Orders {
-        timeouts: Timeouts::new(3 * S, 15 * S),
-        poll_interval: 2 * S,
-        filter: ProtocolFilter::only(&[6]),
-    };
-    assert_eq!(*running.orders.borrow(), expected);
+    assert_eq!(running.heard(), (true, true));
+    assert_eq!(running.orders.borrow().poll_interval, 2 * S);
+    let spec = running.configured.borrow()[0].clone();
+    assert_eq!((spec.timeouts.active, spec.timeouts.idle), (3 * S, 15 * S));
+    assert_eq!(spec.filter.protocols, ProtocolFilter::only(&[6]));
     let moved = FIRST.replace("192.0.2.1:1:tcp", "192.0.2.2:2:udp");
     assert_eq!(running.changes_to(&format!("{moved}{times}")), (2, 0));
     assert_eq!(running.heard(), (false, true));
-    let collector = running.collector.borrow().clone();
-    assert_eq!(collector.address, "192.0.2.2:2");
-    assert!(matches!(collector.transport, Kind::Udp));
-    assert_eq!(running.changes_to(&format!("# only a comment\n{moved}{times}")), (3, 0));
+    let spec = running.configured.borrow()[0].clone();
+    assert_eq!((spec.target().as_str(), spec.transport), ("192.0.2.2:2", Transport::Udp));
+    let more = "destinations: [{name: more, address: '192.0.2.3:3:tcp'}]\n";
+    assert_eq!(running.changes_to(&format!("{moved}{times}{more}")), (3, 0));
+    assert_eq!(running.heard(), (false, true));
+    let names: Vec<_> = running.configured.borrow().iter().map(|it| it.name.clone()).collect();
+    assert_eq!(names, ["static", "more"]);
+    assert_eq!(running.changes_to(&format!("{moved}{times}")), (4, 0));
+    assert_eq!(running.heard(), (false, true));
+    assert_eq!(running.changes_to(&format!("# only a comment\n{moved}{times}")), (5, 0));
     assert_eq!(running.heard(), (false, false));
 }
 

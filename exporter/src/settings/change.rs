@@ -2,7 +2,7 @@
 
 use config::Setting;
 
-use super::{Collector, Settings, keys};
+use super::{Settings, keys};
 
 impl Settings {
     /// Takes over what can change while an exporter runs. Returns the names of what differs and
@@ -12,7 +12,6 @@ impl Settings {
             (&keys::ENABLE, self.exports() != new.exports()),
             (&keys::NODE, differ(&self.node, &new.node)),
             (&keys::CLUSTER, differ(&self.cluster, &new.cluster)),
-            (&keys::PROFILE, differ(&self.profile, &new.profile)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
@@ -20,6 +19,8 @@ impl Settings {
         ];
         let denial = self.denial.differing(&new.denial);
         self.collector = new.collector;
+        self.destinations = new.destinations;
+        self.profile = new.profile;
         self.poll_interval = new.poll_interval;
         self.active_timeout = new.active_timeout;
         self.idle_timeout = new.idle_timeout;
@@ -30,13 +31,6 @@ impl Settings {
             .filter(|(_, differs)| *differs)
             .map(|(key, _)| key.name())
             .collect()
-    }
-}
-
-impl Collector {
-    /// Whether sessions with `other` are of no use for this one.
-    pub(crate) fn is_another(&self, other: &Self) -> bool {
-        (self.target(), self.transport()) != (other.target(), other.transport())
     }
 }
 

@@ -8,6 +8,7 @@ use config::{Origin, Raw, Reading, Setting, Severity, Sources, Wrong, read};
 
 use super::keys::{self, AGENT};
 use super::{optional, values};
+use crate::destination::{Authorities, Identity, TlsSpec, TlsVersion, Transport};
 
 /// The one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,33 +21,8 @@ pub struct Collector {
     pub server_name: Setting<Option<String>>,
 }
 
-/// What carries the messages, with the files it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transport {
-    Tcp,
-    Udp,
-    Tls(Protection),
-}
-
-/// The files of TLS, and the name a collector must prove to have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Protection {
-    pub server_name: String,
-    pub ca: PathBuf,
-    /// Certificate and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
 impl Collector {
-    /// `host:port`, for a resolver.
-    pub fn target(&self) -> String {
-        let Address { port, .. } = self.address.value;
-        let host = Host::Named(self.host());
-        Address { host, port, protocol: None }.to_string()
-    }
-
-    /// A Service is known by this name inside of its cluster, whether it has an address of its
-    /// own or not.
+    /// The name that a certificate must be for, unless another is given.
     fn host(&self) -> String {
         match &self.address.value.host {
             Host::Named(host) => host.clone(),
@@ -59,18 +35,23 @@ impl Collector {
         match self.address.value.protocol? {
             Protocol::Tcp => Some(Transport::Tcp),
             Protocol::Udp => Some(Transport::Udp),
-            Protocol::Tls => Some(Transport::Tls(Protection {
-                server_name: self.server_name.value.clone().unwrap_or_else(|| self.host()),
-                ca: self.ca.value.clone()?,
-                identity: self.certificate.value.clone().zip(self.key.value.clone()),
-            })),
+            Protocol::Tls => {
+                let files = self.certificate.value.clone().zip(self.key.value.clone());
+                Some(Transport::Tls(TlsSpec {
+                    server_name: self.server_name.value.clone(),
+                    min_version: TlsVersion::default(),
+                    ca: Authorities::File(self.ca.value.clone()?),
+                    identity: files.map(|(certificate, key)| Identity::Files { certificate, key }),
+                }))
+            }
             Protocol::Grpc => None,
         }
     }
 }
 
 /// As in Antrea, a mistake in an address that is not used keeps nothing from starting.
-pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
+/// Neither does a missing file for the default address where there are `others`.
+pub(super) fn pick(sources: &mut Sources, exports: bool, others: bool) -> Option<Collector> {
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
     let before = sources.findings.iter().count();
@@ -92,7 +73,8 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
         key: optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
         server_name: optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
     };
-    if exports && !stands_in {
+    let is_unused = others && collector.address.origin == Origin::Default;
+    if exports && !stands_in && !is_unused {
         check(sources, &collector);
     }
     Some(collector)

@@ -1,7 +1,9 @@
 //! Every setting, described once. Readers, the shipped files and `docs/config-exporter.md` follow
 //! from here.
 
-use config::{FileKind, Key, Name};
+use config::{FileKind, Items, Key, Name};
+
+use super::destinations;
 
 /// The file of the Antrea Agent, which is read and never written.
 pub const AGENT: &str = "antrea-agent.conf";
@@ -9,14 +11,18 @@ pub const AGENT: &str = "antrea-agent.conf";
 pub const OWN: &str = "flow-exporter.conf";
 
 pub(super) static AGENT_FILE: FileKind =
-    FileKind { name: AGENT, sections: Some(&["flowExporter"]) };
-pub(super) static OWN_FILE: FileKind = FileKind { name: OWN, sections: None };
+    FileKind { name: AGENT, sections: Some(&["flowExporter"]), items: &[] };
+pub(super) static OWN_FILE: FileKind = FileKind {
+    name: OWN,
+    sections: None,
+    items: &[Items { path: "destinations", keys: &destinations::KEYS }],
+};
 
 const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 28] = [
+pub(super) static KEYS: [&Key; 29] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
@@ -34,6 +40,7 @@ pub(super) static KEYS: [&Key; 28] = [
     &IDLE,
     &PROTOCOLS,
     &PROFILE,
+    &DESTINATIONS,
     &ZONES,
     &CONNECTIONS,
     &NFLOG,
@@ -246,6 +253,18 @@ pub(super) static PROFILE: Key = Key {
           Aggregator. fyke: those and what keeps two connections apart.",
 };
 
+pub(super) static DESTINATIONS: Key = Key {
+    names: &[Name::current(OWN, "destinations")],
+    flag: None,
+    variable: None,
+    form: "a list of destinations",
+    default: "",
+    doc: "More destinations, each a section with keys of its own, which docs/config-exporter.md \
+          lists; at most 16 in all. Each is told every connection that its filter lets through, at \
+          its own pace. The collector of flowCollectorAddr is one more, called static; where \
+          destinations are listed here it is one only if its address is given.",
+};
+
 pub(super) static ZONES: Key = Key {
     names: &[Name::current(OWN, "zones")],
     flag: Some("zone"),
@@ -261,7 +280,7 @@ pub(super) static CONNECTIONS: Key = Key {
     variable: None,
     form: "a number from 1 to 100000000",
     default: "1000000",
-    doc: "Connections kept in memory at most, about 300 bytes each.",
+    doc: "Connections kept in memory at most, about 350 bytes each.",
 };
 
 pub(super) static NFLOG: Key = Key {

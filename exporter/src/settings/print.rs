@@ -7,7 +7,7 @@ use config::write::{self, Line, text};
 use config::{Key, Origin, Setting};
 
 use super::values::{PROTOCOLS, profile_word};
-use super::{Collector, OWN, ProtocolFilter, Settings, keys};
+use super::{Collector, OWN, ProtocolFilter, Settings, destinations, keys};
 
 impl Settings {
     /// Every key with its value, and who gave it.
@@ -29,6 +29,13 @@ impl Settings {
             line(&keys::IDLE, &self.idle_timeout, |it| duration(*it)),
             line(&keys::PROTOCOLS, &self.protocols, |it| protocols(it.as_ref())),
             line(&keys::PROFILE, &self.profile, |it| profile_word(*it).to_owned()),
+            Line {
+                path: keys::DESTINATIONS.name(),
+                above: Vec::new(),
+                value: destinations::list(&self.destinations),
+                is_off: false,
+                behind: None,
+            },
             line(&keys::ZONES, &self.zones, |it| list(it)),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
         ];
@@ -57,7 +64,7 @@ pub(super) fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> Str
     }
 }
 
-fn protocols(filter: Option<&ProtocolFilter>) -> String {
+pub(super) fn protocols(filter: Option<&ProtocolFilter>) -> String {
     let Some(filter) = filter else { return "null".to_owned() };
     let allowed = PROTOCOLS.iter().filter(|(_, number)| filter.allows(*number));
     list(&allowed.map(|(word, _)| *word).collect::<Vec<_>>())

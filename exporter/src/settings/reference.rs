@@ -5,6 +5,7 @@ use std::fmt::Write;
 use config::write::{self, Line, text, wrap};
 use config::{Key, Status};
 
+use super::destinations;
 use super::keys::{AGENT, KEYS, OWN};
 
 const WIDTH: usize = 94;
@@ -76,7 +77,7 @@ fn is_text(form: &str) -> bool {
 fn page() -> String {
     let mut page = String::from(
         "# Configuration of flow-exporter\n\n\
-        This page is made from `exporter/src/settings/keys.rs`.\n\n\
+        This page is made from `exporter/src/settings/keys.rs` and `exporter/src/settings/destinations/keys.rs`.\n\n\
         A value comes from the first of these that gives one: the command line, the environment, \
         `flow-exporter.conf` (`--config`), `antrea-agent.conf` (`--agent-config`), the default. \
         Empty text and `null` give none.\n\n\
@@ -87,8 +88,11 @@ fn page() -> String {
         - A value is true if it says `true`, `yes`, `on` or `y`, and false if it says `false`, `no`, `off` or `n`.\n\
         - Durations are Go's: numbers with `ns`, `us`, `ms`, `s`, `m` or `h`, such as `1m30s`.\n\n",
     );
-    table(&mut page, OWN, "## flow-exporter.conf", |key| key.flag);
-    table(&mut page, AGENT, "## antrea-agent.conf", |_| None);
+    table(&mut page, &KEYS, OWN, "## flow-exporter.conf", |key| key.flag);
+    let head = "## A destination\n\nWhat each section in the list `destinations` of `flow-exporter.conf` may have. \
+        A connection is sent if it meets all criteria that are given.";
+    table(&mut page, &destinations::KEYS, OWN, head, |_| None);
+    table(&mut page, &KEYS, AGENT, "## antrea-agent.conf", |_| None);
     page.push_str("## Old and foreign names\n\nIn `antrea-agent.conf`, read with a note.\n\n| Key | Stands for | Whose |\n|---|---|---|\n");
     for key in KEYS {
         for name in key.names {
@@ -101,10 +105,16 @@ fn page() -> String {
     page
 }
 
-fn table(page: &mut String, file: &str, head: &str, flag: impl Fn(&Key) -> Option<&'static str>) {
+fn table(
+    page: &mut String,
+    keys: &[&Key],
+    file: &str,
+    head: &str,
+    flag: impl Fn(&Key) -> Option<&'static str>,
+) {
     page.push_str(head);
     page.push_str("\n\n| Key | Value | Default | Also | Meaning |\n|---|---|---|---|---|\n");
-    for key in KEYS {
+    for key in keys {
         let Some(path) = key.current_name(file) else { continue };
         let default = match key.default {
             "" => String::new(),

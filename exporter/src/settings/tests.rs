@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::keys::{AGENT_FILE, KEYS, OWN_FILE};
 use super::*;
+use crate::destination::{Authorities, Identity, TlsSpec, TlsVersion, Transport};
 
 /// What every exporter needs.
 const NEEDED: &str = "node: a\nclusterFile: c.yaml\nflowCollectorAddr: 192.0.2.1:4739:tcp\n";
@@ -21,6 +22,11 @@ fn resolve(own: &str, agent: &str, flags: &[(&'static str, &str)]) -> (Option<Se
         sources.layers.push(layer);
     }
     Settings::resolve(sources)
+}
+
+/// Where the destination of Antrea's keys is.
+fn target(settings: &Settings) -> String {
+    settings.static_spec().unwrap().target()
 }
 
 fn told(findings: &Findings) -> Vec<String> {
@@ -40,13 +46,14 @@ const S: Duration = Duration::from_secs(1);
 #[test]
 fn defaults_are_antreas() {
     let (settings, told) = of_agent("");
+    assert_eq!(settings.specs().len(), 1);
     let aggregator = Address {
         host: Host::Service { namespace: "flow-aggregator".into(), name: "flow-aggregator".into() },
         port: 4739,
         protocol: Some(Protocol::Tls),
     };
     assert_eq!(settings.collector.address, Setting::new(aggregator, Origin::Default));
-    assert_eq!(settings.collector.target(), "flow-aggregator.flow-aggregator.svc:4739");
+    assert_eq!(target(&settings), "flow-aggregator.flow-aggregator.svc:4739");
     assert_eq!(settings.poll_interval, Setting::new(5 * S, Origin::Default));
     assert_eq!(settings.active_timeout, Setting::new(5 * S, Origin::Default));
     assert_eq!(settings.idle_timeout, Setting::new(15 * S, Origin::Default));
@@ -99,10 +106,7 @@ fn the_shipped_file_lets_the_agents_win() {
     let agent = "flowExporter: {flowCollectorAddr: 'x:1:udp', flowPollInterval: 7s}\n";
     let (settings, _) = resolve(&shipped(OWN), agent, &[("node", "a"), ("cluster", "c")]);
     let settings = settings.unwrap();
-    assert_eq!(
-        (settings.collector.target().as_str(), settings.poll_interval.value),
-        ("x:1", 7 * S)
-    );
+    assert_eq!((target(&settings).as_str(), settings.poll_interval.value), ("x:1", 7 * S));
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn antreas_section_is_read() {
          protocolFilter: [TCP, Sctp]\nnodePortLocal: {enable: true}\n",
     );
     assert!(settings.gate.value && !settings.agent_enable.value);
-    assert_eq!(settings.collector.target(), "[fe80::1]:80");
+    assert_eq!(target(&settings), "[fe80::1]:80");
     assert_eq!(settings.collector.transport(), Some(Transport::Udp));
     assert_eq!(settings.poll_interval.value, 2 * S);
     assert_eq!(settings.active_timeout.value, 90 * S);
@@ -141,7 +145,7 @@ fn old_names_are_read_with_a_note_unless_the_new_one_is_given() {
     let (settings, notes) = of_agent(old);
     let times =
         |it: &Settings| (it.poll_interval.value, it.active_timeout.value, it.idle_timeout.value);
-    assert_eq!(settings.collector.target(), "x:1");
+    assert_eq!(target(&settings), "x:1");
     assert_eq!(times(&settings), (2 * S, 20 * S, 30 * S));
     assert_eq!(
         notes[1],
@@ -150,7 +154,7 @@ fn old_names_are_read_with_a_note_unless_the_new_one_is_given() {
     let new = "flowExporter: {flowCollectorAddr: 'y:2:tcp', flowPollInterval: 3s, \
                activeFlowExportTimeout: 21s, idleFlowExportTimeout: ''}\n";
     let (settings, notes) = of_agent(&format!("{old}{new}"));
-    assert_eq!(settings.collector.target(), "y:2");
+    assert_eq!(target(&settings), "y:2");
     // An empty new key leaves the choice to the old one.
     assert_eq!(times(&settings), (3 * S, 21 * S, 30 * S));
     let useless = notes.iter().filter(|note| note.contains("has no effect beside"));
@@ -162,7 +166,7 @@ fn names_of_other_products_are_read_with_a_note() {
     let (settings, notes) = of_agent(
         "flowExporter: {collectorAddress: 'x:1:tcp', activeFlowTimeout: 60s, protocols: [udp]}\n",
     );
-    assert_eq!(settings.collector.target(), "x:1");
+    assert_eq!(target(&settings), "x:1");
     assert_eq!(settings.active_timeout.value, 60 * S);
     assert_eq!(settings.protocols.value, Some(ProtocolFilter::only(&[17])));
     assert_eq!(notes.len(), 3, "{notes:?}");
@@ -271,7 +275,7 @@ fn who_is_nearer_wins() {
     assert_eq!(settings.idle_timeout.origin.to_string(), "antrea-agent.conf:1:91");
     // On the command line a collector without a protocol has always meant TCP.
     assert_eq!(settings.collector.transport(), Some(Transport::Tcp));
-    assert_eq!(settings.collector.target(), "h:4739");
+    assert_eq!(target(&settings), "h:4739");
 }
 
 #[test]
@@ -352,12 +356,15 @@ fn tls_needs_its_files() {
     let (settings, findings) = with("");
     assert!(settings.is_none() && findings.to_string().contains("tls.caFile"), "{findings}");
     let (settings, _) = with("tls: {caFile: ca, certFile: cert, keyFile: key}\n");
-    let protection = Protection {
-        server_name: "flow-aggregator.flow-aggregator.svc".into(),
-        ca: "ca".into(),
-        identity: Some(("cert".into(), "key".into())),
+    let tls = TlsSpec {
+        server_name: None,
+        min_version: TlsVersion::Tls12,
+        ca: Authorities::File("ca".into()),
+        identity: Some(Identity::Files { certificate: "cert".into(), key: "key".into() }),
     };
-    assert_eq!(settings.unwrap().collector.transport(), Some(Transport::Tls(protection)));
+    let settings = settings.unwrap();
+    assert_eq!(settings.static_spec().unwrap().host(), "flow-aggregator.flow-aggregator.svc");
+    assert_eq!(settings.collector.transport(), Some(Transport::Tls(tls)));
     for half in ["certFile", "keyFile"] {
         let (settings, findings) = with(&format!("tls: {{caFile: ca, {half}: x}}\n"));
         assert!(
@@ -436,7 +443,7 @@ fn an_address_for_the_agent_alone_keeps_no_exporter_from_starting_that_has_its_o
     let agent = "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n";
     let (settings, findings) = resolve(NEEDED, agent, &[]);
     let settings = settings.unwrap_or_else(|| panic!("{findings}"));
-    assert_eq!(settings.collector.target(), "192.0.2.1:4739");
+    assert_eq!(target(&settings), "192.0.2.1:4739");
     let (settings, findings) =
         resolve("node: a\nclusterFile: c\n", agent, &[("collector", "192.0.2.1")]);
     assert!(settings.is_some(), "{findings}");

@@ -17,7 +17,7 @@ use exporter::deny::nflog::Nflog;
 use exporter::deny::nfqueue::{Fate, Nfqueue, Overruns, Treatment};
 use exporter::deny::prefix::{PrefixRule, Prefixes};
 use exporter::deny::{Counts, Denials, Loss, Reporter, Rules, Source, Table, channel};
-use exporter::meter::{Limits, Meter, Timeouts};
+use exporter::meter::{Limits, Meter, Set, Timeouts};
 use exporter::verdict::{Direction, RuleId, Verdict};
 
 use crate::lab::{self, PEER4, PEER6, Running, sh, until};
@@ -56,10 +56,12 @@ impl Node {
         let counts = Arc::new(Counts::default());
         let (reporter, denials) = channel(10_000, Arc::clone(&counts));
         let short = Duration::from_millis(100);
+        let mut meter = Meter::new(Limits { connections: 100_000 });
+        meter.add(Timeouts::new(short, short), now()).unwrap();
         let node = Self {
             denials,
             table: Table::new(Table::LIMIT, short, Arc::clone(&counts)),
-            meter: Meter::new(Timeouts::new(short, short), Limits { connections: 100_000 }),
+            meter,
             counts,
             flows: Flows::new(),
             verdicts: Vec::new(),
@@ -73,11 +75,12 @@ impl Node {
             let now = now();
             table.take(&denied, now, &mut |entry| meter.observe(entry, now));
         }
-        meter.flush(usize::MAX, |due| {
+        meter.flush(usize::MAX, Set::ALL, |due, _| {
             let sum = flows.entry(flow(due.original)).or_default();
             sum.0 += due.deltas.packets;
             sum.1 += due.deltas.octets;
             verdicts.push(due.denied.unwrap());
+            Set::EMPTY
         });
     }
 

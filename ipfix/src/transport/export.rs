@@ -140,6 +140,11 @@ impl<E: Export> ExportingProcess<E> {
         &self.export
     }
 
+    /// As [`Self::export`], to be changed while there is no session, whose Templates have been sent.
+    pub const fn export_mut(&mut self) -> &mut E {
+        &mut self.export
+    }
+
     /// Returns how long to wait after an error; see [`Backoff::next_delay`].
     pub fn next_delay(&mut self, random: f64) -> Duration {
         self.backoff.next_delay(random)

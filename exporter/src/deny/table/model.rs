@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::tests::packet;
 use super::*;
 use crate::deny::Source;
-use crate::meter::{EndReason, Limits, Meter, Timeouts};
+use crate::meter::{Due, EndReason, Limits, Meter, Set, Timeouts};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_000_000 * SECOND;
@@ -62,12 +62,9 @@ impl World {
         self.now = until;
     }
 
-    fn note(
-        &mut self,
-        mut hand_out: impl FnMut(&mut Meter, &mut dyn FnMut(&crate::meter::Due<'_>)),
-    ) {
-        let Self { meter, told, flows, reasons, .. } = self;
-        hand_out(meter, &mut |due| {
+    fn note(&mut self, max: usize) {
+        let Self { meter, now, told, flows, reasons, .. } = self;
+        meter.due(*now, max, Set::ALL, |due: &Due<'_>, _| {
             assert!(due.denied.is_some() && due.deltas.packets > 0);
             assert_eq!((due.totals.reverse_packets, due.tcp_state), (0, None));
             assert_eq!(due.totals.octets, 60 * due.totals.packets);
@@ -77,6 +74,7 @@ impl World {
             *total = due.totals.packets;
             assert_eq!(sum, total);
             reasons.push(due.reason);
+            Set::EMPTY
         });
     }
 
@@ -95,12 +93,7 @@ impl World {
                 let Self { table, meter, now, .. } = self;
                 table.sweep(*now, &mut |entry| meter.observe(entry, *now));
             }
-            Happening::Take(max) => {
-                let now = self.now;
-                self.note(|meter, report| {
-                    meter.due(now, max, report);
-                });
-            }
+            Happening::Take(max) => self.note(max),
         }
     }
 }
@@ -116,7 +109,7 @@ proptest! {
         let counts = Arc::new(Counts::default());
         let mut world = World {
             table: Table::new(100, idle, Arc::clone(&counts)),
-            meter: Meter::new(Timeouts::new(active, idle), Limits { connections: 1000 }),
+            meter: Meter::new(Limits { connections: 1000 }),
             now: START,
             lines: Vec::new(),
             sent: BTreeMap::new(),
@@ -124,6 +117,7 @@ proptest! {
             flows: BTreeMap::new(),
             reasons: Vec::new(),
         };
+        world.meter.add(Timeouts::new(active, idle), START).unwrap();
         for happening in happenings {
             world.happen(happening);
         }

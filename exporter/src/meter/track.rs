@@ -1,0 +1,80 @@
+//! What destinations with the same timeouts have been told, and when they are told more.
+//!
+//! All of a track's members are told the same at the same time; one that cannot take a record
+//! just then is owed it ([`super::debts`]). So a destination that keeps up takes no memory of its
+//! own, however many there are.
+
+use super::column::{CHUNK, Column};
+use super::list::{BUCKETS, Lists};
+use super::set::{Id, Set};
+use super::settings::Timeouts;
+use super::wheel::Wheel;
+use crate::conntrack::Counters;
+
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) timeouts: Timeouts,
+    pub(super) members: Set,
+    pub(super) told: Column<Told>,
+    /// The wheel's, and [`super::list::CLOSED`].
+    pub(super) lists: Lists,
+    pub(super) wheel: Wheel,
+    /// Closed connections that wait to be handed out.
+    pub(super) closed: usize,
+}
+
+/// How far a connection has been told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) counters: Counters,
+    pub(super) active_deadline: u64,
+}
+
+impl Track {
+    pub(super) fn new(timeouts: Timeouts, member: Id) -> Self {
+        let mut members = Set::EMPTY;
+        members.insert(member);
+        Self {
+            timeouts,
+            members,
+            told: Column::new(),
+            lists: Lists::new(BUCKETS.end),
+            wheel: Wheel::default(),
+            closed: 0,
+        }
+    }
+
+    /// Begins with the connection at `slot`, of which `counters` have been told.
+    pub(super) fn begin(&mut self, slot: u32, counters: Counters) {
+        let told = Told { counters, active_deadline: u64::MAX };
+        if (slot as usize) < self.told.len() {
+            *self.told.get_mut(slot) = told;
+            return;
+        }
+        if self.told.push(told) {
+            self.lists.reserve(CHUNK);
+        }
+        self.lists.grow();
+    }
+
+    /// Starts the timers of a connection whose counters last changed at `end`.
+    pub(super) fn start(&mut self, slot: u32, end: u64, now: u64) {
+        self.told.get_mut(slot).active_deadline = now.saturating_add(self.timeouts.active);
+        let deadline = self.deadline(slot, end);
+        self.wheel.push(&mut self.lists, slot, deadline, now);
+    }
+
+    /// When it is due, if nothing happens until then.
+    pub(super) fn deadline(&self, slot: u32, end: u64) -> u64 {
+        self.told.get(slot).active_deadline.min(end.saturating_add(self.timeouts.idle))
+    }
+
+    /// Starts the timers again after a report, without drifting if that was in time.
+    pub(super) fn renew(&mut self, slot: u32, now: u64) {
+        let active = self.timeouts.active;
+        let told = self.told.get_mut(slot);
+        let next = told.active_deadline.saturating_add(active);
+        told.active_deadline = if next > now { next } else { now.saturating_add(active) };
+        self.wheel.push(&mut self.lists, slot, told.active_deadline, now);
+    }
+}
