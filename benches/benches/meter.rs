@@ -113,7 +113,7 @@ fn churn(goals: &mut Goals) {
             if let Some(old) = id.checked_sub(ALIVE) {
                 meter.observe(&entry(Kind::Destroy, old), now());
             }
-            meter.due(now(), 256, Set::ALL, |_, _| Set::EMPTY);
+            meter.due(now(), 256, Set::ALL, |_| false, |_, _| Set::EMPTY);
         }
     };
     // The table may grow once more before it settles.

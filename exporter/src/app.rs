@@ -16,6 +16,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
+use crate::deny::nfqueue::Treatment;
+use crate::deny::prefix::Prefixes;
+use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
+use crate::deny::{self, Reporter, Source as DenySource, Table};
 use crate::destination::{Compatibility, Redaction, Spec};
 use crate::destinations::{Defaults, Watching, Way};
 use crate::export::{RouteError, Stop, observation_domain};
@@ -25,7 +29,7 @@ use crate::names::AskError;
 use crate::observe::{Observer, Target};
 use crate::reload::{self, Live, Reload};
 use crate::senders::{Senders, Wanted};
-use crate::settings::{Settings, Texts};
+use crate::settings::{Denial, Settings, Texts};
 use naming::Names;
 
 /// How long a collector may keep the process from ending: longer than the observer needs for its
@@ -90,7 +94,9 @@ pub(crate) async fn run(
     let mut tasks = Tasks::default();
     let connection = api_server(&settings).await?;
     let names = naming::begin(&settings, connection.clone(), &mut tasks.servers)?;
-    let observer = observer(&settings, &metrics, &names)?;
+    let (reporter, denials) = deny::channel(deny::CAPACITY, Arc::clone(&metrics.denied));
+    let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));
+    let observer = observer(&settings, &metrics, &names)?.with_denied(denials, table);
     let custom = custom_resources(&settings, connection.as_ref(), &metrics, &mut tasks);
     let way = Way::new(connection, Arc::clone(&metrics.found));
     let wanted = Wanted { configured: live.configured.subscribe(), custom };
@@ -100,6 +106,7 @@ pub(crate) async fn run(
     let readiness = Readiness::default();
     tasks.serve(&settings, &metrics, Some(&names), readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
+    tasks.hear_denied(&settings.denial, &reporter);
     let (switch, stop) = Stop::new();
     // The first attempts to connect are made at once, before anything is known to be sent.
     orders.send_modify(|orders| orders.targets = senders.follow());
@@ -177,6 +184,27 @@ impl Tasks {
         let admin = Admin::bind(settings.admin.value, registry, readiness).await?;
         self.servers.spawn("admin server", admin.serve());
         Ok(())
+    }
+
+    /// Listens to whoever denies packets.
+    fn hear_denied(&mut self, from: &Denial, reporter: &Reporter) {
+        let prefixes = Prefixes::new(from.prefixes.value.clone().unwrap_or_default());
+        if let Some(groups) = from.nflog.value.clone().filter(|it| !it.is_empty()) {
+            let reporter = reporter.of(DenySource::Nflog);
+            let source = NflogSource { groups, prefixes, reporter };
+            self.servers.spawn("netfilter's log", source.run(now_ns));
+        }
+        if let Some(queues) = from.nfqueue.value.clone().filter(|it| !it.is_empty()) {
+            let treatment = Treatment { fate: from.fate.value, fail_open: from.fail_open.value };
+            let reporter = reporter.of(DenySource::Nfqueue);
+            let source = NfqueueSource { queues, treatment, reporter };
+            self.servers.spawn("netfilter's queues", source.run(now_ns));
+        }
+        if let Some(path) = from.audit_log.value.clone() {
+            let (zone, reporter) = (from.zone(), reporter.of(DenySource::AuditLog));
+            let source = AuditSource { path, zone, reporter };
+            self.servers.spawn("the Agent's log", source.run(now_ns));
+        }
     }
 
     /// Waits until the process is asked to stop, or has to because a task has ended.

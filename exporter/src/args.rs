@@ -41,7 +41,7 @@ pub struct Args {
     /// Read the counters of living connections this often [default: 5s]
     #[arg(long, value_name = "DURATION")]
     poll_interval: Option<String>,
-    /// Connections kept in memory at most, about 300 bytes each [default: 1000000]
+    /// Connections kept in memory at most, about 350 bytes each [default: 1000000]
     #[arg(long, value_name = "N")]
     max_connections: Option<String>,
     /// Where metrics and health are served [default: 127.0.0.1:8087]

@@ -4,14 +4,28 @@
 //! source tells of packets as [`Denied`] through one bounded channel.
 mod channel; // from the sources to the observer
 mod counts; // what sources have told, and what was lost
+pub mod packet; // what a packet says of itself
+pub mod prefix; // what a log rule says of its packets
+pub mod nflog; // packets that netfilter logs
+pub mod nfqueue; // packets that netfilter queues
+pub mod audit; // what the Antrea Agent logs
+pub mod sources; // keeps them going
+mod rules; // rules by their names
+mod owners; // one packet, several sources
+mod table; // packets become flows
+mod judge; // what was decided, in a record
 
 use std::net::IpAddr;
 
 use flow::PolicyRule;
 
 use crate::conntrack::Tuple;
+pub use crate::verdict::{Action, Direction};
 pub use channel::{CAPACITY, Denials, Reporter, channel};
 pub use counts::{Counts, Loss};
+pub use judge::judge;
+pub use rules::Rules;
+pub use table::Table;
 
 /// One packet that was denied, or several alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,31 +51,6 @@ pub struct Denied {
     pub source: Source,
 }
 
-/// The side whose policy decides: that of the Pod a packet goes to, or of the one it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    Ingress,
-    Egress,
-}
-
-/// What became of a denied packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    Drop,
-    /// Dropped, and the sender was told.
-    Reject,
-}
-
-impl Action {
-    /// Antrea's `ingressNetworkPolicyRuleAction`.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Drop => PolicyRule::DROP,
-            Self::Reject => PolicyRule::REJECT,
-        }
-    }
-}
-
 /// Which rule denied a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RuleRef {
@@ -77,7 +66,7 @@ pub enum RuleRef {
 /// Who told of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Open vSwitch, by OpenFlow packet-in.
+    /// Open vSwitch, by `OpenFlow` packet-in.
     Ovs,
     /// Netfilter's log.
     Nflog,
@@ -88,6 +77,25 @@ pub enum Source {
 }
 
 impl Source {
+    /// What no packet of it tells, for people.
+    pub const fn blind_to(self) -> &'static str {
+        match self {
+            Self::Ovs => {
+                "packets that the Agent's meter drops, the host's firewall, and what is denied \
+                 before the tables of policies"
+            }
+            Self::Nflog => {
+                "rules, but for what their log prefix says, and Services, if the kernel cannot \
+                 add the connection"
+            }
+            Self::Nfqueue => "rules, directions and Services",
+            Self::AuditLog => {
+                "rules with logging off, Services, ICMP types, and the lengths of all but the \
+                 first of packets alike"
+            }
+        }
+    }
+
     pub const ALL: [Self; 4] = [Self::Ovs, Self::Nflog, Self::Nfqueue, Self::AuditLog];
 
     /// The name in metrics and configuration.

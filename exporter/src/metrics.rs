@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::conntrack::SourceTally;
+use crate::deny;
 use crate::destinations::Counters;
 use crate::meter::Stats;
 pub use destinations::DestinationMetrics;
@@ -24,6 +25,7 @@ pub struct Metrics {
     pub reloads: Counter,
     pub reloads_refused: Counter,
     pub records_not_exportable: Counter,
+    pub denied: Arc<deny::Counts>,
     /// Destinations that are wanted and cannot be had now.
     pub destinations_refused: Gauge,
     destinations: Families,
@@ -112,6 +114,7 @@ impl Metrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        self.denied.register(registry);
         self.destinations.register(registry);
     }
 

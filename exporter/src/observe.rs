@@ -4,6 +4,7 @@
 //! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
 //! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector,
 //! and no destination waits for another.
+mod denials; // what no conntrack source tells
 mod orders; // what may change while it runs
 mod outlets; // who is told
 
@@ -15,11 +16,13 @@ use flow::FlowRecord;
 use tokio::sync::watch;
 
 use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
+use crate::deny::{Rules, judge};
 use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
 use crate::meter::{Due, Meter, Offer, Set};
 use crate::metrics::Metrics;
 use crate::names::{Live, Waiting};
+use denials::Denials;
 pub use orders::Orders;
 use outlets::Outlet;
 pub use outlets::Target;
@@ -52,6 +55,7 @@ pub struct Observer<S> {
     /// Where names come from, if that can be hurried.
     pub live: Option<Live>,
     orders: Option<watch::Receiver<Orders>>,
+    denials: Option<Denials>,
     outlets: Vec<Outlet>,
     dumps: Dumps,
 }
@@ -89,6 +93,7 @@ impl<S: ConnectionSource> Observer<S> {
             filter: ProtocolFilter::ALL,
             metrics,
             orders: None,
+            denials: None,
             outlets: Vec::new(),
             dumps: Dumps::default(),
         }
@@ -101,6 +106,7 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Takes what the kernel has to say at `now` (nanoseconds since 1970).
     pub fn observe(&mut self, now: u64) -> Result<(), SourceError> {
+        self.take_denied(now);
         let overrun = self.take_events(now)?;
         if overrun || now >= self.dumps.next_ns {
             self.dumps.waiting.clone_from(&self.zones);
@@ -181,9 +187,11 @@ impl<S: ConnectionSource> Observer<S> {
     /// is owed, then what is new. What has ended and lacks names waits for them. Returns whether
     /// there may be more.
     pub fn hand_out(&mut self, now: u64) -> bool {
-        let Self { enricher, waiting, .. } = self;
+        let Self { meter, enricher, outlets, metrics, waiting, denials, .. } = self;
+        let rules = denials.as_ref().map(Denials::rules);
         let waits = |due: &Due<'_>| waiting.holds(due, now, |due| enricher.is_settled(due));
-        tell(&mut self.meter, enricher, &mut self.outlets, &self.metrics, |meter, ready, report| {
+        let make = |due: &Due<'_>| make(enricher, due, rules, metrics);
+        tell(meter, outlets, make, |meter, ready, report| {
             meter.due(now, BATCH, ready, waits, report)
         })
     }
@@ -192,8 +200,10 @@ impl<S: ConnectionSource> Observer<S> {
     /// anything.
     fn flush(&mut self) -> bool {
         let mut told = 0;
-        let Self { meter, enricher, outlets, metrics, .. } = self;
-        let may_be_more = tell(meter, enricher, outlets, metrics, |meter, ready, report| {
+        let Self { meter, enricher, outlets, metrics, denials, .. } = self;
+        let rules = denials.as_ref().map(Denials::rules);
+        let make = |due: &Due<'_>| make(enricher, due, rules, metrics);
+        let may_be_more = tell(meter, outlets, make, |meter, ready, report| {
             told = meter.flush(BATCH, ready, report);
             told
         });
@@ -308,16 +318,15 @@ impl<S: ConnectionSource> Observer<S> {
 /// Tells what is owed, and then what is due. Returns whether there may be more.
 fn tell(
     meter: &mut Meter,
-    enricher: &Enricher,
     outlets: &mut [Outlet],
-    metrics: &Metrics,
+    make: impl Fn(&Due<'_>) -> Option<Arc<FlowRecord>>,
     due: impl FnOnce(&mut Meter, Set, &mut dyn FnMut(&Due<'_>, Offer) -> Set) -> usize,
 ) -> bool {
     let mut ready = Set::EMPTY;
     let mut most = 0;
     for outlet in outlets.iter_mut().filter(|outlet| outlet.has_room()) {
         let paid = meter.pay(outlet.id, BATCH, |due| {
-            if let Some(record) = make(enricher, due, metrics) {
+            if let Some(record) = make(due) {
                 outlet.take(&record);
             }
         });
@@ -327,7 +336,7 @@ fn tell(
         }
     }
     let told = due(meter, ready, &mut |due, offer| {
-        let Some(record) = make(enricher, due, metrics) else { return Set::EMPTY };
+        let Some(record) = make(due) else { return Set::EMPTY };
         let mut owed = Set::EMPTY;
         for outlet in outlets.iter_mut() {
             if offer.to.contains(outlet.id) {
@@ -354,8 +363,16 @@ fn take(meter: &mut Meter, entry: &Entry, filter: &ProtocolFilter, metrics: &Met
     meter.observe(entry, now);
 }
 
-fn make(enricher: &Enricher, due: &Due<'_>, metrics: &Metrics) -> Option<Arc<FlowRecord>> {
-    let record = enricher.record(due);
+fn make(
+    enricher: &Enricher,
+    due: &Due<'_>,
+    rules: Option<&Rules>,
+    metrics: &Metrics,
+) -> Option<Arc<FlowRecord>> {
+    let mut record = enricher.record(due);
+    if let (Some(record), Some(verdict), Some(rules)) = (&mut record, &due.denied, rules) {
+        judge(record, verdict, rules);
+    }
     #[cfg(feature = "faults")]
     let record = crate::faults::spoil(record);
     if record.is_none() {

@@ -223,3 +223,6 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod values; // how values are read
 mod sources; // files and flags, read
 mod change; // what a running exporter can take over
 mod naming; // where names come from
+mod denial; // where denied packets are heard of
 mod collector; // where to send, and what keeps that from working
 mod destinations; // where else
 mod print; // the configuration in force, as a file
@@ -19,6 +20,7 @@ use flow::Profile;
 use k8s::client::Source;
 
 pub use collector::Collector;
+pub use denial::Denial;
 pub(crate) use keys::POD;
 pub use keys::{AGENT, OWN};
 pub use naming::Naming;
@@ -51,6 +53,7 @@ pub struct Settings {
     pub profile: Setting<Profile>,
     pub zones: Setting<Vec<u16>>,
     pub connections: Setting<usize>,
+    pub denial: Denial,
     pub admin: Setting<SocketAddr>,
     pub copy: Setting<Option<PathBuf>>,
 }
@@ -86,6 +89,7 @@ impl Settings {
         let profile = sources.pick(&keys::PROFILE, values::profile);
         let zones = sources.pick(&keys::ZONES, values::zones);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
+        let denial = denial::pick(sources);
         let admin = sources.pick(&keys::ADMIN, read::socket);
         let copy = optional(sources.pick(&keys::COPY, values::path));
         let protocols = optional(sources.pick(&keys::PROTOCOLS, values::protocols));
@@ -124,6 +128,7 @@ impl Settings {
             profile: profile?,
             zones: zones?,
             connections: connections?,
+            denial: denial?,
             admin: admin?,
             copy,
         })

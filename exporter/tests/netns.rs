@@ -6,6 +6,8 @@
 
 #[path = "netns/lab.rs"]
 mod lab;
+#[path = "netns/denied.rs"]
+mod denied;
 
 use std::{
     collections::BTreeMap,
@@ -186,20 +188,26 @@ impl Node {
 
     fn take_records(&mut self) {
         let Self { meter, records, .. } = self;
-        meter.due(now(), usize::MAX, Set::ALL, |due, _| {
-            let entry = Entry {
-                id: due.id,
-                zone: due.zone,
-                ..Entry::new(exporter::conntrack::Kind::Dump, *due.original, *due.reply)
-            };
-            let sum = &mut records.entry(due.id).or_insert_with(|| told(&entry)).counters;
-            sum.packets += due.deltas.packets;
-            sum.octets += due.deltas.octets;
-            sum.reverse_packets += due.deltas.reverse_packets;
-            sum.reverse_octets += due.deltas.reverse_octets;
-            assert_eq!(*sum, due.totals);
-            Set::EMPTY
-        });
+        meter.due(
+            now(),
+            usize::MAX,
+            Set::ALL,
+            |_| false,
+            |due, _| {
+                let entry = Entry {
+                    id: due.id,
+                    zone: due.zone,
+                    ..Entry::new(exporter::conntrack::Kind::Dump, *due.original, *due.reply)
+                };
+                let sum = &mut records.entry(due.id).or_insert_with(|| told(&entry)).counters;
+                sum.packets += due.deltas.packets;
+                sum.octets += due.deltas.octets;
+                sum.reverse_packets += due.deltas.reverse_packets;
+                sum.reverse_octets += due.deltas.reverse_octets;
+                assert_eq!(*sum, due.totals);
+                Set::EMPTY
+            },
+        );
     }
 
     /// Takes the ends of all connections.

@@ -42,6 +42,10 @@ impl Reporter {
         Self { source, ..self.clone() }
     }
 
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
     /// Hands over a packet without waiting. Without room it is lost, and counted.
     pub fn tell(&self, denied: Denied) {
         let packets = denied.packets;
@@ -51,6 +55,16 @@ impl Reporter {
             Err(TrySendError::Full(_)) => self.lost(Loss::QueueFull, packets),
             // The observer has ended, and the process is about to.
             Err(TrySendError::Closed(_)) => self.lost(Loss::Ending, packets),
+        }
+    }
+
+    /// Hands over a packet and waits for room, on a thread that may. For sources that keep what
+    /// they have not told yet.
+    pub fn tell_in_time(&self, denied: Denied) {
+        let packets = denied.packets;
+        self.counts.told(self.source, packets);
+        if self.sender.blocking_send(denied).is_err() {
+            self.lost(Loss::Ending, packets);
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     store::Key,
 };
 use crate::conntrack::{Counters, Entry, Tuple, tcp_state};
+use crate::verdict::Verdict;
 
 /// Stands for "no TCP state".
 const NO_STATE: u8 = u8::MAX;
@@ -60,6 +61,7 @@ pub(super) struct Connection {
     /// What the kernel had counted whenever it was made to start again from zero.
     offset: Counters,
     reply: Tuple,
+    pub(super) denied: Option<Verdict>,
     /// The tracks in which it is to be told although nothing of it is new: see
     /// [`Connection::inherit`].
     pub(super) announce: Set,
@@ -90,6 +92,7 @@ impl Connection {
             labels: [0; 16],
             offset: Counters::default(),
             reply: entry.reply,
+            denied: entry.denied,
             announce: Set::EMPTY,
             waiting: Set::EMPTY,
             debts: 0,
@@ -192,6 +195,7 @@ impl Connection {
             labels: self.is_labelled.then_some(self.labels),
             status: self.status,
             tcp_state: (self.tcp_state != NO_STATE).then_some(self.tcp_state),
+            denied: self.denied,
             start_ns: self.start_ns,
             end_ns: self.end_ns.max(self.start_ns),
             totals,

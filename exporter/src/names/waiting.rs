@@ -74,6 +74,7 @@ mod tests {
                 labels: None,
                 status: 0,
                 tcp_state: None,
+                denied: None,
                 start_ns: SECOND,
                 end_ns: 2 * SECOND,
                 totals,

@@ -21,18 +21,22 @@ impl<S: ConnectionSource> Observer<S> {
     #[must_use]
     pub fn obeying(mut self, mut orders: watch::Receiver<Orders>, now: u64) -> Self {
         let first = orders.borrow_and_update().clone();
-        self.obey(first, now);
+        self.obey(&first, now);
         self.orders = Some(orders);
         self
     }
 
-    fn obey(&mut self, orders: Orders, now: u64) {
+    fn obey(&mut self, orders: &Orders, now: u64) {
         let sooner = nanoseconds(self.poll_interval.saturating_sub(orders.poll_interval));
         self.dumps.next_ns = self.dumps.next_ns.saturating_sub(sooner);
         self.poll_interval = orders.poll_interval;
         self.filter = wanted(&orders.targets);
         self.waiting.set_patience(orders.name_wait);
         self.follow(&orders.targets, now);
+        if let Some(denials) = &mut self.denials {
+            // Whoever waits longest still hears of one flow, not of two.
+            denials.set_idle(orders.targets.iter().map(|target| target.timeouts.idle()).max());
+        }
     }
 
     /// Takes new orders, if there are any.
@@ -45,7 +49,7 @@ impl<S: ConnectionSource> Observer<S> {
                 self.meter.inherit_before(now);
                 self.dumps.next_ns = now;
             }
-            self.obey(orders, now);
+            self.obey(&orders, now);
         }
     }
 

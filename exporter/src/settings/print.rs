@@ -41,6 +41,8 @@ impl Settings {
             },
             line(&keys::ZONES, &self.zones, |it| list(it)),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
+        ];
+        let last = [
             line(&keys::ADMIN, &self.admin, |it| text(&it.to_string())),
             line(&keys::COPY, &self.copy, maybe_path),
             line(&keys::NAME_WAIT, &naming.wait, |it| duration(*it)),
@@ -50,11 +52,12 @@ impl Settings {
             line(&keys::AGENT_PORT, &naming.agent_port, u16::to_string),
             line(&keys::AGENT_TOKEN, &naming.agent_token, path),
         ];
-        write::file(&lines)
+        let lines = lines.into_iter().chain(self.denial.lines()).chain(last);
+        write::file(&lines.collect::<Vec<_>>())
     }
 }
 
-fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Line {
+pub(super) fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Line {
     let raised =
         setting.raised_from.as_ref().map(|asked| format!(", clamped from {}", value(asked)));
     let origin = match (&setting.origin, key.default) {
@@ -76,7 +79,7 @@ pub(super) fn protocols(filter: Option<&ProtocolFilter>) -> String {
     list(&allowed.map(|(word, _)| *word).collect::<Vec<_>>())
 }
 
-fn list<T: Display>(items: &[T]) -> String {
+pub(super) fn list<T: Display>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(ToString::to_string).collect();
     format!("[{}]", items.join(", "))
 }
