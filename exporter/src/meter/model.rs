@@ -170,7 +170,6 @@ impl World {
                 self.kernel.alive[index % alive].packets += packets;
             }
             Happening::End(index) if alive > 0 => self.kernel.end(index),
-            Happening::Traffic(..) | Happening::End(_) => {}
             Happening::ReadEvents(count) => self.read_events(count),
             Happening::LoseEvents => self.kernel.lose_events(),
             Happening::StartDump => self.start_dump(),
@@ -198,7 +197,11 @@ impl World {
                 let ledger = &mut self.ledgers[index % count];
                 ledger.is_stalled = !ledger.is_stalled;
             }
-            Happening::Remove(_) | Happening::Retime(..) | Happening::Stall(_) => {}
+            Happening::Traffic(..)
+            | Happening::End(_)
+            | Happening::Remove(_)
+            | Happening::Retime(..)
+            | Happening::Stall(_) => {}
         }
     }
 
@@ -361,6 +364,8 @@ impl Ledger {
         let is_new = !self.told.contains_key(&due.start_ns);
         let told = self.told.entry(due.start_ns).or_insert(first);
         if is_new {
+            let least = self.least.get(&due.start_ns).copied().unwrap_or(0);
+            assert!(inherited >= least, "told again what others know");
             assert!(
                 inherited == 0 || self.others.contains(&due.start_ns),
                 "something was left out"

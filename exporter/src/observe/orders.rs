@@ -19,12 +19,12 @@ impl<S: ConnectionSource> Observer<S> {
     #[must_use]
     pub fn obeying(mut self, mut orders: watch::Receiver<Orders>, now: u64) -> Self {
         let first = orders.borrow_and_update().clone();
-        self.obey(first, now);
+        self.obey(&first, now);
         self.orders = Some(orders);
         self
     }
 
-    fn obey(&mut self, orders: Orders, now: u64) {
+    fn obey(&mut self, orders: &Orders, now: u64) {
         let sooner = nanoseconds(self.poll_interval.saturating_sub(orders.poll_interval));
         self.dumps.next_ns = self.dumps.next_ns.saturating_sub(sooner);
         self.poll_interval = orders.poll_interval;
@@ -42,7 +42,7 @@ impl<S: ConnectionSource> Observer<S> {
                 self.meter.inherit_before(now);
                 self.dumps.next_ns = now;
             }
-            self.obey(orders, now);
+            self.obey(&orders, now);
         }
     }
 
