@@ -120,6 +120,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "made where they are passed")]
     fn check(passing: Filter, kept_out: Filter) {
         assert!(passing.allows(&record()), "{passing:?}");
         assert!(!kept_out.allows(&record()), "{kept_out:?}");

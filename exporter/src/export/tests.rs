@@ -39,7 +39,7 @@ fn to(route: watch::Receiver<Route>, copy: Option<File>) -> Exporting {
 }
 
 fn batch(records: usize) -> Batch {
-    vec![Arc::new(FlowRecord::default()); records]
+    std::iter::repeat_n(Arc::new(FlowRecord::default()), records).collect()
 }
 
 /// More than the buffers of any connection hold.

@@ -42,7 +42,10 @@ enum Happening {
 /// What one destination has been told.
 struct Ledger {
     id: Id,
+    active: u64,
     is_stalled: bool,
+    /// How much of a connection it is not told at least, by start time.
+    least: HashMap<u64, u64>,
     /// What others had been told of when this one came.
     others: HashSet<u64>,
     /// What was over by then.
@@ -167,7 +170,6 @@ impl World {
                 self.kernel.alive[index % alive].packets += packets;
             }
             Happening::End(index) if alive > 0 => self.kernel.end(index),
-            Happening::Traffic(..) | Happening::End(_) => {}
             Happening::ReadEvents(count) => self.read_events(count),
             Happening::LoseEvents => self.kernel.lose_events(),
             Happening::StartDump => self.start_dump(),
@@ -185,15 +187,21 @@ impl World {
                 self.meter.remove(ledger.id);
             }
             Happening::Retime(index, active) if !self.ledgers.is_empty() => {
-                let id = self.ledgers[index % self.ledgers.len()].id;
-                self.meter.set_timeouts(id, timeouts(active), self.now);
+                let count = self.ledgers.len();
+                let ledger = &mut self.ledgers[index % count];
+                ledger.active = active;
+                self.meter.set_timeouts(ledger.id, timeouts(active), self.now);
             }
             Happening::Stall(index) if !self.ledgers.is_empty() => {
                 let count = self.ledgers.len();
                 let ledger = &mut self.ledgers[index % count];
                 ledger.is_stalled = !ledger.is_stalled;
             }
-            Happening::Remove(_) | Happening::Retime(..) | Happening::Stall(_) => {}
+            Happening::Traffic(..)
+            | Happening::End(_)
+            | Happening::Remove(_)
+            | Happening::Retime(..)
+            | Happening::Stall(_) => {}
         }
     }
 
@@ -249,14 +257,32 @@ impl World {
 
     fn add(&mut self, active: u64) {
         if let Some(id) = self.meter.add(timeouts(active), self.now) {
+            let least = self.least(active);
             self.ledgers.push(Ledger {
                 id,
+                active,
                 is_stalled: false,
+                least,
                 others: self.known.clone(),
                 over: self.kernel.over.keys().copied().collect(),
                 told: HashMap::new(),
             });
         }
+    }
+
+    /// What others have been told already, which one that comes now is not told again: as much as
+    /// those with its timeouts, or if there are none, as anybody.
+    fn least(&self, active: u64) -> HashMap<u64, u64> {
+        let far = |ledger: &Ledger, start: &u64| {
+            ledger.told.get(start).map_or(0, |told| told.inherited + told.packets)
+        };
+        let least = |start: &u64| {
+            let all = self.ledgers.iter().filter(|it| it.active == active);
+            let like = all.map(|ledger| far(ledger, start)).min();
+            let any = self.ledgers.iter().map(|ledger| far(ledger, start)).max();
+            (*start, like.or(any).unwrap_or(0))
+        };
+        self.known.iter().map(least).collect()
     }
 
     fn take(&mut self, max: usize) {
@@ -340,6 +366,8 @@ impl Ledger {
         let is_new = !self.told.contains_key(&due.start_ns);
         let told = self.told.entry(due.start_ns).or_insert(first);
         if is_new {
+            let least = self.least.get(&due.start_ns).copied().unwrap_or(0);
+            assert!(inherited >= least, "told again what others know");
             assert!(
                 inherited == 0 || self.others.contains(&due.start_ns),
                 "something was left out"

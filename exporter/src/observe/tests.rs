@@ -250,7 +250,7 @@ fn each_of_100_000_active_connections_is_told_in_every_interval_of_5_s() {
     let mut first_rounds = 0;
     for round in 1..=4 {
         player.play(Step::Table(table(COUNT, round)));
-        let mut seen = vec![0_u8; COUNT as usize];
+        let mut seen = vec![0_u32; COUNT as usize];
         let before = observer.rounds();
         while observer.rounds() == before {
             observer.observe(now).unwrap();

@@ -38,6 +38,10 @@ fn senders(configured: &[Spec], custom: &[Spec]) -> (Wish, Wish, Senders) {
     )
 }
 
+fn three() -> Batch {
+    std::iter::repeat_n(Arc::new(FlowRecord::default()), 3).collect()
+}
+
 fn names(targets: &[Target]) -> Vec<(&str, u64)> {
     targets.iter().map(|it| (it.name.as_str(), it.number)).collect()
 }
@@ -90,7 +94,7 @@ async fn one_that_is_removed_still_gets_what_it_was_handed() {
     let (configured, _custom, mut senders) = senders(&[spec("a", &address)], &[]);
     let metrics = Arc::clone(&senders.metrics);
     let queue = senders.follow()[0].queue.upgrade().unwrap();
-    queue.send(vec![Arc::new(FlowRecord::default()); 3]).await.unwrap();
+    queue.send(three()).await.unwrap();
     // As an observer does when it hears of it.
     drop(queue);
     let (switch, stop) = Stop::new();
@@ -116,7 +120,7 @@ async fn what_no_destination_takes_in_time_is_left_behind_and_counted() {
     let metrics = Arc::clone(&senders.metrics);
     for target in senders.follow().iter() {
         let queue = target.queue.upgrade().unwrap();
-        queue.send(vec![Arc::new(FlowRecord::default()); 3]).await.unwrap();
+        queue.send(three()).await.unwrap();
     }
     let (switch, stop) = Stop::new();
     switch.stop_by(Instant::now() + Duration::from_millis(300));
