@@ -4,6 +4,7 @@
 //! source tells of packets as [`Denied`] through one bounded channel.
 mod channel; // from the sources to the observer
 mod counts; // what sources have told, and what was lost
+pub mod ovs; // Open vSwitch, as it tells the Antrea Agent
 
 use std::net::IpAddr;
 

@@ -28,6 +28,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("softflowd", "softflowd"),
     // A foreign judge of certificates.
     ("openssl", "openssl"),
+    // The switch of Antrea, which judges our OpenFlow.
+    ("ovs-ofctl", "openvswitch-common"),
+    ("ovs-vswitchd", "openvswitch-switch"),
     // A foreign client of Kubernetes.
     ("kubectl", "kubernetes-client"),
 ];
