@@ -13,6 +13,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
+    ("ethtool", "ethtool"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("kill", "procps"),

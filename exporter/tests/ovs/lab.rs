@@ -30,6 +30,7 @@ pub(crate) fn run(test: &str, body: impl FnOnce(&Lab)) {
         ("ip", "iproute2"),
         ("ovs-vswitchd", "openvswitch-switch"),
         ("ovs-ofctl", "openvswitch-common"),
+        ("ethtool", "ethtool"),
         ("ping", "iputils-ping"),
         ("python3", "python3"),
     ] {
@@ -106,7 +107,7 @@ impl Lab {
                  ip -n {pod} addr add {address4}/24 dev eth0
                  ip -n {pod} addr add {address6}/64 dev eth0 nodad
                  ip -n {pod} link set eth0 up
-                 ip netns exec {pod} ethtool -K eth0 tx off >/dev/null 2>&1 || true"
+                 ip netns exec {pod} ethtool -K eth0 tx off >/dev/null"
             ));
             lab.vsctl(&format!("add-port br-int {port}"));
         }

@@ -67,6 +67,8 @@ pub(super) struct Session<'a> {
     asked: Option<Controllers>,
     /// The table to ask about.
     table: u8,
+    /// Flows that told of denied packets when they were last looked at.
+    last: Option<u64>,
 }
 
 impl<'a> Session<'a> {
@@ -77,7 +79,8 @@ impl<'a> Session<'a> {
         let named = options.tables.iter().map(|(name, number)| (name.as_str(), *number));
         let tables = Tables::new(named);
         let (greeted, controller, asked) = (false, None, None);
-        Self { options, tables, outbox, greeted, controller, asked, table: ALL_TABLES }
+        let (table, last) = (ALL_TABLES, None);
+        Self { options, tables, outbox, greeted, controller, asked, table, last }
     }
 
     /// Takes a whole message.
@@ -88,6 +91,8 @@ impl<'a> Session<'a> {
         tell: &mut impl FnMut(Told),
     ) -> Result<(), Failure> {
         let (id, message) = message::parse(bytes)?;
+        if matches!(message, Message::PacketIn(_)) {
+        }
         match message {
             Message::Hello { speaks_ours: false } => return Err(Failure::Version),
             Message::Hello { speaks_ours: true } => self.greet(),
@@ -173,19 +178,15 @@ impl<'a> Session<'a> {
 
     fn found(&mut self, found: &Controllers, tell: &mut impl FnMut(Told)) {
         tell(Told::Flows(found.flows()));
-        let Some(main) = found.main() else {
-            // They may be elsewhere now.
-            self.table = ALL_TABLES;
-            return;
-        };
+        let last = self.last.replace(found.flows());
         self.table = found.table();
-        if self.options.controller.is_none() {
-            let is_new = self.controller.is_some_and(|controller| controller != main);
+        let before = self.controller;
+        if let (None, Some(main)) = (self.options.controller, found.main()) {
             self.take(main);
-            if is_new {
-                // Another Agent may have other tables.
-                self.outbox.push(ids::NAMES, Request::TableNames);
-            }
+        }
+        // Another Agent, or one that has just begun, may have given other names.
+        if last.is_some_and(|last| last == 0 && found.flows() > 0 || self.controller != before) {
+            self.outbox.push(ids::NAMES, Request::TableNames);
         }
     }
 
