@@ -5,14 +5,22 @@
 mod channel; // from the sources to the observer
 mod counts; // what sources have told, and what was lost
 pub mod ovs; // Open vSwitch, as it tells the Antrea Agent
+mod rules; // rules by their names
+mod owners; // one packet, several sources
+mod table; // packets become flows
+mod judge; // what was decided, in a record
 
 use std::net::IpAddr;
 
 use flow::PolicyRule;
 
 use crate::conntrack::Tuple;
+pub use crate::verdict::{Action, Direction};
 pub use channel::{CAPACITY, Denials, Reporter, channel};
 pub use counts::{Counts, Loss};
+pub use judge::judge;
+pub use rules::Rules;
+pub use table::Table;
 
 /// One packet that was denied, or several alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,31 +46,6 @@ pub struct Denied {
     pub source: Source,
 }
 
-/// The side whose policy decides: that of the Pod a packet goes to, or of the one it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    Ingress,
-    Egress,
-}
-
-/// What became of a denied packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    Drop,
-    /// Dropped, and the sender was told.
-    Reject,
-}
-
-impl Action {
-    /// Antrea's `ingressNetworkPolicyRuleAction`.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Drop => PolicyRule::DROP,
-            Self::Reject => PolicyRule::REJECT,
-        }
-    }
-}
-
 /// Which rule denied a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RuleRef {
@@ -78,7 +61,7 @@ pub enum RuleRef {
 /// Who told of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Open vSwitch, by OpenFlow packet-in.
+    /// Open vSwitch, by `OpenFlow` packet-in.
     Ovs,
     /// Netfilter's log.
     Nflog,

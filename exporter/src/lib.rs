@@ -5,6 +5,7 @@
 //! The stages are the Observation Point, Metering Process and Exporting Process of RFC 7011.
 pub mod settings; // how it is configured
 pub mod filter; // which connections are recorded at all
+pub mod verdict; // what policies decided about a connection
 pub mod conntrack; // what the kernel knows
 pub mod deny; // packets that policies let nowhere
 pub mod meter; // connections become due for export, once each thing

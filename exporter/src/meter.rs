@@ -143,7 +143,9 @@ impl Meter {
         for slot in self.store.slots() {
             let connection = self.store.get(slot);
             let unseen = connection.seen.wrapping_sub(number).cast_signed() < 0;
-            if unseen && connection.key.zone == zone && connection.state == State::Live {
+            // No dump shows what was denied.
+            let is_dumped = connection.key.zone == zone && connection.denied.is_none();
+            if unseen && is_dumped && connection.state == State::Live {
                 self.stats.vanished += 1;
                 self.close(slot, State::Vanished);
             }

@@ -3,6 +3,7 @@
 //!
 //! It runs on a thread of its own, since a conntrack source waits in the kernel. Records that
 //! cannot leave stay in the meter, one per connection; nothing piles up behind a slow collector.
+mod denials; // what no conntrack source tells
 mod orders; // what may change while it runs
 
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 use tokio::sync::watch;
 
 use crate::conntrack::{ConnectionSource, DumpProgress, Entry, SourceError};
+use crate::deny::{Rules, judge};
 use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
 use crate::meter::{Due, Meter};
 use crate::metrics::Metrics;
+use denials::Denials;
 pub use orders::Orders;
 
 /// Records per batch at most.
@@ -41,6 +44,7 @@ pub struct Observer<S> {
     pub filter: ProtocolFilter,
     pub metrics: Arc<Metrics>,
     orders: Option<watch::Receiver<Orders>>,
+    denials: Option<Denials>,
     dumps: Dumps,
     records: Vec<FlowRecord>,
 }
@@ -76,6 +80,7 @@ impl<S: ConnectionSource> Observer<S> {
             filter: ProtocolFilter::ALL,
             metrics,
             orders: None,
+            denials: None,
             dumps: Dumps::default(),
             records: Vec::with_capacity(BATCH),
         }
@@ -88,6 +93,7 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Takes what the kernel has to say at `now` (nanoseconds since 1970).
     pub fn observe(&mut self, now: u64) -> Result<(), SourceError> {
+        self.take_denied(now);
         let overrun = self.take_events(now)?;
         if overrun || now >= self.dumps.next_ns {
             self.dumps.waiting.clone_from(&self.zones);
@@ -166,8 +172,9 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Makes records of what is due. Returns whether there may be more.
     pub fn due(&mut self, now: u64, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, .. } = self;
-        let make = |due: &Due<'_>| make(enricher, due, filter, records, metrics);
+        let Self { meter, enricher, records, filter, metrics, denials, .. } = self;
+        let rules = denials.as_ref().map(Denials::rules);
+        let make = |due: &Due<'_>| make(enricher, due, rules, filter, records, metrics);
         let taken = meter.due(now, BATCH, make);
         if !records.is_empty() {
             hand_out(std::mem::replace(records, Vec::with_capacity(BATCH)));
@@ -177,8 +184,10 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// As [`Observer::due`], for everything that has not been told.
     pub fn flush(&mut self, mut hand_out: impl FnMut(Vec<FlowRecord>)) -> bool {
-        let Self { meter, enricher, records, filter, metrics, .. } = self;
-        let taken = meter.flush(BATCH, |due| make(enricher, due, filter, records, metrics));
+        let Self { meter, enricher, records, filter, metrics, denials, .. } = self;
+        let rules = denials.as_ref().map(Denials::rules);
+        let make = |due: &Due<'_>| make(enricher, due, rules, filter, records, metrics);
+        let taken = meter.flush(BATCH, make);
         if !records.is_empty() {
             hand_out(std::mem::take(records));
         }
@@ -273,6 +282,7 @@ fn take(meter: &mut Meter, entry: &Entry, filter: &ProtocolFilter, metrics: &Met
 fn make(
     enricher: &Enricher,
     due: &Due<'_>,
+    rules: Option<&Rules>,
     filter: &ProtocolFilter,
     records: &mut Vec<FlowRecord>,
     metrics: &Metrics,
@@ -282,7 +292,10 @@ fn make(
         metrics.records_filtered.inc();
         return;
     }
-    let record = enricher.record(due);
+    let mut record = enricher.record(due);
+    if let (Some(record), Some(verdict), Some(rules)) = (&mut record, &due.denied, rules) {
+        judge(record, verdict, rules);
+    }
     #[cfg(feature = "faults")]
     let record = crate::faults::spoil(record);
     match record {

@@ -7,6 +7,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use crate::verdict::Verdict;
+
 /// `IPS_*` bits of [`Entry::status`] (`linux/netfilter/nf_conntrack_common.h`).
 pub mod status {
     pub const SEEN_REPLY: u32 = 1 << 1;
@@ -125,6 +127,24 @@ impl Tuple {
         self.address(&self.source)
     }
 
+    /// The same packet on its way to somewhere else. An address of another family changes nothing.
+    pub(crate) fn with_destination(&self, destination: (IpAddr, u16)) -> Self {
+        if destination.0.is_ipv6() != self.is_ipv6 || self.is_icmp() {
+            return *self;
+        }
+        let (address, port) = destination;
+        Self { destination: octets(address, self.is_ipv6), destination_port: port, ..*self }
+    }
+
+    /// What an answer to it looks like. ICMP keeps its identifier, type and code.
+    pub(crate) fn reversed(&self) -> Self {
+        let mut reply = Self { source: self.destination, destination: self.source, ..*self };
+        if !self.is_icmp() {
+            (reply.source_port, reply.destination_port) = (self.destination_port, self.source_port);
+        }
+        reply
+    }
+
     pub fn destination(&self) -> IpAddr {
         self.address(&self.destination)
     }
@@ -219,6 +239,8 @@ pub struct Entry {
     pub tcp_state: Option<u8>,
     /// Seconds until the kernel forgets the connection.
     pub timeout: u32,
+    /// That it was denied, of which the kernel knows nothing.
+    pub denied: Option<Verdict>,
 }
 
 impl Entry {
@@ -238,6 +260,7 @@ impl Entry {
             stop_ns: None,
             tcp_state: None,
             timeout: 0,
+            denied: None,
         }
     }
 }

@@ -45,6 +45,7 @@ fn due<'a>(original: &'a Tuple, reply: &'a Tuple) -> Due<'a> {
         labels: None,
         status: 0,
         tcp_state: Some(tcp_state::TIME_WAIT),
+        denied: None,
         start_ns: 1_000_000_000,
         end_ns: 2_500_000_000,
         totals: Counters { packets: 4, octets: 400, reverse_packets: 3, reverse_octets: 300 },

@@ -5,6 +5,7 @@ use super::{
     store::Key,
 };
 use crate::conntrack::{Counters, Entry, Tuple, tcp_state};
+use crate::verdict::Verdict;
 
 /// Stands for "no TCP state".
 const NO_STATE: u8 = u8::MAX;
@@ -71,6 +72,7 @@ pub(super) struct Connection {
 
     reply: Tuple,
     pub(super) active_deadline: u64,
+    pub(super) denied: Option<Verdict>,
 }
 
 impl Connection {
@@ -95,6 +97,7 @@ impl Connection {
             reported: Counters::default(),
             reply: entry.reply,
             active_deadline: u64::MAX,
+            denied: entry.denied,
         };
         connection.update(entry, now);
         connection
@@ -202,6 +205,7 @@ impl Connection {
             labels: self.is_labelled.then_some(self.labels),
             status: self.status,
             tcp_state: (self.tcp_state != NO_STATE).then_some(self.tcp_state),
+            denied: self.denied,
             start_ns: self.start_ns,
             end_ns: self.end_ns.max(self.start_ns),
             totals,

@@ -1,6 +1,7 @@
 //! What the meter hands out.
 
 use crate::conntrack::{Counters, Tuple};
+use crate::verdict::Verdict;
 
 /// Why a record is sent: the values of `flowEndReason` (IANA element 136) that conntrack can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Due<'a> {
     pub labels: Option<[u8; 16]>,
     pub status: u32,
     pub tcp_state: Option<u8>,
+    /// That it was denied; nobody ends such a one, it only falls silent.
+    pub denied: Option<Verdict>,
     /// When it began, by the kernel's timestamp if there was one, else when it was first seen.
     pub start_ns: u64,
     /// When it ended, or when its counters were last seen to change. Not before `start_ns`.

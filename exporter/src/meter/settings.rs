@@ -20,6 +20,10 @@ impl Timeouts {
         };
         Self { active: nanoseconds(active), idle: nanoseconds(idle) }
     }
+
+    pub const fn idle(&self) -> Duration {
+        Duration::from_nanos(self.idle)
+    }
 }
 
 /// What the store may grow to.

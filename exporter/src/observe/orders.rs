@@ -34,6 +34,9 @@ impl<S: ConnectionSource> Observer<S> {
         self.poll_interval = orders.poll_interval;
         self.filter = orders.filter;
         self.meter.set_timeouts(orders.timeouts);
+        if let Some(denials) = &mut self.denials {
+            denials.set_idle(orders.timeouts);
+        }
     }
 
     /// Takes new orders, if there are any.

@@ -1,0 +1,45 @@
+//! What no conntrack source tells: connections that were denied.
+
+use super::{Observer, take};
+use crate::conntrack::ConnectionSource;
+use crate::deny::{self, Rules, Table};
+use crate::meter::Timeouts;
+
+/// Packets taken per turn, so that a storm of them cannot keep the observer from its other work.
+const PACKETS_PER_TURN: usize = deny::CAPACITY;
+
+/// Where denied packets come from, and what they add up to.
+#[derive(Debug)]
+pub(super) struct Denials {
+    packets: deny::Denials,
+    table: Table,
+}
+
+impl Denials {
+    pub(super) fn rules(&self) -> &Rules {
+        self.table.rules()
+    }
+
+    pub(super) fn set_idle(&mut self, timeouts: Timeouts) {
+        self.table.set_idle(timeouts.idle());
+    }
+}
+
+impl<S: ConnectionSource> Observer<S> {
+    /// Also observes connections that were denied.
+    #[must_use]
+    pub fn with_denied(mut self, packets: deny::Denials, table: Table) -> Self {
+        self.denials = Some(Denials { packets, table });
+        self
+    }
+
+    pub(super) fn take_denied(&mut self, now: u64) {
+        let Self { meter, filter, metrics, denials, .. } = self;
+        let Some(Denials { packets, table }) = denials else { return };
+        let mut observe = |entry: &_| take(meter, entry, filter, metrics, now);
+        for denied in std::iter::from_fn(|| packets.take()).take(PACKETS_PER_TURN) {
+            table.take(&denied, now, &mut observe);
+        }
+        table.sweep(now, &mut observe);
+    }
+}
