@@ -17,6 +17,10 @@ mod meaning; // a packet-in becomes a denied packet
 mod session; // the conversation
 mod run; // over a socket
 mod counters; // what is counted
+#[cfg(test)]
+mod recorded; // what a switch has sent
+#[cfg(test)]
+mod hostile; // what none sends
 
 use std::path::PathBuf;
 

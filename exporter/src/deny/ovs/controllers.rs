@@ -138,6 +138,3 @@ fn controller(mut action: Reader<'_>) -> Result<Option<(u16, bool)>, Unreadable>
     }
     Ok(told.map(|is_denial| (id, is_denial)))
 }
-
-#[cfg(test)]
-mod tests;

@@ -116,6 +116,3 @@ fn array<const N: usize>(reader: &mut Reader<'_>) -> Result<[u8; N], Truncated> 
     array.copy_from_slice(reader.bytes(N)?);
     Ok(array)
 }
-
-#[cfg(test)]
-mod tests;

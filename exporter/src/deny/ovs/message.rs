@@ -153,6 +153,3 @@ pub(super) fn property<'a>(reader: &mut Reader<'a>) -> Result<(u16, Reader<'a>),
     reader.bytes(padding.min(reader.remaining()))?;
     Ok((kind, payload))
 }
-
-#[cfg(test)]
-mod tests;

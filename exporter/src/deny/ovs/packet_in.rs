@@ -43,6 +43,3 @@ impl<'a> PacketIn<'a> {
         Ok(packet_in)
     }
 }
-
-#[cfg(test)]
-mod tests;

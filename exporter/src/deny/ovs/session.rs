@@ -91,8 +91,6 @@ impl<'a> Session<'a> {
         tell: &mut impl FnMut(Told),
     ) -> Result<(), Failure> {
         let (id, message) = message::parse(bytes)?;
-        if matches!(message, Message::PacketIn(_)) {
-        }
         match message {
             Message::Hello { speaks_ours: false } => return Err(Failure::Version),
             Message::Hello { speaks_ours: true } => self.greet(),

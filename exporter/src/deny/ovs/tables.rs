@@ -94,6 +94,3 @@ impl Table {
         Some(Self { direction, isolates: ends("DefaultRule") })
     }
 }
-
-#[cfg(test)]
-mod tests;
