@@ -9,10 +9,10 @@
 //! between two dumps ever existed. No event tells the counters of a living connection; a dump does.
 
 mod entry; // one connection, as one message tells it
-mod attributes; // netlink's type-length-value format
+pub(crate) mod attributes; // netlink's type-length-value format
 mod parse; // bytes become an entry
-mod message; // netlink's framing
-mod sys; // what the socket library does not offer
+pub(crate) mod message; // netlink's framing
+pub(crate) mod sys; // what the socket library does not offer
 mod netlink; // the kernel, live
 mod recorded; // no kernel at all
 mod sysctl; // is the kernel set up to tell enough?
@@ -21,6 +21,7 @@ use std::{io, time::Duration};
 
 pub use entry::{Counters, Entry, Icmp, Kind, Tuple, status, tcp_state};
 pub use netlink::{NetlinkOptions, NetlinkSource};
+pub(crate) use parse::entry;
 pub use parse::{ParseError, parse};
 pub use recorded::{Player, Recorded, Step};
 pub use sysctl::{SysctlProblem, check_sysctls};

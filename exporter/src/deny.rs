@@ -4,7 +4,12 @@
 //! source tells of packets as [`Denied`] through one bounded channel.
 mod channel; // from the sources to the observer
 mod counts; // what sources have told, and what was lost
-pub mod ovs; // Open vSwitch, as it tells the Antrea Agent
+pub mod packet; // what a packet says of itself
+pub mod prefix; // what a log rule says of its packets
+pub mod nflog; // packets that netfilter logs
+pub mod nfqueue; // packets that netfilter queues
+pub mod audit; // what the Antrea Agent logs
+pub mod ovs; // packets that Open vSwitch tells the Antrea Agent of
 mod rules; // rules by their names
 mod owners; // one packet, several sources
 mod table; // packets become flows

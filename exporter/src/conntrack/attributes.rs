@@ -10,14 +10,14 @@ const HEADER: usize = 4;
 
 /// An attribute is longer than what holds it, or shorter than its own header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Walks the attributes of a message body or of a nested attribute.
 #[derive(Debug)]
-pub(super) struct Attributes<'a>(&'a [u8]);
+pub(crate) struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 }
@@ -46,7 +46,7 @@ impl<'a> Iterator for Attributes<'a> {
 macro_rules! number {
     ($name:ident, $type:ty) => {
         #[inline]
-        pub(super) fn $name(payload: &[u8]) -> Result<$type, Malformed> {
+        pub(crate) fn $name(payload: &[u8]) -> Result<$type, Malformed> {
             payload.try_into().map(<$type>::from_be_bytes).map_err(|_| Malformed)
         }
     };
@@ -59,7 +59,7 @@ number!(u64_be, u64);
 
 /// Copies a payload that must be exactly `N` bytes.
 #[inline]
-pub(super) fn bytes<const N: usize>(payload: &[u8]) -> Result<[u8; N], Malformed> {
+pub(crate) fn bytes<const N: usize>(payload: &[u8]) -> Result<[u8; N], Malformed> {
     payload.try_into().map_err(|_| Malformed)
 }
 

@@ -6,12 +6,12 @@ const HEADER: usize = 16;
 /// Header, `struct nfgenmsg`, and one attribute of two bytes and its padding.
 const DUMP_REQUEST: u32 = 16 + 4 + 8;
 
-pub(super) const NLMSG_ERROR: u16 = 2;
-pub(super) const NLMSG_DONE: u16 = 3;
+pub(crate) const NLMSG_ERROR: u16 = 2;
+pub(crate) const NLMSG_DONE: u16 = 3;
 
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
-pub(super) const NLM_F_DUMP_INTR: u16 = 0x10;
+pub(crate) const NLM_F_DUMP_INTR: u16 = 0x10;
 /// On an event: the connection is new.
 const NLM_F_CREATE: u16 = 0x400;
 
@@ -22,16 +22,16 @@ const IPCTNL_MSG_CT_DELETE: u16 = CTNETLINK | 2;
 
 /// One message of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) sequence: u32,
-    pub(super) body: &'a [u8],
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) sequence: u32,
+    pub(crate) body: &'a [u8],
 }
 
 impl Message<'_> {
     /// What an event is about; `None` if it is no conntrack event.
-    pub(super) fn event(&self) -> Option<Kind> {
+    pub(crate) fn event(&self) -> Option<Kind> {
         match self.kind {
             IPCTNL_MSG_CT_NEW if self.flags & NLM_F_CREATE != 0 => Some(Kind::New),
             IPCTNL_MSG_CT_NEW => Some(Kind::Update),
@@ -40,21 +40,21 @@ impl Message<'_> {
         }
     }
 
-    pub(super) fn is_dump_entry(&self) -> bool {
+    pub(crate) fn is_dump_entry(&self) -> bool {
         self.kind == IPCTNL_MSG_CT_NEW
     }
 
     /// The error number of `NLMSG_ERROR` and `NLMSG_DONE`, as a positive number; 0 is success.
     ///
     /// A dump that fails after its first chunk says so in `NLMSG_DONE`.
-    pub(super) fn error_number(&self) -> i32 {
+    pub(crate) fn error_number(&self) -> i32 {
         self.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code).wrapping_neg())
     }
 }
 
 /// Walks the messages of a datagram. A length that lies ends the walk with an `Err`.
 #[derive(Debug)]
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+pub(crate) struct Messages<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, ()>;
@@ -89,7 +89,7 @@ fn split(bytes: &[u8]) -> Option<Message<'_>> {
 ///
 /// Kernels before 6.8 do not look at the zone and answer with the whole table, so the receiver
 /// has to look again.
-pub(super) fn dump_request(zone: u16, sequence: u32) -> [u8; DUMP_REQUEST as usize] {
+pub(crate) fn dump_request(zone: u16, sequence: u32) -> [u8; DUMP_REQUEST as usize] {
     let mut request = [0; DUMP_REQUEST as usize];
     let [z0, z1] = zone.to_be_bytes();
     let parts: [&[u8]; 9] = [

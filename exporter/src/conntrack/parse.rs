@@ -74,7 +74,11 @@ impl From<Malformed> for ParseError {
 
 /// Reads what follows the netlink header of a conntrack message.
 pub fn parse(kind: Kind, body: &[u8]) -> Result<Entry, ParseError> {
-    let attributes = body.get(NFGENMSG..).ok_or(ParseError::Malformed)?;
+    entry(kind, body.get(NFGENMSG..).ok_or(ParseError::Malformed)?)
+}
+
+/// Reads the attributes of a connection, wherever they stand.
+pub(crate) fn entry(kind: Kind, attributes: &[u8]) -> Result<Entry, ParseError> {
     let mut entry = Entry::new(kind, Tuple::EMPTY, Tuple::EMPTY);
     let (mut original, mut reply, mut id) = (false, false, false);
     for attribute in Attributes::new(attributes) {

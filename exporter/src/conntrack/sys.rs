@@ -11,7 +11,7 @@ use rustix::{
 /// Asks for a receive buffer of `bytes`.
 ///
 /// Without `CAP_NET_ADMIN` in the initial user namespace `net.core.rmem_max` limits it.
-pub(super) fn enlarge_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+pub(crate) fn enlarge_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
     let forced = set_socket_recv_buffer_size_force(socket, bytes);
     Ok(forced.or_else(|_| set_socket_recv_buffer_size(socket, bytes))?)
 }
@@ -19,7 +19,7 @@ pub(super) fn enlarge_receive_buffer(socket: BorrowedFd<'_>, bytes: usize) -> io
 /// Waits until the socket has data or an error to tell, or `timeout` has passed.
 ///
 /// A signal ends the wait early.
-pub(super) fn wait_readable(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+pub(crate) fn wait_readable(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
     let timeout = Timespec::try_from(timeout).ok();
     match poll(&mut [PollFd::new(&socket, PollFlags::IN)], timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),

@@ -42,6 +42,10 @@ impl Reporter {
         Self { source, ..self.clone() }
     }
 
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
     /// Hands over a packet without waiting. Without room it is lost, and counted.
     pub fn tell(&self, denied: Denied) {
         let packets = denied.packets;

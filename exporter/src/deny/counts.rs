@@ -21,6 +21,8 @@ pub enum Loss {
     Malformed,
     /// Lines longer than any rule makes them.
     TooLong,
+    /// More than are looked at in a second.
+    TooMany,
     /// Another source has counted the packet.
     SeenByAnother,
     /// The table of denied flows is full.
@@ -28,12 +30,13 @@ pub enum Loss {
 }
 
 impl Loss {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::Ending,
         Self::Overrun,
         Self::Malformed,
         Self::TooLong,
+        Self::TooMany,
         Self::SeenByAnother,
         Self::TableFull,
     ];
@@ -45,6 +48,7 @@ impl Loss {
             Self::Overrun => "overrun",
             Self::Malformed => "malformed",
             Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
             Self::SeenByAnother => "seen_by_another",
             Self::TableFull => "table_full",
         }

@@ -10,7 +10,7 @@ mod message; // what comes
 mod inbox; // bytes become messages
 mod packet_in; // one packet with what is known of it
 mod fields; // registers and conntrack
-mod packet; // the packet's own headers
+mod frame; // what the packet is in
 mod tables; // which table decides what
 mod controllers; // whom flows tell
 mod meaning; // a packet-in becomes a denied packet

@@ -15,9 +15,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::fields::{Ct, Fields};
-use super::packet::{self, Packet};
+use super::frame;
 use super::packet_in::PacketIn;
 use super::tables::{Table, Tables};
+use crate::deny::packet::Packet;
 use crate::deny::{Action, Denied, Direction, RuleRef, Source};
 
 const NETWORK_POLICY: u8 = 1;
@@ -95,7 +96,7 @@ pub(super) fn denied(
         REJECTED => Action::Reject,
         _ => return Err(Passed::NotDenied),
     };
-    let packet = packet::read(packet_in.packet).map_err(|_| Passed::Unreadable)?;
+    let packet = frame::read(packet_in.packet).map_err(|_| Passed::Unreadable)?;
     let packet = packet.ok_or(Passed::NotIp)?;
     let Packet { tuple, octets } = packet;
     let table = table(tables, decided_by, packet_in.table);

@@ -1,4 +1,7 @@
+use std::net::IpAddr;
+
 use super::*;
+use crate::conntrack::Tuple;
 
 /// A UDP datagram, from its IP header on.
 const DATAGRAM: [u8; 28] = [
