@@ -4,7 +4,7 @@
 //! flow names. So beside the Agent another connection sees the same packets, with the same
 //! registers, without anybody noticing and without a flow of our own.
 //!
-//! Nothing here changes the switch: [`request::Request`] is all that can be sent.
+//! Nothing here changes the switch: the messages in `request.rs` are all that can be sent.
 mod request; // what can be sent
 mod message; // what comes
 mod inbox; // bytes become messages

@@ -111,24 +111,25 @@ table={output},priority=0,actions=NORMAL
         allow4 = allow(65520, egress_default),
         allow6 = allow(65510, egress_default),
     );
-    for operations in [4, 5, 6, 7] {
-        // Register 2, bits 8-11 as the Agent uses them: the operations; bit 12: to a controller.
-        flows += &format!(
+    // Register 2, bits 8-11 as the Agent uses them: the operations; bit 12: to a controller.
+    flows.extend([4, 5, 6, 7].map(|operations| {
+        format!(
             "table={output},priority=200,reg2=0x{:x}/0x1f00,actions=controller(reason=no_match,\
              id={CONTROLLER},userdata=01.{operations:02x},max_len=65535,meter_id=256)\n",
             0x1000 | operations << 8
-        );
-    }
+        )
+    }));
     for deny in &DENIES {
-        for (protocol, field) in PROTOCOLS {
+        flows.extend(PROTOCOLS.map(|(protocol, field)| {
             let value = if field == "tp_dst" { deny.port } else { type_of_service(deny.port) };
-            flows += &format!(
-                "cookie=0x{:x},table={},priority=100,ct_state=+new+trk,{protocol},{field}={value},actions={}\n",
+            format!(
+                "cookie=0x{:x},table={},priority=100,ct_state=+new+trk,{protocol},{field}={value},\
+                 actions={}\n",
                 cookie(deny, protocol),
                 number(deny.table),
                 deny_actions(deny, output),
-            );
-        }
+            )
+        }));
     }
     flows
 }

@@ -17,7 +17,8 @@ impl Said {
         while !rest.is_empty() {
             let length = usize::from(u16::from_be_bytes([rest[2], rest[3]]));
             let (message, others) = rest.split_at(length);
-            messages.push(message.iter().map(|byte| format!("{byte:02x}")).collect());
+            let digits: Vec<_> = message.iter().map(|byte| format!("{byte:02x}")).collect();
+            messages.push(digits.concat());
             rest = others;
         }
         messages
