@@ -26,6 +26,10 @@ mod ids {
     pub(super) const DONE: u32 = 8;
 }
 
+/// How often names are asked for while the switch has none. The Agent gives them when it connects,
+/// and it may not have come so far.
+const QUESTIONS: u8 = 4;
+
 /// What the switch has told.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -69,6 +73,8 @@ pub(super) struct Session<'a> {
     table: u8,
     /// Flows that told of denied packets when they were last looked at.
     last: Option<u64>,
+    /// Questions for names that are left.
+    questions: u8,
 }
 
 impl<'a> Session<'a> {
@@ -79,8 +85,8 @@ impl<'a> Session<'a> {
         let named = options.tables.iter().map(|(name, number)| (name.as_str(), *number));
         let tables = Tables::new(named);
         let (greeted, controller, asked) = (false, None, None);
-        let (table, last) = (ALL_TABLES, None);
-        Self { options, tables, outbox, greeted, controller, asked, table, last }
+        let (table, last, questions) = (ALL_TABLES, None, QUESTIONS);
+        Self { options, tables, outbox, greeted, controller, asked, table, last, questions }
     }
 
     /// Takes a whole message.
@@ -131,11 +137,18 @@ impl<'a> Session<'a> {
         }
         self.outbox.push(ids::FORMAT, Request::PacketInFormat);
         self.outbox.push(ids::ASYNC, Request::OnlyPacketIns);
-        self.outbox.push(ids::NAMES, Request::TableNames);
+        self.ask_names();
         if let Some(controller) = self.options.controller {
             self.take(controller);
         }
         self.ask();
+    }
+
+    fn ask_names(&mut self) {
+        if self.questions > 0 {
+            self.questions -= 1;
+            self.outbox.push(ids::NAMES, Request::TableNames);
+        }
     }
 
     fn ask(&mut self) {
@@ -183,8 +196,12 @@ impl<'a> Session<'a> {
             self.take(main);
         }
         // Another Agent, or one that has just begun, may have given other names.
-        if last.is_some_and(|last| last == 0 && found.flows() > 0 || self.controller != before) {
-            self.outbox.push(ids::NAMES, Request::TableNames);
+        let is_new = last == Some(0) && found.flows() > 0 || self.controller != before;
+        if last.is_some() && is_new {
+            self.questions = QUESTIONS;
+            self.ask_names();
+        } else if last.is_some() && found.flows() > 0 && self.tables.known() == 0 {
+            self.ask_names();
         }
     }
 

@@ -222,3 +222,18 @@ fn an_echo_is_answered_with_what_was_asked() {
     receive(&mut session, &message(2, 99, b"are you there")).unwrap();
     assert_eq!(session.outbox.bytes(), message(3, 99, b"are you there"));
 }
+
+#[test]
+fn names_are_asked_for_again_while_there_are_none() {
+    let options = Options::of_bridge("br-int");
+    let mut session = Session::new(&options);
+    receive(&mut session, &bytes(recorded::HELLO)).unwrap();
+    let mut questions = 0;
+    for _ in 0..10 {
+        receive(&mut session, &names(&[named(42, "")])).unwrap();
+        receive(&mut session, &bytes(recorded::FLOWS)).unwrap();
+        session.look_again();
+        questions += said(&mut session).iter().filter(|it| it.contains("FEATURES")).count();
+    }
+    assert_eq!(questions, 4);
+}
