@@ -17,13 +17,17 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
+use crate::deny::nfqueue::Treatment;
+use crate::deny::prefix::Prefixes;
+use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
+use crate::deny::{self, Reporter, Source, Table};
 use crate::enrich::Enricher;
 use crate::export::{Destination, Exporting, Stop, observation_domain};
 use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::observe::{Observer, Orders};
 use crate::reload::{self, ApplyError, Live, Reload};
-use crate::settings::{Settings, Texts};
+use crate::settings::{Denial, Settings, Texts};
 
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
@@ -83,13 +87,17 @@ pub(crate) async fn run(
     for problem in check_sysctls() {
         tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
     }
-    let observer = observer(&settings, &metrics)?.obeying(live.orders.subscribe());
+    let (reporter, denials) = deny::channel(deny::CAPACITY, Arc::clone(&metrics.denied));
+    let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));
+    let observer =
+        observer(&settings, &metrics)?.with_denied(denials, table).obeying(live.orders.subscribe());
     let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
     let reload = follow(Some(live));
     let readiness = Readiness::default();
     let mut tasks = Tasks::default();
     tasks.serve(&settings, &metrics, readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
+    tasks.hear_denied(&settings.denial, &reporter, &metrics.deny_ovs);
     let (queue, batches) = mpsc::channel(QUEUE);
     let (switch, stop) = Stop::new();
     tasks.stages.spawn("exporting", exporting.run(batches, stop.clone(), now_ns));
@@ -160,6 +168,31 @@ impl Tasks {
         let admin = Admin::bind(settings.admin.value, registry, readiness).await?;
         self.servers.spawn("admin server", admin.serve());
         Ok(())
+    }
+
+    /// Listens to whoever denies packets.
+    fn hear_denied(&mut self, from: &Denial, reporter: &Reporter, ovs: &deny::ovs::Counters) {
+        if let Some(options) = from.ovs_options() {
+            let watching = deny::ovs::watch(options, reporter.of(Source::Ovs), ovs.clone(), now_ns);
+            self.servers.spawn("Open vSwitch", watching);
+        }
+        let prefixes = Prefixes::new(from.prefixes.value.clone().unwrap_or_default());
+        if let Some(groups) = from.nflog.value.clone().filter(|it| !it.is_empty()) {
+            let reporter = reporter.of(Source::Nflog);
+            let source = NflogSource { groups, prefixes, reporter };
+            self.servers.spawn("netfilter's log", source.run(now_ns));
+        }
+        if let Some(queues) = from.nfqueue.value.clone().filter(|it| !it.is_empty()) {
+            let treatment = Treatment { fate: from.fate.value, fail_open: from.fail_open.value };
+            let reporter = reporter.of(Source::Nfqueue);
+            let source = NfqueueSource { queues, treatment, reporter };
+            self.servers.spawn("netfilter's queues", source.run(now_ns));
+        }
+        if let Some(path) = from.audit_log.value.clone() {
+            let (zone, reporter) = (from.zone(), reporter.of(Source::AuditLog));
+            let source = AuditSource { path, zone, reporter };
+            self.servers.spawn("the Agent's log", source.run(now_ns));
+        }
     }
 
     /// Waits until the process is asked to stop, or has to because a task has ended.

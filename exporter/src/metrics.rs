@@ -1,5 +1,6 @@
 //! What the exporter counts.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ipfix::transport::export::ExportCounters;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::conntrack::SourceTally;
+use crate::deny;
 use crate::meter::Stats;
 
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub struct Metrics {
     pub sessions_lost: Counter,
     pub connect_failures: Counter,
     pub connected: Gauge,
+    pub denied: Arc<deny::Counts>,
+    pub deny_ovs: deny::ovs::Counters,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +116,8 @@ impl Metrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        self.denied.register(registry);
+        self.deny_ovs.register(registry);
     }
 
     fn rows(&self) -> [Row<'_>; 12] {

@@ -4,6 +4,7 @@ mod keys; // every setting, described once
 mod values; // how values are read
 mod sources; // files and flags, read
 mod change; // what a running exporter can take over
+mod denial; // where denied packets are heard of
 mod collector; // where to send, and what keeps that from working
 mod print; // the configuration in force, as a file
 pub mod reference; // the shipped files and the reference
@@ -16,6 +17,7 @@ use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
 
 pub use collector::{Collector, Protection, Transport};
+pub use denial::Denial;
 pub use keys::{AGENT, OWN};
 pub use sources::{Files, Texts};
 pub use values::Enable;
@@ -39,6 +41,7 @@ pub struct Settings {
     pub profile: Setting<Profile>,
     pub zones: Setting<Vec<u16>>,
     pub connections: Setting<usize>,
+    pub denial: Denial,
     pub admin: Setting<SocketAddr>,
     pub copy: Setting<Option<PathBuf>>,
 }
@@ -71,6 +74,7 @@ impl Settings {
         let profile = sources.pick(&keys::PROFILE, values::profile);
         let zones = sources.pick(&keys::ZONES, values::zones);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
+        let denial = denial::pick(sources);
         let admin = sources.pick(&keys::ADMIN, read::socket);
         let copy = optional(sources.pick(&keys::COPY, values::path));
         let protocols = optional(sources.pick(&keys::PROTOCOLS, values::protocols));
@@ -95,6 +99,7 @@ impl Settings {
             profile: profile?,
             zones: zones?,
             connections: connections?,
+            denial: denial?,
             admin: admin?,
             copy,
         })

@@ -6,6 +6,8 @@
 
 #[path = "netns/lab.rs"]
 mod lab;
+#[path = "netns/denied.rs"]
+mod denied;
 
 use std::{
     collections::BTreeMap,

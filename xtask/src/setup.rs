@@ -11,6 +11,8 @@ use crate::run::run;
 const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("iptables", "iptables"),
+    ("tcpdump", "tcpdump"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),

@@ -59,7 +59,7 @@ fn tell(line: &[u8], zone: &TimeZone, reporter: &Reporter, now: u64) {
     };
     // Allowed, or handed to an L7 engine.
     let Some(action) = line.action else { return };
-    reporter.tell(Denied {
+    reporter.tell_in_time(Denied {
         time_ns: instant(line.time, zone, now),
         original: line.tuple,
         service: None,

@@ -58,6 +58,16 @@ impl Reporter {
         }
     }
 
+    /// Hands over a packet and waits for room, on a thread that may. For sources that keep what
+    /// they have not told yet.
+    pub fn tell_in_time(&self, denied: Denied) {
+        let packets = denied.packets;
+        self.counts.told(self.source, packets);
+        if self.sender.blocking_send(denied).is_err() {
+            self.lost(Loss::Ending, packets);
+        }
+    }
+
     /// Counts packets, or whatever the source knows them by, of which nothing is told.
     pub fn lost(&self, why: Loss, count: u64) {
         self.counts.lost(self.source, why, count);

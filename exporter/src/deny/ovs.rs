@@ -28,6 +28,11 @@ pub use counters::Counters;
 pub use meaning::Passed;
 pub use run::watch;
 
+/// Whether a table of that name enforces policies.
+pub fn is_policy_table(name: &str) -> bool {
+    tables::Table::of(name.as_bytes()).is_some()
+}
+
 /// Where and how to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

@@ -18,12 +18,18 @@ impl Settings {
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
             (&keys::COPY, differ(&self.copy, &new.copy)),
         ];
+        let denial = self.denial.differing(&new.denial);
         self.collector = new.collector;
         self.poll_interval = new.poll_interval;
         self.active_timeout = new.active_timeout;
         self.idle_timeout = new.idle_timeout;
         self.protocols = new.protocols;
-        waiting.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.name()).collect()
+        waiting
+            .into_iter()
+            .chain(denial)
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key.name())
+            .collect()
     }
 }
 

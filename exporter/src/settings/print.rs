@@ -31,14 +31,17 @@ impl Settings {
             line(&keys::PROFILE, &self.profile, |it| profile_word(*it).to_owned()),
             line(&keys::ZONES, &self.zones, |it| list(it)),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
+        ];
+        let last = [
             line(&keys::ADMIN, &self.admin, |it| text(&it.to_string())),
             line(&keys::COPY, &self.copy, maybe_path),
         ];
-        write::file(&lines)
+        let lines = lines.into_iter().chain(self.denial.lines()).chain(last);
+        write::file(&lines.collect::<Vec<_>>())
     }
 }
 
-fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Line {
+pub(super) fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Line {
     let raised =
         setting.raised_from.as_ref().map(|asked| format!(", clamped from {}", value(asked)));
     let origin = match (&setting.origin, key.default) {
@@ -60,7 +63,7 @@ fn protocols(filter: Option<&ProtocolFilter>) -> String {
     list(&allowed.map(|(word, _)| *word).collect::<Vec<_>>())
 }
 
-fn list<T: Display>(items: &[T]) -> String {
+pub(super) fn list<T: Display>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(ToString::to_string).collect();
     format!("[{}]", items.join(", "))
 }

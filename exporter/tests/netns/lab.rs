@@ -61,6 +61,8 @@ impl Lab {
             ("ip", "iproute2"),
             ("conntrack", "conntrack"),
             ("nft", "nftables"),
+            ("iptables", "iptables"),
+            ("tcpdump", "tcpdump"),
             ("ping", "iputils-ping"),
             ("python3", "python3"),
         ] {
@@ -110,7 +112,7 @@ pub(crate) fn sh(script: &str) -> String {
 }
 
 /// A process that ends with the test.
-pub(crate) struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -184,7 +186,7 @@ impl EventLog {
 }
 
 #[track_caller]
-pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
