@@ -106,7 +106,7 @@ pub(crate) async fn run(
     let readiness = Readiness::default();
     tasks.serve(&settings, &metrics, Some(&names), readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
-    tasks.hear_denied(&settings.denial, &reporter);
+    tasks.hear_denied(&settings.denial, &reporter, &metrics.deny_ovs);
     let (switch, stop) = Stop::new();
     // The first attempts to connect are made at once, before anything is known to be sent.
     orders.send_modify(|orders| orders.targets = senders.follow());
@@ -187,7 +187,12 @@ impl Tasks {
     }
 
     /// Listens to whoever denies packets.
-    fn hear_denied(&mut self, from: &Denial, reporter: &Reporter) {
+    fn hear_denied(&mut self, from: &Denial, reporter: &Reporter, ovs: &deny::ovs::Counters) {
+        if let Some(options) = from.ovs_options() {
+            let reporter = reporter.of(DenySource::Ovs);
+            let watching = deny::ovs::watch(options, reporter, ovs.clone(), now_ns);
+            self.servers.spawn("Open vSwitch", watching);
+        }
         let prefixes = Prefixes::new(from.prefixes.value.clone().unwrap_or_default());
         if let Some(groups) = from.nflog.value.clone().filter(|it| !it.is_empty()) {
             let reporter = reporter.of(DenySource::Nflog);

@@ -9,6 +9,7 @@ pub mod prefix; // what a log rule says of its packets
 pub mod nflog; // packets that netfilter logs
 pub mod nfqueue; // packets that netfilter queues
 pub mod audit; // what the Antrea Agent logs
+pub mod ovs; // packets that Open vSwitch tells the Antrea Agent of
 pub mod sources; // keeps them going
 mod rules; // rules by their names
 mod owners; // one packet, several sources

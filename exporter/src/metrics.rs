@@ -29,6 +29,7 @@ pub struct Metrics {
     /// Destinations that are wanted and cannot be had now.
     pub destinations_refused: Gauge,
     destinations: Families,
+    pub deny_ovs: deny::ovs::Counters,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +117,7 @@ impl Metrics {
         }
         self.denied.register(registry);
         self.destinations.register(registry);
+        self.deny_ovs.register(registry);
     }
 
     fn rows(&self) -> [Row<'_>; 5] {

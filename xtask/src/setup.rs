@@ -15,6 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tcpdump", "tcpdump"),
     ("conntrack", "conntrack"),
     ("ping", "iputils-ping"),
+    ("ethtool", "ethtool"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("kill", "procps"),
@@ -30,6 +31,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("softflowd", "softflowd"),
     // A foreign judge of certificates.
     ("openssl", "openssl"),
+    // The switch of Antrea, which judges our OpenFlow.
+    ("ovs-ofctl", "openvswitch-common"),
+    ("ovs-vswitchd", "openvswitch-switch"),
     // A foreign client of Kubernetes.
     ("kubectl", "kubernetes-client"),
 ];

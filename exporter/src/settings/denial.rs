@@ -10,11 +10,16 @@ use super::print::{line, list};
 use super::{keys, optional, values};
 use crate::deny::nflog::MAX_GROUPS;
 use crate::deny::nfqueue::{Fate, MAX_QUEUES};
+use crate::deny::ovs;
 use crate::deny::prefix::PrefixRule;
 
 /// Sources of denied packets; those that are not given are off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Denial {
+    /// As it was given; [`Denial::ovs_options`] is what it means.
+    pub ovs: Setting<Option<String>>,
+    pub ovs_controller: Setting<Option<u16>>,
+    pub ovs_tables: Setting<Option<Vec<(String, u8)>>>,
     pub nflog: Setting<Option<Vec<u16>>>,
     pub prefixes: Setting<Option<Vec<PrefixRule>>>,
     pub nfqueue: Setting<Option<Vec<u16>>>,
@@ -26,6 +31,9 @@ pub struct Denial {
 }
 
 pub(super) fn pick(sources: &mut Sources) -> Option<Denial> {
+    let ovs = optional(sources.pick(&keys::OVS, |raw: &Raw| read::text(raw).map(str::to_owned)));
+    let ovs_controller = optional(sources.pick(&keys::OVS_CONTROLLER, controller));
+    let ovs_tables = optional(sources.pick(&keys::OVS_TABLES, tables));
     let nflog = optional(sources.pick(&keys::NFLOG, |raw: &Raw| numbers(raw, MAX_GROUPS)));
     let prefixes = optional(sources.pick(&keys::NFLOG_PREFIXES, prefixes));
     let nfqueue = optional(sources.pick(&keys::NFQUEUE, |raw: &Raw| numbers(raw, MAX_QUEUES)));
@@ -34,17 +42,40 @@ pub(super) fn pick(sources: &mut Sources) -> Option<Denial> {
     let audit_log = optional(sources.pick(&keys::AUDIT_LOG, values::path));
     let audit_zone = optional(sources.pick(&keys::AUDIT_LOG_ZONE, zone));
     let (fate, fail_open) = (fate?, fail_open?);
-    Some(Denial { nflog, prefixes, nfqueue, fate, fail_open, audit_log, audit_zone })
+    Some(Denial {
+        ovs,
+        ovs_controller,
+        ovs_tables,
+        nflog,
+        prefixes,
+        nfqueue,
+        fate,
+        fail_open,
+        audit_log,
+        audit_zone,
+    })
 }
 
 impl Denial {
+    /// How to watch Open vSwitch, if it is to be watched.
+    pub fn ovs_options(&self) -> Option<ovs::Options> {
+        let bridge = self.ovs.value.as_deref().filter(|bridge| !bridge.is_empty())?;
+        let mut options = ovs::Options::of_bridge(bridge);
+        if bridge.contains('/') {
+            options.socket = bridge.into();
+        }
+        options.controller = self.ovs_controller.value;
+        options.tables = self.ovs_tables.value.clone().unwrap_or_default();
+        Some(options)
+    }
+
     /// In which the Agent writes its log.
     pub fn zone(&self) -> TimeZone {
         let given = self.audit_zone.value.as_deref();
         given.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(TimeZone::system)
     }
 
-    pub(super) fn lines(&self) -> [Line; 7] {
+    pub(super) fn lines(&self) -> [Line; 10] {
         let maybe = |it: &Option<Vec<u16>>| it.as_ref().map_or("null".to_owned(), |it| list(it));
         let rules = |it: &Option<Vec<PrefixRule>>| {
             let quoted = |rules: &Vec<PrefixRule>| {
@@ -55,7 +86,17 @@ impl Denial {
         let path = |it: &Option<PathBuf>| {
             text(&it.as_ref().map(|path| path.to_string_lossy()).unwrap_or_default())
         };
+        let tables = |it: &Option<Vec<(String, u8)>>| {
+            let pair = |(name, number): &(String, u8)| text(&format!("{name}={number}"));
+            let pairs = |it: &Vec<_>| list(&it.iter().map(pair).collect::<Vec<_>>());
+            it.as_ref().map_or("null".to_owned(), pairs)
+        };
         [
+            line(&keys::OVS, &self.ovs, |it| text(it.as_deref().unwrap_or_default())),
+            line(&keys::OVS_CONTROLLER, &self.ovs_controller, |it| {
+                it.map_or("null".to_owned(), |it| it.to_string())
+            }),
+            line(&keys::OVS_TABLES, &self.ovs_tables, tables),
             line(&keys::NFLOG, &self.nflog, maybe),
             line(&keys::NFLOG_PREFIXES, &self.prefixes, rules),
             line(&keys::NFQUEUE, &self.nfqueue, maybe),
@@ -69,8 +110,11 @@ impl Denial {
     }
 
     /// Each key, and whether it differs in `new`.
-    pub(super) fn differing(&self, new: &Self) -> [(&'static Key, bool); 7] {
+    pub(super) fn differing(&self, new: &Self) -> [(&'static Key, bool); 10] {
         [
+            (&keys::OVS, self.ovs.value != new.ovs.value),
+            (&keys::OVS_CONTROLLER, self.ovs_controller.value != new.ovs_controller.value),
+            (&keys::OVS_TABLES, self.ovs_tables.value != new.ovs_tables.value),
             (&keys::NFLOG, self.nflog.value != new.nflog.value),
             (&keys::NFLOG_PREFIXES, self.prefixes.value != new.prefixes.value),
             (&keys::NFQUEUE, self.nfqueue.value != new.nfqueue.value),
@@ -83,10 +127,28 @@ impl Denial {
 }
 
 fn numbers(raw: &Raw, max: usize) -> Reading<Vec<u16>> {
-    items(raw, max, |item| {
-        let is_number = item.bytes().all(|byte| byte.is_ascii_digit());
-        item.parse().ok().filter(|_| is_number).ok_or("it is not a number from 0 to 65535")
+    items(raw, max, |item| number(item).ok_or("it is not a number from 0 to 65535"))
+}
+
+fn controller(raw: &Raw) -> Result<u16, &'static str> {
+    let text = read::text(raw)?;
+    number(text).ok_or("it is not a number from 0 to 65535")
+}
+
+/// 256 tables are all there are.
+fn tables(raw: &Raw) -> Reading<Vec<(String, u8)>> {
+    items(raw, 256, |item| {
+        let (name, table) = item.split_once('=').ok_or("it is not NAME=NUMBER")?;
+        let table = number(table).ok_or("its number is not one from 0 to 255")?;
+        if !ovs::is_policy_table(name) {
+            return Err("no table of that name enforces policies");
+        }
+        Ok((name.to_owned(), table))
     })
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn prefixes(raw: &Raw) -> Reading<Vec<PrefixRule>> {

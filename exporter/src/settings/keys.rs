@@ -22,7 +22,7 @@ const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 37] = [
+pub(super) static KEYS: [&Key; 40] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
@@ -45,6 +45,9 @@ pub(super) static KEYS: [&Key; 37] = [
     &DESTINATIONS,
     &ZONES,
     &CONNECTIONS,
+    &OVS,
+    &OVS_CONTROLLER,
+    &OVS_TABLES,
     &NFLOG,
     &NFLOG_PREFIXES,
     &NFQUEUE,
@@ -377,6 +380,33 @@ pub(super) static CONNECTIONS: Key = Key {
     form: "a number from 1 to 100000000",
     default: "1000000",
     doc: "Connections kept in memory at most, about 350 bytes each.",
+};
+
+pub(super) static OVS: Key = Key {
+    names: &[Name::current(OWN, "denySources.ovs")],
+    flag: None,
+    variable: None,
+    form: "the name of a bridge, or the path of its management socket",
+    default: "",
+    doc: "The bridge of the Antrea Agent, such as br-int, whose denied packets are watched over OpenFlow. Nothing is changed there. The Agent needs its feature gate FlowExporter on, and flowExporter.enable false.",
+};
+
+pub(super) static OVS_CONTROLLER: Key = Key {
+    names: &[Name::current(OWN, "denySources.ovsController")],
+    flag: None,
+    variable: None,
+    form: "a number from 0 to 65535",
+    default: "",
+    doc: "The number of the controller that the Agent's flows name; without it, it is looked up.",
+};
+
+pub(super) static OVS_TABLES: Key = Key {
+    names: &[Name::current(OWN, "denySources.ovsTables")],
+    flag: None,
+    variable: None,
+    form: "a list such as IngressDefaultRule=35",
+    default: "",
+    doc: "Names of flow tables and their numbers, as antctl get ovsflows shows them, where the bridge does not know them by name.",
 };
 
 pub(super) static NFLOG: Key = Key {

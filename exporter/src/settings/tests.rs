@@ -464,3 +464,18 @@ fn the_api_server_is_asked_where_there_is_a_way_to_it() {
     let (none, findings) = resolve(&format!("{NEEDED}kubernetes: on\n"), "", &[]);
     assert!(none.is_none() && told(&findings)[0].contains("kubernetes"), "{findings}");
 }
+
+#[test]
+fn open_vswitch_is_watched_by_bridge_or_by_socket() {
+    let of = |own: &str| resolve(&format!("{NEEDED}denySources: {{{own}}}\n"), "", &[]);
+    let options = |own: &str| of(own).0.unwrap().denial.ovs_options();
+    assert_eq!(options(""), None);
+    let given = options("ovs: br-int, ovsController: 7, ovsTables: [EgressRule=43]").unwrap();
+    assert_eq!(given.socket, Path::new("/var/run/openvswitch/br-int.mgmt"));
+    assert_eq!(given.controller, Some(7));
+    assert_eq!(given.tables, [("EgressRule".to_owned(), 43)]);
+    assert_eq!(options("ovs: /x/y.mgmt").unwrap().socket, Path::new("/x/y.mgmt"));
+    for wrong in ["ovsController: 65536", "ovsTables: [EgressRule]", "ovsTables: [Output=3]"] {
+        assert_eq!(told(&of(wrong).1).len(), 1, "{wrong}");
+    }
+}
