@@ -61,7 +61,11 @@ impl Pipeline {
                 queue: queue.downgrade(),
                 metrics: Arc::default(),
             };
-            let orders = Orders { poll_interval: 2 * SECOND, targets: [target].into() };
+            let orders = Orders {
+                poll_interval: 2 * SECOND,
+                name_wait: Duration::ZERO,
+                targets: [target].into(),
+            };
             let orders = watch::channel(orders).1;
             let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics)
                 .obeying(orders, 0);
