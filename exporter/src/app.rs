@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
-use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
+use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
 use crate::enrich::Enricher;
 use crate::export::{Destination, Exporting, Stop, observation_domain};
 use crate::meter::{Limits, Meter};
@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::observe::{Observer, Orders};
 use crate::reload::{self, ApplyError, Live, Reload};
 use crate::settings::{Settings, Texts};
+use crate::zones::Zones;
 
 /// Batches that wait for the collector. Few: what waits in the meter grows instead of ageing.
 const QUEUE: usize = 16;
@@ -80,8 +81,11 @@ pub(crate) async fn run(
         return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
     }
     let live = Live::new(&settings)?;
-    for problem in check_sysctls() {
-        tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
+    if settings.set_sysctls.value {
+        // What stays wrong is told by the observer.
+        for problem in turn_on_sysctls() {
+            tracing::error!(problem = %Chain(&problem), "kernel cannot be made to tell more");
+        }
     }
     let observer = observer(&settings, &metrics)?.obeying(live.orders.subscribe());
     let exporting = exporting(&settings, live.collector.subscribe(), &metrics)?;
@@ -184,8 +188,9 @@ fn observer(
     if !cluster.has_node(node) {
         return Err(StartError::UnknownNode(node.clone()));
     }
-    let zones = settings.zones.value.clone();
-    let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
+    let zones = Zones::of(&settings.zones.value);
+    let reliable = settings.reliable_events.value;
+    let netlink = NetlinkOptions { zones: zones.read(), reliable, ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
     let Orders { timeouts, poll_interval, .. } = reload::orders(settings);
     let mut meter = Meter::new(timeouts, Limits { connections: settings.connections.value });

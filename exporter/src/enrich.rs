@@ -29,6 +29,10 @@ impl Enricher {
         Self { cluster, node: node.into(), profile, tcp_states: states.collect() }
     }
 
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// The record of a connection; `None` for traffic that is not a Pod's, or that another Node
     /// reports completely.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
@@ -38,7 +42,8 @@ impl Enricher {
         let destination = self.local_pod(key.destination, start_ms);
         let snat = translated_source(due);
         let flow_type = self.flow_type(&key, source.is_some(), destination.is_some())?;
-        let entered_elsewhere = destination.is_none() && snat.is_none();
+        let is_translated = due.original.reversed() != *due.reply;
+        let entered_elsewhere = destination.is_none() && !is_translated;
         if flow_type == FlowType::FromExternal && entered_elsewhere {
             return None;
         }

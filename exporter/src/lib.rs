@@ -4,8 +4,10 @@
 //!
 //! The stages are the Observation Point, Metering Process and Exporting Process of RFC 7011.
 pub mod settings; // how it is configured
+pub mod zones; // which part of conntrack is read
 pub mod filter; // which connections are recorded at all
 pub mod conntrack; // what the kernel knows
+pub mod clients; // who the clients from outside are
 pub mod meter; // connections become due for export, once each thing
 pub mod enrich; // addresses become Pods, Services and flow types
 pub mod observe; // the loop that keeps up with the kernel

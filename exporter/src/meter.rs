@@ -278,6 +278,12 @@ impl Meter {
         if news.counters && connection.timer == Timer::Stopped {
             self.activate(slot, now);
         }
+        let connection = self.store.get_mut(slot);
+        if entry.counters.is_some() && connection.is_over() && connection.active_deadline > now {
+            connection.active_deadline = now;
+            self.lists.unlink(slot);
+            self.wheel.push(&mut self.lists, slot, now, now);
+        }
     }
 
     /// Starts the timers of a connection that has news after it had none.

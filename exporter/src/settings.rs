@@ -21,6 +21,7 @@ pub use sources::{Files, Texts};
 pub use values::Enable;
 
 use crate::filter::ProtocolFilter;
+use crate::zones::{self, Part};
 
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +38,9 @@ pub struct Settings {
     /// `None` for all.
     pub protocols: Setting<Option<ProtocolFilter>>,
     pub profile: Setting<Profile>,
-    pub zones: Setting<Vec<u16>>,
+    pub zones: Setting<Vec<Part>>,
+    pub reliable_events: Setting<bool>,
+    pub set_sysctls: Setting<bool>,
     pub connections: Setting<usize>,
     pub admin: Setting<SocketAddr>,
     pub copy: Setting<Option<PathBuf>>,
@@ -69,7 +72,9 @@ impl Settings {
         let node = required(sources, &keys::NODE, values::node);
         let cluster = required(sources, &keys::CLUSTER, values::path);
         let profile = sources.pick(&keys::PROFILE, values::profile);
-        let zones = sources.pick(&keys::ZONES, values::zones);
+        let zones = zones(sources);
+        let reliable_events = sources.pick(&keys::RELIABLE, read::truth);
+        let set_sysctls = sources.pick(&keys::SET_SYSCTLS, read::truth);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
         let admin = sources.pick(&keys::ADMIN, read::socket);
         let copy = optional(sources.pick(&keys::COPY, values::path));
@@ -94,6 +99,8 @@ impl Settings {
             protocols,
             profile: profile?,
             zones: zones?,
+            reliable_events: reliable_events?,
+            set_sysctls: set_sysctls?,
             connections: connections?,
             admin: admin?,
             copy,
@@ -139,6 +146,16 @@ fn optional<T>(picked: Option<Setting<T>>) -> Setting<Option<T>> {
         Some(Setting { value, origin, .. }) => Setting::new(Some(value), origin),
         None => Setting::new(None, Origin::Default),
     }
+}
+
+/// Antrea's zones where there is a file of the Agent, unless somebody says otherwise.
+fn zones(sources: &mut Sources) -> Option<Setting<Vec<Part>>> {
+    let written = sources.pick(&keys::ZONES, values::zones)?;
+    let value = written.value.unwrap_or_else(|| match sources.has_file(AGENT) {
+        true => vec![Part::Antrea],
+        false => vec![Part::Zone(zones::HOST)],
+    });
+    Some(Setting::new(value, written.origin))
 }
 
 /// Poll interval, active and idle timeout. As in Antrea, the latter two are raised to the first.

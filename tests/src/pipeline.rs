@@ -12,6 +12,7 @@ use exporter::enrich::Enricher;
 use exporter::export::observation_domain;
 use exporter::meter::{Limits, Meter};
 use exporter::observe::Observer;
+use exporter::zones::{Part, Zones};
 use flow::{FlowRecord, Profile};
 use k8s::Cluster;
 
@@ -35,21 +36,25 @@ struct Node {
 #[derive(Debug)]
 pub struct Pipeline {
     cluster: Arc<Cluster>,
+    antrea: bool,
     nodes: Vec<Node>,
     decoder: Vec<Decoder>,
     correlator: Correlator,
 }
 
 impl Pipeline {
-    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile) -> Result<Self> {
+    /// `antrea`: whether Pods' connections are in Antrea's zones rather than in zone 0.
+    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile, antrea: bool) -> Result<Self> {
         let cluster = Arc::new(cluster);
+        let zones = if antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
         let node = |name: &String| {
             let (player, source) = Recorded::new();
             let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
             let meter = Meter::new(timeouts, Limits { connections: 100_000 });
             let enricher = Enricher::new(Arc::clone(&cluster), name, profile);
             let metrics = Arc::default();
-            let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics);
+            let observer =
+                Observer::new(source, meter, enricher, zones.clone(), 2 * SECOND, metrics);
             let wire = Wire::new(observation_domain(name), profile);
             Node { name: name.clone(), player, observer, wire, templates_sent: false }
         };
@@ -58,7 +63,7 @@ impl Pipeline {
         let timeouts =
             Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
         let correlator = Correlator::new(timeouts, 100_000);
-        Ok(Self { cluster, nodes, decoder, correlator })
+        Ok(Self { cluster, antrea, nodes, decoder, correlator })
     }
 
     /// Plays `connections` from `from_ms` on until everything is told, and keeps the records in
@@ -90,17 +95,21 @@ impl Pipeline {
     fn play(&self, index: usize, all: &[Connection], within: std::ops::Range<u64>) -> Result<()> {
         let node = self.nodes.get(index).context("a node")?;
         let entry = |connection: &Connection, kind, now| {
-            connection.entry(&self.cluster, &node.name, kind, now)
+            let entry = connection.entry(&self.cluster, &node.name, kind, now);
+            entry.map(|entry| match self.antrea {
+                true => connection.antreas_entries(&entry),
+                false => vec![entry],
+            })
         };
         let at = within.end;
         let alive = all.iter().filter(|c| c.is_alive(at));
-        let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).collect();
+        let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).flatten().collect();
         node.player.play(Step::Table(table));
         for connection in all {
             let begins = within.contains(&connection.start_ms);
             let ends = within.contains(&connection.end_ms) && !connection.end_unheard;
             for (happens, kind) in [(begins, Kind::New), (ends, Kind::Destroy)] {
-                if let Some(entry) = entry(connection, kind, at).filter(|_| happens) {
+                for entry in entry(connection, kind, at).filter(|_| happens).into_iter().flatten() {
                     node.player.play(Step::Event(entry));
                 }
             }

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -59,7 +60,8 @@ pub enum Kind {
     Dump,
     /// The event that a connection has begun. Carries no counters and no timestamp.
     New,
-    /// The event that something other than counters has changed.
+    /// The event that something other than counters has changed, which tells no counters; or
+    /// the answer to a question about this connection alone, which does.
     Update,
     /// The event that a connection is over, with its final counters. Carries no labels.
     Destroy,
@@ -148,6 +150,22 @@ impl Tuple {
         self.is_icmp().then_some(Icmp { kind, code, id: self.source_port })
     }
 
+    /// What a packet in the other direction looks like. Of ICMP only the ends change places.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let ports = match self.is_icmp() {
+            true => (self.source_port, self.destination_port),
+            false => (self.destination_port, self.source_port),
+        };
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: ports.0,
+            destination_port: ports.1,
+            ..*self
+        }
+    }
+
     /// Everything in it, packed for hashing.
     pub(crate) fn words(&self) -> [u64; 5] {
         let [s0, s1] = halves(self.source);
@@ -167,6 +185,15 @@ impl Tuple {
         }
         let [a, b, c, d, ..] = *bytes;
         Ipv4Addr::new(a, b, c, d).into()
+    }
+}
+
+impl Hash for Tuple {
+    /// Whole words: slices would be hashed with their lengths, a byte at a time.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        for word in self.words() {
+            hasher.write_u64(word);
+        }
     }
 }
 

@@ -164,6 +164,12 @@ impl Connection {
         self.announce || self.totals() != self.reported
     }
 
+    /// Whether TCP has ended it and that is still to be told, although the kernel remembers it.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        tcp_state::is_final(self.tcp_state) && self.state == State::Live && self.has_news()
+    }
+
     /// When it is due, if nothing happens until then.
     pub(super) fn deadline(&self, idle: u64) -> u64 {
         self.active_deadline.min(self.end_ns.saturating_add(idle))

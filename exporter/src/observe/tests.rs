@@ -1,7 +1,7 @@
 use k8s::Cluster;
 
 use super::*;
-use crate::conntrack::{Counters, Kind, Player, Recorded, Step, Tuple};
+use crate::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
 use crate::meter::{Limits, Timeouts};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -10,12 +10,12 @@ nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]
 pods: [{name: p, namespace: n, node: a, addresses: [10.0.0.2]}]
 ";
 
-fn observer(zones: Vec<u16>) -> (Player, Observer<Recorded>) {
+fn observer(zones: &[u16]) -> (Player, Observer<Recorded>) {
     let (player, source) = Recorded::new();
     let meter = Meter::new(Timeouts::new(INTERVAL, INTERVAL), Limits { connections: 10 });
     let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
     let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
-    (player, Observer::new(source, meter, enricher, zones, INTERVAL, Arc::default()))
+    (player, Observer::new(source, meter, enricher, Zones::plain(zones), INTERVAL, Arc::default()))
 }
 
 fn entry(kind: Kind) -> Entry {
@@ -26,7 +26,7 @@ fn entry(kind: Kind) -> Entry {
 
 #[test]
 fn a_dump_that_fails_is_tried_again_after_the_interval() {
-    let (player, mut observer) = observer(vec![0]);
+    let (player, mut observer) = observer(&[0]);
     player.play(Step::Event(entry(Kind::New)));
     player.play(Step::FailDump);
     for now in 0..3 {
@@ -42,7 +42,7 @@ fn a_dump_that_fails_is_tried_again_after_the_interval() {
 
 #[test]
 fn a_round_with_a_failed_dump_is_none() {
-    let (player, mut observer) = observer(vec![1, 2]);
+    let (player, mut observer) = observer(&[1, 2]);
     player.play(Step::FailDump);
     for now in 0..3 {
         observer.observe(now).unwrap();
@@ -56,11 +56,11 @@ fn a_round_with_a_failed_dump_is_none() {
 
 #[test]
 fn a_failure_is_told_once_per_interval() {
-    let (_, mut observer) = observer(vec![0]);
+    let (_, mut observer) = observer(&[0]);
     let error = SourceError::NoDump;
     let told: Vec<_> = [0, 1, nanoseconds(INTERVAL)]
         .map(|now| {
-            observer.note_failure(0, &error, now);
+            observer.note_failure(&error, now);
             observer.dumps.warn_ns
         })
         .into();
@@ -71,7 +71,7 @@ fn a_failure_is_told_once_per_interval() {
 
 #[test]
 fn what_a_source_told_before_it_failed_is_handed_out() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     player.play(Step::Event(entry(Kind::New)));
     player.play(Step::Table(vec![entry(Kind::Dump)]));
     let (queue, mut batches) = tokio::sync::mpsc::channel(4);
@@ -100,7 +100,7 @@ fn due(observer: &mut Observer<Recorded>, now: u64) -> usize {
 
 #[test]
 fn what_the_filter_keeps_out_is_neither_stored_nor_told_but_counted() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut observer = observer.obeying(watch::channel(orders(&[6], INTERVAL)).1);
     player.play(Step::Event(entry(Kind::New)));
     player.play(Step::Table(vec![entry(Kind::Dump)]));
@@ -114,7 +114,7 @@ fn what_the_filter_keeps_out_is_neither_stored_nor_told_but_counted() {
 
 #[test]
 fn a_filter_that_comes_later_ends_the_telling() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let (sender, receiver) = watch::channel(orders(&[PROTOCOL], INTERVAL));
     let mut observer = observer.obeying(receiver);
     player.play(Step::Table(vec![entry(Kind::Dump)]));
@@ -133,7 +133,7 @@ fn a_filter_that_comes_later_ends_the_telling() {
 
 #[test]
 fn a_shorter_interval_holds_at_once() {
-    let (_, observer) = observer(vec![0]);
+    let (_, observer) = observer(&[0]);
     let (sender, receiver) = watch::channel(orders(&[PROTOCOL], 10 * INTERVAL));
     let mut observer = observer.obeying(receiver);
     let dumps = |observer: &mut Observer<Recorded>, now: u64| {
@@ -150,7 +150,7 @@ fn a_shorter_interval_holds_at_once() {
 
 #[test]
 fn what_was_told_before_the_filter_changed_is_not_told_again_when_it_changes_back() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let (sender, receiver) = watch::channel(orders(&[PROTOCOL], INTERVAL));
     let mut observer = observer.obeying(receiver);
     observer.meter.inherit_before(1);
@@ -176,4 +176,132 @@ fn what_was_told_before_the_filter_changed_is_not_told_again_when_it_changes_bac
         while observer.due(now + nanoseconds(INTERVAL) + 9, |batch| told.extend(deltas(batch))) {}
         assert_eq!(told, expected, "in round {round}");
     }
+}
+
+const ANTREA: u16 = 65520;
+
+fn marked(kind: Kind, mark: u32) -> Entry {
+    Entry { zone: ANTREA, mark, ..entry(kind) }
+}
+
+fn antreas_observer() -> (Player, Observer<Recorded>) {
+    let (player, mut observer) = observer(&[]);
+    observer.intake = Intake::new(Zones::of(&[crate::zones::Part::Antrea]));
+    (player, observer)
+}
+
+#[test]
+fn what_no_policy_let_pass_is_counted_and_told_once_it_may_pass() {
+    let (player, mut observer) = antreas_observer();
+    let labels = Some([1; 16]);
+    player.play(Step::Event(Entry { labels, counters: None, ..marked(Kind::New, 0x10) }));
+    player.play(Step::Table(vec![marked(Kind::Dump, 0x10)]));
+    (1..9).for_each(|now| observer.observe(now).unwrap());
+    assert_eq!(observer.metrics.source.not_allowed.get(), 2);
+    assert_eq!(observer.meter.stats().inserted, 0);
+    // The event of the mark tells no labels, nor does that of the end.
+    player.play(Step::Event(Entry { counters: None, ..marked(Kind::Update, 0x13) }));
+    player.play(Step::Event(marked(Kind::Destroy, 0x13)));
+    observer.observe(10).unwrap();
+    let mut told = Vec::new();
+    observer.meter.due(20, 9, |due| told.push((due.mark, due.labels, due.deltas.octets)));
+    assert_eq!(told, [(0x13, labels, 100)]);
+}
+
+#[test]
+fn labels_of_what_never_may_pass_are_given_up_in_time() {
+    let (player, mut observer) = antreas_observer();
+    for id in 0..3 * 8192 {
+        let labelled = Entry { id, labels: Some([1; 16]), ..marked(Kind::New, 0) };
+        player.play(Step::Event(labelled));
+    }
+    observer.observe(1).unwrap();
+    assert_eq!(observer.metrics.source.label_generations.get(), 2);
+    for id in [0, 8192, 2 * 8192] {
+        player.play(Step::Event(Entry { id, ..marked(Kind::Destroy, 1) }));
+    }
+    observer.observe(2).unwrap();
+    let mut told = Vec::new();
+    observer.meter.due(20, 9, |due| told.push(due.labels.is_some()));
+    assert_eq!(told, [false, true, true]);
+}
+
+#[test]
+fn a_tcp_connection_that_is_over_is_told_before_the_kernel_forgets_it() {
+    let (player, mut observer) = observer(&[0]);
+    let state = |kind, state| {
+        let (original, reply) = (entry(kind).original, entry(kind).reply);
+        let tcp = |it: &Tuple| {
+            Tuple::new(
+                (it.source(), it.source_port()),
+                (it.destination(), it.destination_port()),
+                6,
+            )
+        };
+        let counters = entry(kind).counters.filter(|_| kind != Kind::Update);
+        let entry = Entry::new(kind, tcp(&original), tcp(&reply));
+        Entry { tcp_state: Some(state), counters, id: 5, ..entry }
+    };
+    player.play(Step::Table(vec![state(Kind::Dump, 7)]));
+    player.play(Step::Event(state(Kind::New, 1)));
+    player.play(Step::Event(state(Kind::Update, 3)));
+    player.play(Step::Event(state(Kind::Update, 7)));
+    // Another one that has the tuple by the time of the question.
+    player.play(Step::Event(Entry { id: 6, ..state(Kind::Update, 8) }));
+    observer.dumps.next_ns = u64::MAX;
+    observer.observe(1).unwrap();
+    assert_eq!(observer.source.tally().look_ups, 2);
+    let mut told = Vec::new();
+    observer.meter.due(100_000_001, 9, |due| told.push((due.id, due.reason, due.deltas.octets)));
+    assert_eq!(told, [(5, crate::meter::EndReason::EndOfFlow, 100)]);
+}
+
+#[test]
+fn too_many_connections_that_end_at_once_are_told_later() {
+    let (player, mut observer) = observer(&[0]);
+    for id in 0..16_384 + 100 {
+        player.play(Step::Event(Entry {
+            id,
+            counters: None,
+            tcp_state: Some(8),
+            ..entry(Kind::Update)
+        }));
+    }
+    observer.dumps.next_ns = u64::MAX;
+    observer.observe(1).unwrap();
+    assert_eq!(observer.metrics.source.look_ups_skipped.get(), 100);
+    assert_eq!(observer.source.tally().look_ups, LOOK_UPS_PER_TURN as u64);
+}
+
+#[test]
+fn a_zone_that_fails_costs_no_other_its_dump() {
+    let (player, mut observer) = observer(&[1, 2]);
+    player.play(Step::Table(vec![Entry { zone: 2, ..entry(Kind::Dump) }]));
+    player.play(Step::FailDump);
+    (0..9).for_each(|now| observer.observe(now).unwrap());
+    assert_eq!((observer.metrics.dumps_failed.get(), observer.meter.stats().live), (1, 1));
+}
+
+#[test]
+fn the_client_of_zone_0_is_told_with_antreas_connection() {
+    let (player, mut observer) = antreas_observer();
+    let (client, node) = (([192, 0, 2, 9].into(), 6000), ([192, 168, 77, 1].into(), 30080));
+    let (pod, gateway) = (([10, 0, 0, 2].into(), 80), ([10, 0, 0, 1].into(), 40_000));
+    let host = Entry::new(Kind::Dump, Tuple::new(client, node, 17), Tuple::new(pod, gateway, 17));
+    let antrea = Entry {
+        original: Tuple::new(gateway, pod, 17),
+        reply: Tuple::new(pod, gateway, 17),
+        ..marked(Kind::Dump, 2)
+    };
+    player.play(Step::Table(vec![antrea, host]));
+    (1..9).for_each(|now| observer.observe(now).unwrap());
+    let mut records = Vec::new();
+    while observer.due(nanoseconds(INTERVAL) + 100_000_009, |batch| records.extend(batch)) {}
+    let [record] = &records[..] else { panic!("{records:#?}") };
+    assert_eq!(record.flow_type, flow::FlowType::FromExternal);
+    assert_eq!((record.key.source, record.key.source_port), client);
+    assert_eq!((record.proxy_snat_ip, record.proxy_snat_port), (Some(gateway.0), gateway.1));
+    assert_eq!((record.service.ip, record.service.port), (Some(node.0), node.1));
+    assert_eq!(record.destination.pod.as_str(), "p");
+    assert_eq!(observer.metrics.source.clients_found.get(), 1);
 }

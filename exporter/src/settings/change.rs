@@ -14,6 +14,8 @@ impl Settings {
             (&keys::CLUSTER, differ(&self.cluster, &new.cluster)),
             (&keys::PROFILE, differ(&self.profile, &new.profile)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
+            (&keys::RELIABLE, differ(&self.reliable_events, &new.reliable_events)),
+            (&keys::SET_SYSCTLS, differ(&self.set_sysctls, &new.set_sysctls)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
             (&keys::COPY, differ(&self.copy, &new.copy)),

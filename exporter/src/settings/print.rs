@@ -30,6 +30,8 @@ impl Settings {
             line(&keys::PROTOCOLS, &self.protocols, |it| protocols(it.as_ref())),
             line(&keys::PROFILE, &self.profile, |it| profile_word(*it).to_owned()),
             line(&keys::ZONES, &self.zones, |it| list(it)),
+            line(&keys::RELIABLE, &self.reliable_events, bool::to_string),
+            line(&keys::SET_SYSCTLS, &self.set_sysctls, bool::to_string),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
             line(&keys::ADMIN, &self.admin, |it| text(&it.to_string())),
             line(&keys::COPY, &self.copy, maybe_path),

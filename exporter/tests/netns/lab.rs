@@ -184,7 +184,7 @@ impl EventLog {
 }
 
 #[track_caller]
-pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
