@@ -151,9 +151,8 @@ fn optional<T>(picked: Option<Setting<T>>) -> Setting<Option<T>> {
 /// Antrea's zones where there is a file of the Agent, unless somebody says otherwise.
 fn zones(sources: &mut Sources) -> Option<Setting<Vec<Part>>> {
     let written = sources.pick(&keys::ZONES, values::zones)?;
-    let value = written.value.unwrap_or_else(|| match sources.has_file(AGENT) {
-        true => vec![Part::Antrea],
-        false => vec![Part::Zone(zones::HOST)],
+    let value = written.value.unwrap_or_else(|| {
+        vec![if sources.has_file(AGENT) { Part::Antrea } else { Part::Zone(zones::HOST) }]
     });
     Some(Setting::new(value, written.origin))
 }

@@ -94,13 +94,13 @@ impl Pipeline {
     /// What the Node's kernel tells between two moments.
     fn play(&self, index: usize, all: &[Connection], within: std::ops::Range<u64>) -> Result<()> {
         let node = self.nodes.get(index).context("a node")?;
-        let entry = |connection: &Connection, kind, now| {
-            let entry = connection.entry(&self.cluster, &node.name, kind, now);
-            entry.map(|entry| match self.antrea {
-                true => connection.antreas_entries(&entry),
-                false => vec![entry],
-            })
-        };
+        let entry =
+            |connection: &Connection, kind, now| {
+                let entry = connection.entry(&self.cluster, &node.name, kind, now);
+                entry.map(|entry| {
+                    if self.antrea { connection.antreas_entries(&entry) } else { vec![entry] }
+                })
+            };
         let at = within.end;
         let alive = all.iter().filter(|c| c.is_alive(at));
         let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).flatten().collect();

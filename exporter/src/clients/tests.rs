@@ -44,7 +44,9 @@ impl Bench {
     fn with(limit: usize, entries: &[Entry]) -> Self {
         let cluster = Cluster::from_yaml(CLUSTER).unwrap();
         let mut bench = Self { clients: Clients::new(limit), cluster };
-        entries.iter().for_each(|entry| bench.observe(entry, NOW));
+        for entry in entries {
+            bench.observe(entry, NOW);
+        }
         bench
     }
 

@@ -153,9 +153,10 @@ impl Tuple {
     /// What a packet in the other direction looks like. Of ICMP only the ends change places.
     #[must_use]
     pub fn reversed(&self) -> Self {
-        let ports = match self.is_icmp() {
-            true => (self.source_port, self.destination_port),
-            false => (self.destination_port, self.source_port),
+        let ports = if self.is_icmp() {
+            (self.source_port, self.destination_port)
+        } else {
+            (self.destination_port, self.source_port)
         };
         Self {
             source: self.destination,

@@ -138,11 +138,8 @@ impl ConnectionSource for NetlinkSource {
                 // The error is told once; the events that did fit are still there.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     taken.overrun = !self.reliable;
-                    let counter = match self.reliable {
-                        true => &mut self.tally.held_back,
-                        false => &mut self.tally.overruns,
-                    };
-                    *counter += 1;
+                    self.tally.held_back += u64::from(self.reliable);
+                    self.tally.overruns += u64::from(!self.reliable);
                     continue;
                 }
                 Err(error) => return Err(SourceError::Events(error)),

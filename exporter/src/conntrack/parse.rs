@@ -244,9 +244,10 @@ pub(super) fn put_tuple(message: &mut Vec<u8>, kind: u16, tuple: &Tuple) {
 }
 
 fn put_addresses(message: &mut Vec<u8>, tuple: &Tuple) {
-    let (kinds, length) = match tuple.is_ipv6 {
-        true => ([CTA_IP_V6_SRC, CTA_IP_V6_DST], 16),
-        false => ([CTA_IP_V4_SRC, CTA_IP_V4_DST], 4),
+    let (kinds, length) = if tuple.is_ipv6 {
+        ([CTA_IP_V6_SRC, CTA_IP_V6_DST], 16)
+    } else {
+        ([CTA_IP_V4_SRC, CTA_IP_V4_DST], 4)
     };
     for (kind, address) in kinds.into_iter().zip([&tuple.source, &tuple.destination]) {
         put(message, kind, &address[..length]);
@@ -260,11 +261,11 @@ fn put_protocol(message: &mut Vec<u8>, tuple: &Tuple) {
         put(message, CTA_PROTO_DST_PORT, &tuple.destination_port.to_be_bytes());
         return;
     };
-    let kinds = match tuple.is_ipv6 {
-        true => [CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_ICMPV6_CODE],
-        false => [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE],
+    let [id, kind, code] = if tuple.is_ipv6 {
+        [CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_ICMPV6_CODE]
+    } else {
+        [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE]
     };
-    let [id, kind, code] = kinds;
     put(message, id, &icmp.id.to_be_bytes());
     put(message, kind, &[icmp.kind]);
     put(message, code, &[icmp.code]);

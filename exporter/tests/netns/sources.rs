@@ -21,7 +21,9 @@ fn listed() -> Connections {
 fn dumped(source: &mut NetlinkSource, zones: &[u16]) -> Connections {
     let mut dumped = Connections::new();
     source.start_dump(zones).unwrap();
-    let mut take = |entry: &Entry| drop(dumped.insert(entry.id, told(entry)));
+    let mut take = |entry: &Entry| {
+        dumped.insert(entry.id, told(entry));
+    };
     while source.next_chunk(&mut take).unwrap() == DumpProgress::More {}
     dumped
 }
@@ -123,7 +125,9 @@ fn protocols_are_read_as_conntrack_reads_them() {
             .collect();
         let mut listed = parse_all(&text);
         // Nothing has been counted of what was made by hand.
-        listed.values_mut().for_each(|told| told.counters = Counters::default());
+        for told in listed.values_mut() {
+            told.counters = Counters::default();
+        }
         let mut source = NetlinkSource::open(NetlinkOptions::default()).unwrap();
         assert_same(&dumped(&mut source, &[0, 65510]), &listed);
         let mut protocols: Vec<_> = listed.values().map(|told| told.protocol).collect();
@@ -198,7 +202,9 @@ fn tcp_that_is_over_is_told_before_its_entry_ends() {
         observer.meter.due(now() + 200_000_000, 9, |due| {
             told.push((due.id, due.reason, due.totals));
         });
-        let listed = parse_all(&gone());
+        let mut listed = parse_all(&gone());
+        // What the server was asked before may linger, half forgotten.
+        listed.retain(|_, told| told.counters.reverse_packets > 0);
         let expected: Vec<_> =
             listed.iter().map(|(&id, told)| (id, EndReason::EndOfFlow, told.counters)).collect();
         assert_eq!(told, expected);
