@@ -11,7 +11,10 @@ use crate::message::{MessageError, message_length};
 
 /// Four of the longest messages there are (RFC 7011, section 3.1). One would do, but each read would
 /// then bring one at most. A peer with little to say never touches the pages behind.
-const CAPACITY: usize = 4 * (u16::MAX as usize + 1);
+const CAPACITY: usize = 4 * LONGEST;
+
+/// As long as any message, and so what there is always room for.
+const LONGEST: usize = u16::MAX as usize + 1;
 
 /// Bytes that have been read, of which the first so many have been handed out.
 #[derive(Debug)]
@@ -48,8 +51,12 @@ impl Framer {
 
     /// Makes room behind what is unread, and returns it. There is always some: only a message that
     /// is not whole is left unread, and the buffer has room for the longest.
+    ///
+    /// What is unread is moved only where little room is left. It is half of the longest message on
+    /// average, and a read may bring no more than two.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.start > 0 {
+        let is_all_read = self.start == self.end;
+        if is_all_read || self.buffer.len() - self.end < LONGEST {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
@@ -105,6 +112,28 @@ mod tests {
         let stream = messages.concat();
         for step in [1, 3, 16, 1000, 65_535] {
             assert_eq!(cut(&stream, step), messages, "in pieces of {step}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_the_longest_message_wherever_the_last_one_ended() {
+        let (long, header) = (message(u16::MAX), &message(9000)[..4]);
+        // Behind so many bytes of messages that have been handed out.
+        for before in (16..=u16::MAX).step_by(4099) {
+            let mut framer = Framer::new();
+            for _ in 0..20 {
+                let stream = [&message(before)[..], header].concat();
+                for bytes in [&stream[..], &message(9000)[4..], &long[..3], &long[3..]] {
+                    let room = framer.room();
+                    assert!(room.len() >= LONGEST);
+                    room[..bytes.len()].copy_from_slice(bytes);
+                    framer.filled(bytes.len());
+                    while framer.next().unwrap().is_some() {}
+                }
+                assert_eq!(framer.unread(), 0);
+            }
+            // What little a peer says stays where it always was.
+            assert_eq!(framer.room().len(), CAPACITY);
         }
     }
 
