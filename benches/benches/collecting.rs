@@ -58,7 +58,9 @@ fn main() -> ExitCode {
         rows.retain(|row| row.name.contains(&only));
     }
     for round in 1..=MOST_ROUNDS {
-        rows.iter_mut().for_each(|row| row.round(PASSES));
+        for row in &mut rows {
+            row.round(PASSES);
+        }
         if round >= ROUNDS && rows.iter().all(Row::is_met) {
             break;
         }

@@ -6,13 +6,11 @@
 //! exporters of every version can be read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
-use ipfix::decode::{DataRecord, Types};
 use ipfix::encode::RecordWriter;
 use ipfix::registry::InformationElement;
 use ipfix::template::{Template, TemplateId};
-use ipfix::value::{self, Value};
+use ipfix::value;
 
 use crate::{Access, Elements, Field, FlowRecord, Interner, Profile};
 
@@ -76,7 +74,6 @@ fn write_address(writer: &mut RecordWriter<'_>, family: Family, address: Option<
 /// How to read the Data Records of one template into [`FlowRecord`]s.
 #[derive(Debug)]
 pub struct Plan {
-    types: Types,
     /// One step per field of the template; `None` passes over it.
     steps: Vec<Option<Access>>,
     is_flow: bool,
@@ -90,7 +87,7 @@ impl Plan {
         let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
         let steps: Vec<_> = steps.collect();
         let is_flow = tells_both_ends(template, &steps);
-        Self { types: Types::of(template), steps, is_flow }
+        Self { steps, is_flow }
     }
 
     /// Whether records say between which addresses the flow is. Nobody can use those that do not.
@@ -103,16 +100,18 @@ impl Plan {
         self.steps.iter().filter(|step| step.is_none()).count()
     }
 
-    /// Reads one record of the template. A value that cannot be of its element's type leaves the
-    /// attribute unset.
-    pub fn decode(&self, data: &DataRecord<'_>, names: &mut Interner) -> FlowRecord {
+    /// Reads one record. A value that cannot be of its element's type leaves the attribute unset.
+    pub fn decode<'a>(
+        &self,
+        values: impl Iterator<Item = &'a [u8]>,
+        names: &mut Interner,
+    ) -> FlowRecord {
         let mut record = FlowRecord::default();
-        let mut steps = self.steps.iter();
-        data.typed(&self.types, |value| {
-            if let Some(Some(access)) = steps.next() {
-                read(&mut record, access, value, names);
+        for (step, bytes) in self.steps.iter().zip(values) {
+            if let Some(access) = step {
+                read(&mut record, access, bytes, names);
             }
-        });
+        }
         record
     }
 }
@@ -139,73 +138,47 @@ fn access(pen: u32, id: u16) -> Option<Access> {
         .map(|field| field.access)
 }
 
-fn read(record: &mut FlowRecord, access: &Access, value: Value<'_>, names: &mut Interner) {
+fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Interner) {
     match access {
         Access::U8 { set, .. } => {
-            if let Some(value) = number(value) {
+            if let Some(value) = narrow(bytes) {
                 set(record, value);
             }
         }
         Access::U16 { set, .. } => {
-            if let Some(value) = number(value) {
-                set(record, value);
-            }
-        }
-        Access::U64 { set, .. } => {
-            if let Some(value) = number(value) {
+            if let Some(value) = narrow(bytes) {
                 set(record, value);
             }
         }
         Access::Seconds { set, .. } => {
-            if let Some(value) = time(value, |time| time.as_secs().into()) {
+            if let Some(value) = narrow(bytes) {
                 set(record, value);
             }
         }
-        Access::Milliseconds { set, .. } => {
-            if let Some(value) = time(value, |time| time.as_millis()) {
+        Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+            if let Some(value) = value::unsigned(bytes) {
                 set(record, value);
             }
         }
         Access::Ip { set, .. } => {
-            set(record, address(value).filter(|address| !address.is_unspecified()));
+            set(record, address(bytes).filter(|address| !address.is_unspecified()));
         }
         Access::Name { set, .. } => {
-            if let Value::String(text) = value {
+            if let Some(text) = value::string(bytes) {
                 set(record, names.intern(text));
             }
         }
     }
 }
 
-/// Exporters may send a number in more bytes than its type has: then it is octets.
-fn number<T: TryFrom<u64>>(value: Value<'_>) -> Option<T> {
-    let number = match value {
-        Value::Unsigned(number) => Some(number),
-        Value::Octets(octets) => value::unsigned(octets),
-        _ => None,
-    };
-    T::try_from(number?).ok()
+fn narrow<T: TryFrom<u64>>(bytes: &[u8]) -> Option<T> {
+    T::try_from(value::unsigned(bytes)?).ok()
 }
 
-/// As [`number`].
-fn time<T: TryFrom<u128> + TryFrom<u64>>(
-    value: Value<'_>,
-    count: impl FnOnce(Duration) -> u128,
-) -> Option<T> {
-    match value {
-        Value::Time(time) => T::try_from(count(time)).ok(),
-        other => number(other),
-    }
-}
-
-/// Either family, whatever the element says: [`Plan::is_flow`] looks at lengths.
-fn address(value: Value<'_>) -> Option<IpAddr> {
-    match value {
-        Value::Ipv4(address) => Some(address.into()),
-        Value::Ipv6(address) => Some(address.into()),
-        Value::Octets(octets) if octets.len() == 4 => value::ipv4(octets).map(IpAddr::V4),
-        Value::Octets(octets) => value::ipv6(octets).map(IpAddr::V6),
-        _ => None,
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => value::ipv4(bytes).map(IpAddr::V4),
+        _ => value::ipv6(bytes).map(IpAddr::V6),
     }
 }
 

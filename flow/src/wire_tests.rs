@@ -30,7 +30,7 @@ fn decode(messages: &[u8]) -> Vec<FlowRecord> {
     while let Some(message) = file.next_message().unwrap() {
         session
             .decode(message, Plan::compile, |plan, _, data| {
-                decoded.push(plan.decode(&data, &mut names));
+                decoded.push(plan.decode(data.values(), &mut names));
             })
             .unwrap();
     }
@@ -130,28 +130,31 @@ fn by_octets(record: &mut FlowRecord, access: Access, octets: &[u8], names: &mut
         1..=8 => Some(octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet))),
         _ => None,
     };
-    match (access, number) {
-        (Access::U8 { set, .. }, Some(number @ 0..=0xff)) => set(record, number as u8),
-        (Access::U16 { set, .. }, Some(number @ 0..=0xffff)) => set(record, number as u16),
-        (Access::Seconds { set, .. }, Some(number @ 0..=0xffff_ffff)) => set(record, number as u32),
-        (Access::U64 { set, .. } | Access::Milliseconds { set, .. }, Some(number)) => {
-            set(record, number);
+    match access {
+        Access::U8 { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::U16 { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::Seconds { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+            number.map(|number| set(record, number))
         }
-        (Access::Ip { set, .. }, _) => {
+        Access::Ip { set, .. } => {
             let address = match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
                 (Ok(octets), _) => Some(IpAddr::from(octets)),
                 (_, Ok(octets)) => Some(IpAddr::from(octets)),
                 _ => None,
             };
             set(record, address.filter(|address| !address.is_unspecified()));
+            None
         }
-        (Access::Name { set, .. }, _) => {
-            if let Ok(text) = std::str::from_utf8(octets) {
-                set(record, names.intern(text));
-            }
+        Access::Name { set, .. } => {
+            let text = std::str::from_utf8(octets).ok();
+            text.map(|text| set(record, names.intern(text)))
         }
-        _ => {}
-    }
+    };
+}
+
+fn fitting<T: TryFrom<u64>>(number: Option<u64>) -> Option<T> {
+    T::try_from(number?).ok()
 }
 
 /// An element of the table or one it does not know, a length it may have in a template, and octets

@@ -47,7 +47,7 @@ impl Decoder {
         let decoded = session.decode_at(now, message, Plan::compile, |plan, _, data| {
             domain = data.domain;
             if plan.is_flow() {
-                records.push(plan.decode(&data, names));
+                records.push(plan.decode(data.values(), names));
             } else {
                 *unusable += 1;
             }
