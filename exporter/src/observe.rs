@@ -167,7 +167,7 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Hands out for a while, but not so long that events wait. Returns whether something is left
     /// that could leave soon.
-    pub(crate) fn turn(&mut self, now: u64) -> bool {
+    pub fn turn(&mut self, now: u64) -> bool {
         let mut more = true;
         for _ in 0..BATCHES_PER_TURN {
             more = more && self.hand_out(now);
