@@ -9,7 +9,6 @@ use std::time::Duration;
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use ipfix::encode::EncodeError;
-use ipfix::transport;
 use k8s::Cluster;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::args::Args;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
 use crate::enrich::Enricher;
-use crate::export::{Destination, Exporting, Stop, observation_domain};
+use crate::export::{Collector, Destination, Exporting, Stop, observation_domain};
 use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::observe::{Observer, Orders};
@@ -196,7 +195,7 @@ fn observer(
 
 fn exporting(
     settings: &Settings,
-    collector: watch::Receiver<transport::Destination>,
+    collector: watch::Receiver<Collector>,
     metrics: &Arc<Metrics>,
 ) -> Result<Exporting, StartError> {
     let created =

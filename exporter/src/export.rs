@@ -1,9 +1,10 @@
 //! The Exporting Process: Flow Records leave the Node over one Transport Session at a time.
 //!
-//! The session itself is [`ipfix::transport::export`]'s: no message that was written whole is ever
+//! The session itself is [`ipfix::transport::export`]'s or [`grpc::export`]'s: no message that was written whole is ever
 //! written again. What is lost with a session shows at the far end, since totals travel with
 //! deltas. Here is what the crate leaves to its caller: where records come from, when to try
 //! again, and when to give up.
+mod process; // sessions of either protocol
 mod flows; // records as messages, without the session
 mod stop; // when to end
 
@@ -14,14 +15,14 @@ use std::time::Duration;
 use daemon::Chain;
 use flow::{Batch, Profile};
 use ipfix::encode::EncodeError;
-use ipfix::transport::export::{ExportingProcess, Messages};
-use ipfix::transport::{self, SessionError};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::metrics::Metrics;
 pub use flows::Flows;
+pub use process::{Collector, Protocol};
+use process::{Error, Process};
 pub use stop::{Stop, StopSwitch};
 
 /// Between tries once the process is to stop: there is not much time left for any.
@@ -31,7 +32,7 @@ const STOPPING_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Where it is now; it may change at any time.
-    pub collector: watch::Receiver<transport::Destination>,
+    pub collector: watch::Receiver<Collector>,
     /// The Node's Observation Domain; see [`observation_domain`].
     pub domain: u32,
     pub profile: Profile,
@@ -46,16 +47,16 @@ pub fn observation_domain(node: &str) -> u32 {
 /// What the Exporting Process works with.
 #[derive(Debug)]
 pub struct Exporting {
-    collector: watch::Receiver<transport::Destination>,
+    collector: watch::Receiver<Collector>,
     /// The one in use, for the log; there may be another already.
     address: String,
-    domain: u32,
-    process: ExportingProcess<Flows>,
+    process: Process,
     metrics: Arc<Metrics>,
 }
 
 impl Exporting {
-    /// Fails if a Template fits no message. `copy` gets a copy of every message, as an IPFIX File.
+    /// Fails if a Template fits no message. `copy` gets a copy of every message of IPFIX, as an IPFIX
+    /// File.
     pub fn new(
         destination: Destination,
         copy: Option<File>,
@@ -64,10 +65,9 @@ impl Exporting {
         let Destination { mut collector, domain, profile } = destination;
         let flows = Flows::new(profile, copy);
         let to = collector.borrow_and_update().clone();
-        let messages = messages(&flows, domain, &to);
-        let address = to.address.clone();
-        let process = ExportingProcess::new(to, messages, flows)?;
-        Ok(Self { collector, address, domain, process, metrics })
+        let address = to.to.address.clone();
+        let process = Process::new(to, domain, flows)?;
+        Ok(Self { collector, address, process, metrics })
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
@@ -102,8 +102,8 @@ impl Exporting {
         &mut self,
         queue: &mut Receiver<Batch>,
         clock: &impl Fn() -> u64,
-    ) -> Result<(), SessionError> {
-        self.process.open(seconds(clock())).await?;
+    ) -> Result<(), Error> {
+        self.process.open(clock()).await?;
         tracing::info!(collector = self.address, "session opened");
         loop {
             self.count();
@@ -114,7 +114,7 @@ impl Exporting {
                     error = self.process.closed() => return Err(error),
                     true = moved(&mut self.collector) => {
                         self.redirect().await;
-                        self.process.open(seconds(clock())).await?;
+                        self.process.open(clock()).await?;
                         tracing::info!(collector = self.address, "session opened");
                     }
                     batch = queue.recv() => match batch {
@@ -123,16 +123,15 @@ impl Exporting {
                     },
                 }
             }
-            self.process.flush(seconds(clock())).await?;
+            self.process.flush(clock()).await?;
         }
     }
 
     /// Leaves for the collector that is to be used now.
     async fn redirect(&mut self) {
         let to = self.collector.borrow_and_update().clone();
-        let messages = messages(self.process.export(), self.domain, &to);
-        let left = std::mem::replace(&mut self.address, to.address.clone());
-        if let Err(error) = self.process.redirect(to, messages).await {
+        let left = std::mem::replace(&mut self.address, to.to.address.clone());
+        if let Err(error) = self.process.redirect(to).await {
             tracing::warn!(collector = left, error = %Chain(&error), "session broke when it was left");
         }
     }
@@ -163,13 +162,8 @@ impl Exporting {
     }
 }
 
-/// How messages to `to` are made.
-fn messages(flows: &Flows, domain: u32, to: &transport::Destination) -> Messages {
-    Messages { packing: flows.packing(), ..Messages::conservative(domain, to) }
-}
-
 /// Waits until there is another collector. Returns false if there never will be.
-async fn moved(collector: &mut watch::Receiver<transport::Destination>) -> bool {
+async fn moved(collector: &mut watch::Receiver<Collector>) -> bool {
     collector.changed().await.is_ok()
 }
 
@@ -183,11 +177,6 @@ async fn pause(delay: Duration, stop: &Stop) {
         () = sleep(delay) => {}
         _ = stop.requested() => {}
     }
-}
-
-/// Seconds, as message headers tell the time; they end in 2106.
-fn seconds(nanoseconds: u64) -> u32 {
-    u32::try_from(nanoseconds / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

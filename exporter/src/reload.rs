@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::Args;
+use crate::export::{Collector, Protocol};
 use crate::meter::Timeouts;
 use crate::metrics::Metrics;
 use crate::observe::Orders;
@@ -27,7 +28,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) orders: watch::Sender<Orders>,
-    pub(crate) collector: watch::Sender<Destination>,
+    pub(crate) collector: watch::Sender<Collector>,
 }
 
 /// Follows the files and applies what changes.
@@ -67,13 +68,14 @@ pub(crate) fn orders(settings: &Settings) -> Orders {
     }
 }
 
-pub(crate) fn destination(settings: &Settings) -> Result<Destination, ApplyError> {
-    let transport = match settings.collector.transport().ok_or(ApplyError::Incomplete)? {
-        Transport::Tcp => Carrier::Tcp,
-        Transport::Udp => Carrier::Udp,
-        Transport::Tls(protection) => Carrier::Tls(tls::client(&protection)?),
+pub(crate) fn destination(settings: &Settings) -> Result<Collector, ApplyError> {
+    let (protocol, carrier) = match settings.collector.transport().ok_or(ApplyError::Incomplete)? {
+        Transport::Tcp => (Protocol::Ipfix, Carrier::Tcp),
+        Transport::Udp => (Protocol::Ipfix, Carrier::Udp),
+        Transport::Tls(protection) => (Protocol::Ipfix, Carrier::Tls(tls::client(&protection)?)),
+        Transport::Grpc(protection) => (Protocol::Grpc, Carrier::Tls(tls::client(&protection)?)),
     };
-    Ok(Destination::new(settings.collector.target(), transport))
+    Ok(Collector { to: Destination::new(settings.collector.target(), carrier), protocol })
 }
 
 impl Live {

@@ -12,11 +12,10 @@ use std::future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flow::FlowRecord;
 use ipfix::transport::export::ExportCounters;
 use ipfix::transport::{Backoff, Destination, SessionError, Transport};
 
-use crate::{ALPN, Head, PREFIX, Status, encode};
+use crate::{ALPN, PREFIX, Status};
 use session::{Session, State};
 
 /// The longest message, prefix included: less than any server's window, and far less than the
@@ -44,29 +43,40 @@ pub enum ExportError {
     Address(String),
 }
 
+/// What an Exporting Process sends.
+pub trait Export: Send {
+    /// What one `Flow` is made of.
+    type Record: Send;
+
+    /// Appends one record with [`crate::encode`].
+    fn encode(&self, record: &Self::Record, export_time_ns: u64, domain: u32, out: &mut Vec<u8>);
+
+    /// Learns that no message can hold `record`, which is dropped.
+    fn refused(&mut self, _record: &Self::Record) {}
+}
+
 /// Sends records to one destination.
 #[derive(Debug)]
-pub struct ExportingProcess {
+pub struct ExportingProcess<E: Export> {
     destination: Destination,
     domain: u32,
-    with_ids: bool,
+    export: E,
     backoff: Backoff,
     session: Option<Session>,
     /// Records that have not been handed to a stream.
-    pending: VecDeque<FlowRecord>,
+    pending: VecDeque<E::Record>,
     /// Of these, the first ones as a message.
     outbox: Option<(Bytes, usize)>,
     counters: ExportCounters,
 }
 
-impl ExportingProcess {
-    /// Connects with the first records. `with_ids` tells each connection's id, which keeps two of
-    /// the same 5-tuple apart; Antrea's Agents tell none.
-    pub fn new(destination: Destination, domain: u32, with_ids: bool) -> Self {
+impl<E: Export> ExportingProcess<E> {
+    /// Sends for the Observation Domain `domain`. Connects with the first records.
+    pub fn new(destination: Destination, domain: u32, export: E) -> Self {
         Self {
             destination: speaking(destination),
             domain,
-            with_ids,
+            export,
             backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
             session: None,
             pending: VecDeque::new(),
@@ -77,7 +87,7 @@ impl ExportingProcess {
 
     /// Adds a record to what [`Self::flush`] sends. How many there may be is for the caller to
     /// limit, who alone can stop their source.
-    pub fn push(&mut self, record: FlowRecord) {
+    pub fn push(&mut self, record: E::Record) {
         self.pending.push_back(record);
     }
 
@@ -94,6 +104,11 @@ impl ExportingProcess {
     /// Returns what has been done so far, over all streams.
     pub const fn counters(&self) -> ExportCounters {
         self.counters
+    }
+
+    /// Returns what was given to [`Self::new`].
+    pub const fn export(&self) -> &E {
+        &self.export
     }
 
     /// Returns how long to wait after an error; see [`Backoff::next_delay`].
@@ -159,7 +174,7 @@ impl ExportingProcess {
     }
 
     /// Drops the stream where it is, and returns the records that have not been handed to one.
-    pub fn abandon(&mut self) -> Vec<FlowRecord> {
+    pub fn abandon(&mut self) -> Vec<E::Record> {
         self.session = None;
         self.outbox = None;
         std::mem::take(&mut self.pending).into()
@@ -183,15 +198,16 @@ impl ExportingProcess {
 
     /// The first records as a message, and how many they are.
     fn message(&mut self, now_ns: u64) -> Option<(Bytes, usize)> {
-        let Self { pending, outbox, counters, .. } = self;
-        let head = Head { export_time_ns: now_ns, domain: self.domain, with_ids: self.with_ids };
+        let Self { pending, outbox, counters, export, domain, .. } = self;
         while outbox.is_none() && !pending.is_empty() {
-            let (message, records) = packed(pending.iter(), &head);
+            let (message, records) = packed(pending.iter(), |record, out| {
+                export.encode(record, now_ns, *domain, out);
+            });
             if records > 0 {
                 *outbox = Some((message, records));
-            } else {
-                // No message can hold the first, which must not keep the others waiting.
-                pending.pop_front();
+            } else if let Some(refused) = pending.pop_front() {
+                // No message can hold it, which must not keep the others waiting.
+                export.refused(&refused);
                 counters.records_refused += 1;
             }
         }
@@ -216,12 +232,15 @@ impl ExportingProcess {
 }
 
 /// Puts as many of the first records into a message as it holds.
-fn packed<'a>(records: impl Iterator<Item = &'a FlowRecord>, head: &Head) -> (Bytes, usize) {
+fn packed<'a, R: 'a>(
+    records: impl Iterator<Item = &'a R>,
+    encode: impl Fn(&R, &mut Vec<u8>),
+) -> (Bytes, usize) {
     let mut message = vec![0; PREFIX];
     let mut count = 0;
     for record in records {
         let before = message.len();
-        encode(record, head, &mut message);
+        encode(record, &mut message);
         if message.len() > MESSAGE_LIMIT {
             message.truncate(before);
             break;

@@ -32,8 +32,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kubectl", "kubernetes-client"),
 ];
 
-/// Foreign readers of our formats, from PyPI.
-const PYTHON: [&str; 2] = ["pyarrow", "ipfix"];
+/// Foreign readers of our formats, from PyPI, and what each is imported as.
+const PYTHON: [(&str, &str); 5] = [
+    ("pyarrow", "pyarrow"),
+    ("ipfix", "ipfix"),
+    // The gRPC project's own implementation, its compiler of .proto files, and HTTP/2 by hand.
+    ("grpcio", "grpc"),
+    ("grpcio-tools", "grpc_tools"),
+    ("h2", "h2"),
+];
 
 pub(crate) fn install(root: &Path) -> Result<()> {
     let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
@@ -73,7 +80,7 @@ fn is_installed(program: &str) -> bool {
 fn python(root: &Path) -> Result<()> {
     let venv = root.join("target/test-venv");
     let python = venv.join("bin/python");
-    let probe = PYTHON.map(|package| format!("import {package}")).join("; ");
+    let probe = PYTHON.map(|(_, module)| format!("import {module}")).join("; ");
     let works = Command::new(&python).args(["-c", &probe]).stderr(Stdio::null()).status();
     if works.is_ok_and(|status| status.success()) {
         return Ok(());
@@ -84,5 +91,7 @@ fn python(root: &Path) -> Result<()> {
         packages(&["python3-venv"])?;
         make()?;
     }
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON))
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(PYTHON.map(|(package, _)| package)))
 }

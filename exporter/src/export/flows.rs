@@ -1,7 +1,9 @@
-//! What the Exporting Process sends: Flow Records, in the Templates of their profile.
+//! What the Exporting Process sends: Flow Records, in the Templates of their profile or as Antrea's
+//! gRPC messages.
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 
 use flow::{Family, FlowRecord, Profile, encode, template};
 use ipfix::encode::{EncodeError, Encoder, Packing};
@@ -16,16 +18,16 @@ const V6: TemplateId = match TemplateId::new(257) {
 };
 
 /// Flow Records as IPFIX, and what becomes of the messages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Flows {
     profile: Profile,
     /// Gets a copy of every message that was written whole, as an IPFIX File (RFC 5655).
-    copy: Option<File>,
+    copy: Option<Arc<File>>,
 }
 
 impl Flows {
-    pub const fn new(profile: Profile, copy: Option<File>) -> Self {
-        Self { profile, copy }
+    pub fn new(profile: Profile, copy: Option<File>) -> Self {
+        Self { profile, copy: copy.map(Arc::new) }
     }
 
     /// How many records share a message.
@@ -61,10 +63,19 @@ impl Export for Flows {
 
     /// A copy that cannot be written is given up; it must not stop the records themselves.
     fn sent(&mut self, messages: &[u8]) {
-        let Some(copy) = &mut self.copy else { return };
-        if let Err(error) = copy.write_all(messages) {
+        let Some(copy) = &self.copy else { return };
+        if let Err(error) = copy.as_ref().write_all(messages) {
             tracing::error!(%error, "copy cannot be written and ends here");
             self.copy = None;
         }
+    }
+}
+
+impl grpc::export::Export for Flows {
+    type Record = FlowRecord;
+
+    fn encode(&self, record: &FlowRecord, export_time_ns: u64, domain: u32, out: &mut Vec<u8>) {
+        let with_ids = self.profile == Profile::Fyke;
+        grpc::encode(record, &grpc::Head { export_time_ns, domain, with_ids }, out);
     }
 }

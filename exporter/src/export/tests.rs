@@ -1,6 +1,7 @@
 use std::io::{Read, Seek};
 
 use flow::FlowRecord;
+use ipfix::transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Sender, channel};
@@ -23,7 +24,7 @@ fn exporting(collector: &TcpListener) -> Exporting {
 fn exporting_as(collector: &TcpListener, profile: Profile, copy: Option<File>) -> Exporting {
     let collector = collector.local_addr().unwrap().to_string();
     let to = transport::Destination::new(collector, transport::Transport::Tcp);
-    let destination = Destination { collector: watch::channel(to).1, domain: 1, profile };
+    let destination = Destination { collector: watch::channel(to.into()).1, domain: 1, profile };
     Exporting::new(destination, copy, Arc::default()).unwrap()
 }
 
@@ -251,7 +252,7 @@ async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_
     let (first, second) = (listener().await, listener().await);
     let at = |collector: &TcpListener| {
         let address = collector.local_addr().unwrap().to_string();
-        transport::Destination::new(address, transport::Transport::Tcp)
+        Collector::from(transport::Destination::new(address, transport::Transport::Tcp))
     };
     let (collector, receiver) = watch::channel(at(&first));
     let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
@@ -278,7 +279,9 @@ async fn another_collector_gets_what_comes_after_and_the_one_before_all_of_what_
 #[tokio::test]
 async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
     let (gone, there) = (listener().await, listener().await);
-    let at = |address: String| transport::Destination::new(address, transport::Transport::Tcp);
+    let at = |address: String| {
+        Collector::from(transport::Destination::new(address, transport::Transport::Tcp))
+    };
     let (collector, receiver) = watch::channel(at(gone.local_addr().unwrap().to_string()));
     drop(gone);
     let destination = Destination { collector: receiver, domain: 1, profile: Profile::Fyke };
@@ -300,7 +303,8 @@ async fn another_collector_is_not_kept_waiting_for_one_that_is_away() {
 #[tokio::test]
 async fn the_collector_in_use_is_named_until_it_is_left() {
     let away = |port: u16| {
-        transport::Destination::new(format!("127.0.0.1:{port}"), transport::Transport::Tcp)
+        let address = format!("127.0.0.1:{port}");
+        Collector::from(transport::Destination::new(address, transport::Transport::Tcp))
     };
     let (sender, collector) = watch::channel(away(1));
     let destination = Destination { collector, domain: 1, profile: Profile::Fyke };

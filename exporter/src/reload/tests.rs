@@ -23,7 +23,7 @@ struct Running {
     folder: TempDir,
     reload: Reload,
     orders: watch::Receiver<Orders>,
-    collector: watch::Receiver<Destination>,
+    collector: watch::Receiver<Collector>,
 }
 
 impl Running {
@@ -78,8 +78,8 @@ async fn what_changes_reaches_the_stages() {
     assert_eq!(running.changes_to(&format!("{moved}{times}")), (2, 0));
     assert_eq!(running.heard(), (false, true));
     let collector = running.collector.borrow().clone();
-    assert_eq!(collector.address, "192.0.2.2:2");
-    assert!(matches!(collector.transport, Kind::Udp));
+    assert_eq!(collector.to.address, "192.0.2.2:2");
+    assert!(matches!(collector.to.transport, Kind::Udp));
     assert_eq!(running.changes_to(&format!("# only a comment\n{moved}{times}")), (3, 0));
     assert_eq!(running.heard(), (false, false));
 }

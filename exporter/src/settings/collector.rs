@@ -1,10 +1,9 @@
 //! Where to send, and what keeps that from working.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 
-use config::address::{self, Address, Host, Protocol};
-use config::{Origin, Raw, Reading, Setting, Severity, Sources, Wrong, read};
+use config::address::{Address, Host, Protocol};
+use config::{Origin, Raw, Reading, Setting, Severity, Sources, read};
 
 use super::keys::{self, AGENT};
 use super::{optional, values};
@@ -26,6 +25,8 @@ pub enum Transport {
     Tcp,
     Udp,
     Tls(Protection),
+    /// Which Antrea speaks over TLS only.
+    Grpc(Protection),
 }
 
 /// The files of TLS, and the name a collector must prove to have.
@@ -59,13 +60,17 @@ impl Collector {
         match self.address.value.protocol? {
             Protocol::Tcp => Some(Transport::Tcp),
             Protocol::Udp => Some(Transport::Udp),
-            Protocol::Tls => Some(Transport::Tls(Protection {
-                server_name: self.server_name.value.clone().unwrap_or_else(|| self.host()),
-                ca: self.ca.value.clone()?,
-                identity: self.certificate.value.clone().zip(self.key.value.clone()),
-            })),
-            Protocol::Grpc => None,
+            Protocol::Tls => self.protection().map(Transport::Tls),
+            Protocol::Grpc => self.protection().map(Transport::Grpc),
         }
+    }
+
+    fn protection(&self) -> Option<Protection> {
+        Some(Protection {
+            server_name: self.server_name.value.clone().unwrap_or_else(|| self.host()),
+            ca: self.ca.value.clone()?,
+            identity: self.certificate.value.clone().zip(self.key.value.clone()),
+        })
     }
 }
 
@@ -74,11 +79,9 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
     let before = sources.findings.iter().count();
-    // Values are read in the order in which they win.
-    let is_decided = Cell::new(false);
     let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| {
-        let reading = one_address(raw, severity, is_decided.get());
-        is_decided.set(is_decided.get() || reading.value.is_some());
+        let mut reading = Reading::from(read::address(raw));
+        reading.wrong.iter_mut().for_each(|wrong| wrong.severity = severity);
         reading
     })?;
     // A default that stands in for a mistake has none of its own.
@@ -96,24 +99,6 @@ pub(super) fn pick(sources: &mut Sources, exports: bool) -> Option<Collector> {
         check(sources, &collector);
     }
     Some(collector)
-}
-
-/// The Agent may need an address with grpc; where another one wins, nothing is wrong with that.
-fn one_address(raw: &Raw, severity: Severity, is_overruled: bool) -> Reading<Address> {
-    let mut reading = Reading::from(read::address(raw));
-    let is_grpc = |address: &Address| address.protocol == Some(Protocol::Grpc);
-    if let Some(grpc) = reading.value.take_if(|address| is_grpc(address))
-        && !is_overruled
-    {
-        let ipfix = Address { port: address::DEFAULT_PORT, protocol: Some(Protocol::Tls), ..grpc };
-        let why = format!(
-            "grpc cannot be spoken yet; the collector takes IPFIX too, so write {ipfix} here, or \
-             into flow-exporter.conf if the Agent needs this line"
-        );
-        reading.wrong.push(Wrong { severity, item: None, why });
-    }
-    reading.wrong.iter_mut().for_each(|wrong| wrong.severity = severity);
-    reading
 }
 
 /// What an address that does not say means depends on who wrote it.
@@ -144,7 +129,7 @@ fn check(sources: &mut Sources, collector: &Collector) {
     let mut error = |key: &config::Key, origin: Option<&Origin>, what: String| {
         sources.findings.note(Severity::Error, origin.cloned(), key.name(), what);
     };
-    if address.value.protocol == Some(Protocol::Tls) {
+    if matches!(address.value.protocol, Some(Protocol::Tls | Protocol::Grpc)) {
         if ca.value.is_none() {
             let what = format!(
                 "expected {} for {}, found nothing; name the file of the authority in \
