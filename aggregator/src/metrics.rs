@@ -140,6 +140,12 @@ impl Metrics {
         self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).inc();
     }
 
+    /// How many sessions have ended for this reason.
+    #[cfg(test)]
+    pub(crate) fn ended(&self, end: EndReason) -> u64 {
+        self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).get()
+    }
+
     pub fn records_unusable(&self, why: Unusable, records: u64) {
         self.records_unusable.get_or_create(&ReasonLabel { reason: why.label() }).inc_by(records);
     }

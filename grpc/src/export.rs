@@ -106,6 +106,11 @@ impl<E: Export> ExportingProcess<E> {
         self.counters
     }
 
+    /// Returns where records go, as `host:port`.
+    pub fn address(&self) -> &str {
+        &self.destination.address
+    }
+
     /// Returns what was given to [`Self::new`].
     pub const fn export(&self) -> &E {
         &self.export

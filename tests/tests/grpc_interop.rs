@@ -10,7 +10,7 @@ use flow::FlowRecord;
 use grpc::export::{Export, ExportingProcess};
 use grpc::{Head, encode};
 use ipfix::transport::{ClientTls, Destination, Transport};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ fn certificates() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // One whose name is that of what it signs is taken for no authority.
+    authority.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
     let write = |name: &str, text: String| {
@@ -115,7 +117,7 @@ fn exporting(folder: &Path, port: u16) -> ExportingProcess<Flows> {
     ExportingProcess::new(destination, 7, Flows)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_collector_reads_every_value() {
     let folder = certificates();
     let mut server = Server::start(folder.path(), 0);
@@ -168,7 +170,9 @@ async fn a_foreign_collector_reads_every_value() {
     let (mut received, mut requests) = (0, 0);
     loop {
         let said = server.says();
-        let Some(flows) = said["flows"].as_array() else { break assert_eq!(said, json!({"closed": true})) };
+        let Some(flows) = said["flows"].as_array() else {
+            break assert_eq!(said, json!({"closed": true}));
+        };
         assert!(said["bytes"].as_u64().expect("a number") <= 32 * 1024);
         received += flows.len();
         requests += 1;
@@ -180,7 +184,7 @@ async fn a_foreign_collector_reads_every_value() {
     assert_eq!((counters.sessions, counters.sessions_lost), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_foreign_collector_says_against_it_is_told() {
     let folder = certificates();
     let mut server = Server::start(folder.path(), 1);
@@ -209,7 +213,8 @@ fn a_foreign_exporter_is_understood_whatever_it_sends() {
     command.arg("--tls-certificate").arg(path("collector.test.pem"));
     command.arg("--tls-key").arg(path("collector.test.key"));
     command.arg("--tls-client-ca").arg(path("ca.pem"));
-    let mut aggregator = Running(command.stdout(Stdio::piped()).stderr(errors).spawn().expect("it"));
+    let mut aggregator =
+        Running(command.stdout(Stdio::piped()).stderr(errors).spawn().expect("it"));
     let mut ready = String::new();
     let output = aggregator.0.stdout.take().expect("a pipe");
     BufReader::new(output).read_line(&mut ready).expect("it says something");
