@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use flow::FlowRecord;
@@ -70,7 +71,8 @@ fn python(script: &str) -> Command {
 /// A collector that is not ours, and what it says.
 struct Server {
     _process: Running,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    /// Read as it is said, since a full pipe would stop it.
+    lines: mpsc::Receiver<String>,
     port: u16,
 }
 
@@ -81,13 +83,17 @@ impl Server {
         command.arg(port.to_string()).arg(folder).arg(limit.to_string());
         let mut process = Running(command.spawn().expect("it starts"));
         let output = process.0.stdout.take().expect("a pipe");
-        let mut server = Self { _process: process, lines: BufReader::new(output).lines(), port };
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|it| sender.send(it))
+        });
+        let server = Self { _process: process, lines, port };
         assert_eq!(server.says(), json!({"listening": true}));
         server
     }
 
-    fn says(&mut self) -> Value {
-        let line = self.lines.next().expect("it says something").expect("text");
+    fn says(&self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).expect("it says something");
         serde_json::from_str(&line).expect("JSON")
     }
 }
@@ -120,7 +126,7 @@ fn exporting(folder: &Path, port: u16) -> ExportingProcess<Flows> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_collector_reads_every_value() {
     let folder = certificates();
-    let mut server = Server::start(folder.path(), 0);
+    let server = Server::start(folder.path(), 0);
     let mut exporting = exporting(folder.path(), server.port);
     exporting.open().await.expect("it is there");
     let mut first = record("10.10.0.2", "10.10.1.2");
@@ -187,7 +193,7 @@ async fn a_foreign_collector_reads_every_value() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_foreign_collector_says_against_it_is_told() {
     let folder = certificates();
-    let mut server = Server::start(folder.path(), 1);
+    let server = Server::start(folder.path(), 1);
     let mut exporting = exporting(folder.path(), server.port);
     exporting.push(record("10.10.0.2", "10.10.1.2"));
     exporting.flush(NOW_NS).await.expect("it is handed over");
