@@ -16,7 +16,7 @@ use tests::api_server::StandIn;
 use tests::binary::{built, eventually, metrics, sum, value};
 use tests::doorway;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const EXPORTER_ADMIN: u16 = 8087;
 const TOKEN: &str = "token-of-fyke";
 /// Puts connections of Pods and to the server outside into Antrea's zone, and says of those that
@@ -36,7 +36,7 @@ struct Stand {
     server: StandIn,
     home: TempDir,
     config: PathBuf,
-    _processes: Vec<Process>,
+    processes: Vec<Process>,
 }
 
 impl Stand {
@@ -67,7 +67,7 @@ impl Stand {
         if !is_up {
             server.go_down();
         }
-        let mut stand = Self { lab, server, home, config, _processes: Vec::new() };
+        let mut stand = Self { lab, server, home, config, processes: Vec::new() };
         stand.start_all(zone);
         stand
     }
@@ -93,9 +93,9 @@ impl Stand {
         ]);
         command.args(["--poll-interval", "1s", "--zone", zone, "--kubeconfig"]);
         let exporter = self.lab.spawn("exporter", command.arg(&self.config)).unwrap();
-        self._processes = vec![aggregator, exporter];
+        self.processes = vec![aggregator, exporter];
         let asks = || self.exporter_says().is_some();
-        assert!(eventually(PATIENCE, asks), "{:?}", self._processes[1].log());
+        assert!(eventually(PATIENCE, asks), "{:?}", self.processes[1].log());
     }
 
     fn data(&self) -> PathBuf {
@@ -127,7 +127,7 @@ impl Stand {
         let mut command = self.lab.command(pod, "bash");
         let name = format!("knocking-{}", pod.name());
         let process = self.lab.spawn(&name, command.args(["-c", &script])).unwrap();
-        self._processes.push(process);
+        self.processes.push(process);
     }
 
     /// Has it connect there once.
@@ -167,7 +167,7 @@ impl Stand {
     #[track_caller]
     fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let came = eventually(PATIENCE, &mut is_so);
-        let told = || (self.exporter_says(), self._processes[1].log());
+        let told = || (self.exporter_says(), self.processes[1].log());
         assert!(came, "{what} did not come: {:?}", told());
     }
 
