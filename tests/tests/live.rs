@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cli::demo::lab::{Family, Host, Lab, Process};
-use flow::{FlowRecord, FlowType};
+use flow::{FlowRecord, FlowType, Name};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::api_server::StandIn;
@@ -248,7 +248,7 @@ fn names_come_when_the_api_server_does_and_nothing_waits_for_it() {
     let leaves = |record: &FlowRecord| !record.egress_name.is_empty();
     let named = stand.wait_for_record("an Egress", Host::PodA1, leaves);
     let told = [&named.egress_name, &named.egress_ip, &named.egress_node_name];
-    assert_eq!(told.map(|it| it.as_str()), ["out", "192.0.2.8", "gate"]);
+    assert_eq!(told.map(Name::as_str), ["out", "192.0.2.8", "gate"]);
     // With two, nobody knows which one Antrea has chosen.
     stand.create(&egress("other"));
     let ambiguous = "fyke_exporter_names_unresolved_total{end=\"egress\",reason=\"ambiguous\"}";
