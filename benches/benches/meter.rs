@@ -159,7 +159,7 @@ fn observe_dump(source: &mut NetlinkSource, meter: &mut Meter) -> io::Result<()>
 }
 
 fn dump(source: &mut NetlinkSource, mut visit: impl FnMut(&Entry)) -> io::Result<()> {
-    source.start_dump(0).map_err(io::Error::other)?;
+    source.start_dump(&[0]).map_err(io::Error::other)?;
     while source.next_chunk(&mut visit).map_err(io::Error::other)? == DumpProgress::More {}
     Ok(())
 }

@@ -14,32 +14,51 @@ use std::{
 const BURST: usize = 32;
 
 /// What a sender that did not get the CPU may make up for.
-const LATE: Duration = Duration::from_millis(1);
+const LATE: Duration = Duration::from_millis(10);
 
-/// Sends `datagrams` through a connected socket, `rate` of them per second and as evenly as calls
-/// of 32 allow. Where the machine is too slow for that they are fewer: the rest never comes as one
-/// burst.
-pub fn send<'a>(
-    socket: &UdpSocket,
-    mut datagrams: impl Iterator<Item = &'a [u8]>,
+/// A rate, and when the next datagrams may leave.
+#[derive(Debug)]
+pub struct Pace {
+    /// Datagrams per second.
     rate: f64,
-) -> io::Result<()> {
-    let mut due = Instant::now();
-    loop {
-        let burst: Vec<&[u8]> = datagrams.by_ref().take(BURST).collect();
-        if burst.is_empty() {
-            return Ok(());
-        }
-        while Instant::now() < due {
-            std::hint::spin_loop();
-        }
-        let count = u32::try_from(burst.len()).unwrap_or(u32::MAX);
-        let latest = Instant::now().checked_sub(LATE).unwrap_or(due);
-        due = due.max(latest) + Duration::from_secs_f64(f64::from(count) / rate);
-        let mut rest = burst.as_slice();
-        while !rest.is_empty() {
-            let taken = send_many(socket, rest)?;
-            rest = &rest[taken..];
+    due: Instant,
+}
+
+impl Pace {
+    /// Begins now, with so many datagrams per second.
+    pub fn new(rate: f64) -> Self {
+        Self { rate, due: Instant::now() }
+    }
+
+    /// As fast as they are taken.
+    pub fn none() -> Self {
+        Self::new(f64::INFINITY)
+    }
+
+    /// Sends `datagrams` through a connected socket, as evenly as calls of 32 allow. A sender that
+    /// was late makes up for a hundredth of a second at most: the rest never comes as one burst.
+    pub fn send<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        mut datagrams: impl Iterator<Item = &'a [u8]>,
+    ) -> io::Result<()> {
+        loop {
+            let burst: Vec<&[u8]> = datagrams.by_ref().take(BURST).collect();
+            if burst.is_empty() {
+                return Ok(());
+            }
+            while Instant::now() < self.due {
+                std::hint::spin_loop();
+            }
+            let count = u32::try_from(burst.len()).unwrap_or(u32::MAX);
+            let earliest = Instant::now().checked_sub(LATE).unwrap_or(self.due);
+            self.due =
+                self.due.max(earliest) + Duration::from_secs_f64(f64::from(count) / self.rate);
+            let mut rest = burst.as_slice();
+            while !rest.is_empty() {
+                let taken = send_many(socket, rest)?;
+                rest = &rest[taken..];
+            }
         }
     }
 }

@@ -104,6 +104,11 @@ impl Sources {
         picked
     }
 
+    /// Whether there is a file of this name, whatever it says.
+    pub fn has_file(&self, file: &str) -> bool {
+        self.layers.iter().any(|layer| layer.kind.name == file)
+    }
+
     /// Where a file says something of `path`.
     pub fn place(&self, file: &str, path: &str) -> Option<&Origin> {
         let layer = self.layers.iter().find(|layer| layer.kind.name == file)?;

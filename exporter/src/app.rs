@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::args::Args;
-use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, check_sysctls};
+use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
 use crate::deny::nfqueue::Treatment;
 use crate::deny::prefix::Prefixes;
 use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
@@ -30,6 +30,7 @@ use crate::observe::{Observer, Target};
 use crate::reload::{self, Live, Reload};
 use crate::senders::{Senders, Wanted};
 use crate::settings::{Denial, Settings, Texts};
+use crate::zones::Zones;
 use naming::Names;
 
 /// How long a collector may keep the process from ending: longer than the observer needs for its
@@ -88,8 +89,11 @@ pub(crate) async fn run(
         return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
     }
     let live = Live::new(&settings)?;
-    for problem in check_sysctls() {
-        tracing::warn!(problem = %Chain(&problem), "kernel tells less than it could");
+    if settings.set_sysctls.value {
+        // What stays wrong is told by the observer.
+        for problem in turn_on_sysctls() {
+            tracing::error!(problem = %Chain(&problem), "kernel cannot be made to tell more");
+        }
     }
     let mut tasks = Tasks::default();
     let connection = api_server(&settings).await?;
@@ -230,8 +234,9 @@ fn observer(
     metrics: &Arc<Metrics>,
     names: &Names,
 ) -> Result<Observer<NetlinkSource>, StartError> {
-    let zones = settings.zones.value.clone();
-    let netlink = NetlinkOptions { zones: zones.clone(), ..NetlinkOptions::default() };
+    let zones = Zones::of(&settings.zones.value);
+    let reliable = settings.reliable_events.value;
+    let netlink = NetlinkOptions { zones: zones.read(), reliable, ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
     let mut meter = Meter::new(Limits { connections: settings.connections.value });
     meter.inherit_before(now_ns());

@@ -29,7 +29,8 @@ pub struct Args {
     /// what keeps two connections apart) [default: antrea]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
-    /// Conntrack zone to record; may be given several times [default: 0]
+    /// Conntrack zone to record: a number, antrea, or vlan:VLAN; may be given several times
+    /// [default: antrea with --agent-config, else 0]
     #[arg(long = "zone", value_name = "ZONE")]
     zones: Vec<String>,
     /// Report a connection that goes on this often [default: 5s]

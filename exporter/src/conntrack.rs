@@ -17,6 +17,7 @@ pub(crate) mod sys; // what the socket library does not offer
 mod netlink; // the kernel, live
 mod recorded; // no kernel at all
 mod sysctl; // is the kernel set up to tell enough?
+mod table; // how full is it?
 
 use std::{io, time::Duration};
 
@@ -26,7 +27,8 @@ pub use netlink::{NetlinkOptions, NetlinkSource};
 pub(crate) use parse::entry;
 pub use parse::{ParseError, parse};
 pub use recorded::{Player, Recorded, Step};
-pub use sysctl::{SysctlProblem, check_sysctls};
+pub use sysctl::{SysctlProblem, check_sysctls, turn_on_sysctls};
+pub use table::{Fullness, TableFill};
 
 /// Receives entries while a source still holds the bytes they came from.
 pub type Visit<'a> = dyn FnMut(&Entry) + 'a;
@@ -47,14 +49,37 @@ pub trait ConnectionSource {
     /// more of has been visited once [`Events::drained`] is true, unless events were lost.
     fn events(&mut self, visit: &mut Visit<'_>) -> Result<Events, SourceError>;
 
-    /// Begins a dump of one zone. A dump still under way is given up.
-    fn start_dump(&mut self, zone: u16) -> Result<(), SourceError>;
+    /// Whether a dump of one zone costs less than one of all. It does until proven otherwise.
+    fn dumps_apart(&self) -> bool;
+
+    /// Begins a dump of these zones; of any other nothing is visited. A dump still under way is
+    /// given up.
+    fn start_dump(&mut self, zones: &[u16]) -> Result<(), SourceError>;
 
     /// Visits the next entries of the dump under way.
     fn next_chunk(&mut self, visit: &mut Visit<'_>) -> Result<DumpProgress, SourceError>;
 
+    /// Visits the one connection with this original tuple, with its counters of now, as
+    /// [`Kind::Update`]. Returns whether there is one.
+    fn look_up(
+        &mut self,
+        zone: u16,
+        original: &Tuple,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, SourceError>;
+
+    /// How the kernel's table is doing; `None` if there is no kernel.
+    fn health(&self) -> Option<Health>;
+
     /// What has happened so far that should not be lost from sight.
     fn tally(&self) -> SourceTally;
+}
+
+/// What can keep the kernel from telling everything.
+#[derive(Debug)]
+pub struct Health {
+    pub problems: Vec<SysctlProblem>,
+    pub table: Option<TableFill>,
 }
 
 /// What one call of [`ConnectionSource::events`] took.
@@ -87,6 +112,11 @@ pub struct SourceTally {
     pub dumps_interrupted: u64,
     /// Times the kernel had to drop events because we were too slow.
     pub overruns: u64,
+    /// Times the kernel had to keep ends of connections back until we had room for them.
+    pub held_back: u64,
+    /// Connections asked for one by one, and those of them that were gone already.
+    pub look_ups: u64,
+    pub look_ups_missed: u64,
     /// Entries of zones nobody asked for, passed over.
     pub foreign_zone: u64,
     /// Messages cut short, or with a length that lies.
@@ -112,12 +142,14 @@ pub enum SourceError {
     #[error("cannot receive conntrack events")]
     Events(#[source] io::Error),
     /// The dump is over; another may be started.
-    #[error("dump of conntrack zone {zone} failed")]
+    #[error("dump of conntrack zones {zones:?} failed")]
     Dump {
-        zone: u16,
+        zones: Vec<u16>,
         #[source]
         source: io::Error,
     },
+    #[error("a conntrack entry cannot be looked up")]
+    LookUp(#[source] io::Error),
     #[error("no dump is under way")]
     NoDump,
 }

@@ -10,7 +10,7 @@ mod rules; // which policies decided
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Profile, Service};
 use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
@@ -83,6 +83,11 @@ impl Enricher {
         &self.counts
     }
 
+    /// Who had which address, as is known now.
+    pub fn cluster(&self) -> Guard<Arc<Cluster>> {
+        self.cluster.load()
+    }
+
     /// The record of a connection; `None` for traffic that is not a Pod's, or that another Node
     /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
@@ -97,7 +102,8 @@ impl Enricher {
                 return None;
             }
         };
-        if flow_type == FlowType::FromExternal && !destination.place.is_local && snat.is_none() {
+        let is_translated = due.original.reversed() != *due.reply;
+        if flow_type == FlowType::FromExternal && !destination.place.is_local && !is_translated {
             // It only passes: the Pod's Node tells it all.
             self.counts.not_exportable(Untold::Passing.name());
             return None;

@@ -4,11 +4,13 @@
 //!
 //! The stages are the Observation Point, Metering Process and Exporting Process of RFC 7011.
 pub mod settings; // how it is configured
+pub mod zones; // which part of conntrack is read
 pub mod filter; // which connections are recorded at all
 pub mod verdict; // what policies decided about a connection
 pub mod destination; // where records go, as somebody wants it
 pub mod conntrack; // what the kernel knows
 pub mod deny; // packets that policies let nowhere
+pub mod clients; // who the clients from outside are
 pub mod meter; // connections become due for export, once each thing
 pub mod names; // who had an address and which rule an id means, from elsewhere
 pub mod enrich; // addresses become Pods, Services and flow types

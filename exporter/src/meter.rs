@@ -233,6 +233,22 @@ impl Meter {
         if news.counters && connection.running != self.tracks.all() {
             self.activate(slot, now);
         }
+        if entry.counters.is_some() && self.store.get(slot).is_over() {
+            self.hurry(slot, now);
+        }
+    }
+
+    /// What is over is due at once, wherever it has news.
+    fn hurry(&mut self, slot: u32, now: u64) {
+        let connection = self.store.get(slot);
+        for (id, track) in self.tracks.iter_mut() {
+            let told = track.told.get_mut(slot);
+            if connection.has_news(id, &told.counters) && told.active_deadline > now {
+                told.active_deadline = now;
+                track.lists.unlink(slot);
+                track.wheel.push(&mut track.lists, slot, now, now);
+            }
+        }
     }
 
     /// Starts the timers of a connection wherever they do not run.

@@ -1,4 +1,5 @@
 //! What the exporter counts.
+mod source; // what the kernel tells, and what becomes of it
 mod destinations; // for each destination
 
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use crate::destinations::Counters;
 use crate::meter::Stats;
 pub use destinations::DestinationMetrics;
 use destinations::Families;
+pub use source::SourceMetrics;
 
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub(crate) found: Arc<Counters>,
-    source: SourceCounters,
+    pub source: SourceMetrics,
     meter: MeterCounters,
     pub dumps_failed: Counter,
     pub entries_filtered: Counter,
@@ -30,18 +32,6 @@ pub struct Metrics {
     pub destinations_refused: Gauge,
     destinations: Families,
     pub deny_ovs: deny::ovs::Counters,
-}
-
-#[derive(Debug, Default)]
-struct SourceCounters {
-    events: Counter,
-    dump_entries: Counter,
-    dumps: Counter,
-    dumps_interrupted: Counter,
-    overruns: Counter,
-    foreign_zone: Counter,
-    malformed: Counter,
-    incomplete: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -58,16 +48,9 @@ struct MeterCounters {
 impl Metrics {
     /// Takes over what source and meter have counted since the start.
     pub fn observed(&self, tally: &SourceTally, stats: &Stats) {
-        let (source, meter) = (&self.source, &self.meter);
+        self.source.observed(tally);
+        let meter = &self.meter;
         for (counter, value) in [
-            (&source.events, tally.events),
-            (&source.dump_entries, tally.dump_entries),
-            (&source.dumps, tally.dumps),
-            (&source.dumps_interrupted, tally.dumps_interrupted),
-            (&source.overruns, tally.overruns),
-            (&source.foreign_zone, tally.foreign_zone),
-            (&source.malformed, tally.malformed),
-            (&source.incomplete, tally.incomplete),
             (&meter.inserted, stats.inserted),
             (&meter.refused, stats.refused),
             (&meter.vanished, stats.vanished),
@@ -102,7 +85,8 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         self.found.register(registry);
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
-        let counters = self.source.rows().into_iter().chain(self.meter.rows()).chain(self.rows());
+        self.source.register(registry);
+        let counters = self.meter.rows().into_iter().chain(self.rows());
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
@@ -142,24 +126,6 @@ fn take_over(counter: &Counter, value: u64) {
 
 /// A counter's name, what it counts, and itself.
 type Row<'a> = (&'static str, &'static str, &'a Counter);
-
-impl SourceCounters {
-    fn rows(&self) -> [Row<'_>; 8] {
-        let interrupted = "Dumps that the kernel called incomplete";
-        let overruns = "Times the kernel dropped events because we were too slow";
-        let incomplete = "Messages of the kernel that lack what every entry has";
-        [
-            ("conntrack_events", "Conntrack events received", &self.events),
-            ("conntrack_dump_entries", "Entries read in dumps", &self.dump_entries),
-            ("conntrack_dumps", "Dumps begun", &self.dumps),
-            ("conntrack_dumps_interrupted", interrupted, &self.dumps_interrupted),
-            ("conntrack_overruns", overruns, &self.overruns),
-            ("conntrack_foreign_zone", "Entries of zones nobody asked for", &self.foreign_zone),
-            ("conntrack_malformed", "Messages that cannot be read", &self.malformed),
-            ("conntrack_incomplete", incomplete, &self.incomplete),
-        ]
-    }
-}
 
 impl MeterCounters {
     fn rows(&self) -> [Row<'_>; 5] {

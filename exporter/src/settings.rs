@@ -29,6 +29,7 @@ pub use values::{Enable, Kubernetes};
 
 use crate::destination::{self, Compatibility, Filter, Redaction, STATIC, Spec};
 use crate::filter::ProtocolFilter;
+use crate::zones::{self, Part};
 
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +52,9 @@ pub struct Settings {
     /// `None` for all.
     pub protocols: Setting<Option<ProtocolFilter>>,
     pub profile: Setting<Profile>,
-    pub zones: Setting<Vec<u16>>,
+    pub zones: Setting<Vec<Part>>,
+    pub reliable_events: Setting<bool>,
+    pub set_sysctls: Setting<bool>,
     pub connections: Setting<usize>,
     pub denial: Denial,
     pub admin: Setting<SocketAddr>,
@@ -87,7 +90,9 @@ impl Settings {
         let kubeconfig = optional(sources.pick(&keys::KUBECONFIG, values::path));
         let naming = Naming::pick(sources);
         let profile = sources.pick(&keys::PROFILE, values::profile);
-        let zones = sources.pick(&keys::ZONES, values::zones);
+        let zones = zones(sources);
+        let reliable_events = sources.pick(&keys::RELIABLE, read::truth);
+        let set_sysctls = sources.pick(&keys::SET_SYSCTLS, read::truth);
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
         let denial = denial::pick(sources);
         let admin = sources.pick(&keys::ADMIN, read::socket);
@@ -127,6 +132,8 @@ impl Settings {
             protocols,
             profile: profile?,
             zones: zones?,
+            reliable_events: reliable_events?,
+            set_sysctls: set_sysctls?,
             connections: connections?,
             denial: denial?,
             admin: admin?,
@@ -222,6 +229,15 @@ fn optional<T>(picked: Option<Setting<T>>) -> Setting<Option<T>> {
         Some(Setting { value, origin, .. }) => Setting::new(Some(value), origin),
         None => Setting::new(None, Origin::Default),
     }
+}
+
+/// Antrea's zones where there is a file of the Agent, unless somebody says otherwise.
+fn zones(sources: &mut Sources) -> Option<Setting<Vec<Part>>> {
+    let written = sources.pick(&keys::ZONES, values::zones)?;
+    let value = written.value.unwrap_or_else(|| {
+        vec![if sources.has_file(AGENT) { Part::Antrea } else { Part::Zone(zones::HOST) }]
+    });
+    Some(Setting::new(value, written.origin))
 }
 
 /// Poll interval, active and idle timeout. As in Antrea, the latter two are raised to the first.

@@ -8,6 +8,8 @@
 mod lab;
 #[path = "netns/denied.rs"]
 mod denied;
+#[path = "netns/sources.rs"]
+mod sources;
 
 use std::{
     collections::BTreeMap,
@@ -171,7 +173,7 @@ impl Node {
     fn dump_all(&mut self) {
         for zone in [0, ZONE] {
             self.meter.dump_started(zone);
-            self.source.start_dump(zone).unwrap();
+            self.source.start_dump(&[zone]).unwrap();
             loop {
                 let Self { source, meter, .. } = self;
                 let chunk = source.next_chunk(&mut |entry| meter.observe(entry, now()));
@@ -224,7 +226,7 @@ fn now() -> u64 {
 }
 
 fn dump(source: &mut NetlinkSource, zone: u16, mut visit: impl FnMut(&Entry)) {
-    source.start_dump(zone).unwrap();
+    source.start_dump(&[zone]).unwrap();
     while source.next_chunk(&mut visit).unwrap() == DumpProgress::More {}
 }
 

@@ -1,5 +1,7 @@
 use ipfix::decode::{Limits, Session};
 use ipfix::encode::{Encoder, Packing};
+use ipfix::registry::iana;
+use ipfix::template::{FieldSpecifier, VARIABLE};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,10 +17,16 @@ fn round_trip(record: &FlowRecord, profile: Profile) -> FlowRecord {
     encoder.record(0, id, &mut messages, |writer| encode(record, profile, family, writer)).unwrap();
     encoder.finish(&mut messages);
 
+    let mut decoded = decode(&messages);
+    assert_eq!(decoded.len(), 1);
+    decoded.remove(0)
+}
+
+fn decode(messages: &[u8]) -> Vec<FlowRecord> {
     let mut session = Session::new(Limits::default());
     let mut names = Interner::new(100);
     let mut decoded = Vec::new();
-    let mut file = ipfix::file::Messages::new(messages.as_slice());
+    let mut file = ipfix::file::Messages::new(messages);
     while let Some(message) = file.next_message().unwrap() {
         session
             .decode(message, Plan::compile, |plan, _, data| {
@@ -26,8 +34,7 @@ fn round_trip(record: &FlowRecord, profile: Profile) -> FlowRecord {
             })
             .unwrap();
     }
-    assert_eq!(decoded.len(), 1);
-    decoded.remove(0)
+    decoded
 }
 
 fn counters() -> impl Strategy<Value = crate::Counters> {
@@ -116,7 +123,95 @@ fn has_end(pen: u32, id: u16) -> bool {
     record.key != FlowKey::default()
 }
 
+/// What the octets of one field say, without looking at the type of its element: numbers in as many
+/// bytes as there are, addresses by their length.
+fn by_octets(record: &mut FlowRecord, access: Access, octets: &[u8], names: &mut Interner) {
+    let number = match octets.len() {
+        1..=8 => Some(octets.iter().fold(0, |number, octet| number << 8 | u64::from(*octet))),
+        _ => None,
+    };
+    match access {
+        Access::U8 { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::U16 { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::Seconds { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+            number.map(|number| set(record, number))
+        }
+        Access::Ip { set, .. } => {
+            let address = match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+                (Ok(octets), _) => Some(IpAddr::from(octets)),
+                (_, Ok(octets)) => Some(IpAddr::from(octets)),
+                _ => None,
+            };
+            set(record, address.filter(|address| !address.is_unspecified()));
+            None
+        }
+        Access::Name { set, .. } => {
+            let text = std::str::from_utf8(octets).ok();
+            text.map(|text| set(record, names.intern(text)))
+        }
+    };
+}
+
+fn fitting<T: TryFrom<u64>>(number: Option<u64>) -> Option<T> {
+    T::try_from(number?).ok()
+}
+
+/// An element of the table or one it does not know, a length it may have in a template, and octets
+/// of that length: often of the element's own, so that values make sense.
+fn fields() -> impl Strategy<Value = (FieldSpecifier, Vec<u8>)> {
+    let table = |family: Family| Field::all().filter_map(move |field| element(field, family));
+    let known: Vec<_> = table(Family::V4).chain(table(Family::V6)).collect();
+    let element = prop_oneof![9 => prop::sample::select(known), 1 => Just(iana::EGRESS_INTERFACE)];
+    let content = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..20),
+        "[a-z]{0,300}".prop_map(String::into_bytes),
+        prop::collection::vec(Just(0), 0..17),
+    ];
+    (element, content, 0..3_u8).prop_map(|(element, mut content, length)| {
+        let natural = element.data_type.natural_length();
+        let length = match length {
+            0 => VARIABLE,
+            1 if natural != VARIABLE => natural,
+            _ => u16::try_from(content.len()).unwrap(),
+        };
+        if length != VARIABLE {
+            content.resize(usize::from(length), 7);
+        }
+        (FieldSpecifier { pen: element.pen, id: element.id, length }, content)
+    })
+}
+
 proptest! {
+    #[test]
+    fn a_record_of_any_template_is_what_its_octets_say(
+        fields in prop::collection::vec(fields(), 1..60),
+    ) {
+        let id = TemplateId::new(256).unwrap();
+        let (specifiers, contents): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        let template = Template { fields: specifiers, ..template(id, Profile::Antrea, Family::V4) };
+        prop_assume!(template.minimum_record_length() > 0);
+        let mut encoder = Encoder::new(7, u16::MAX, Packing::OneRecord);
+        let mut messages = Vec::new();
+        encoder.template(0, &template, &mut messages).unwrap();
+        let write = |writer: &mut RecordWriter<'_>| {
+            for (field, content) in template.fields.iter().zip(&contents) {
+                if field.length == VARIABLE { writer.variable(content) } else { writer.bytes(content) }
+            }
+        };
+        encoder.record(0, id, &mut messages, write).unwrap();
+
+        let mut expected = FlowRecord::default();
+        let mut names = Interner::new(100);
+        for (field, content) in template.fields.iter().zip(&contents) {
+            if let Some(access) = access(field.pen, field.id) {
+                by_octets(&mut expected, access, content, &mut names);
+            }
+        }
+        let decoded = decode(&messages);
+        prop_assert_eq!(decoded, [expected]);
+    }
+
     #[test]
     fn the_fyke_profile_loses_nothing(record in records()) {
         prop_assert_eq!(round_trip(&record, Profile::Fyke), record);

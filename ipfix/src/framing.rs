@@ -11,7 +11,10 @@ use crate::message::{MessageError, message_length};
 
 /// Four of the longest messages there are (RFC 7011, section 3.1). One would do, but each read would
 /// then bring one at most. A peer with little to say never touches the pages behind.
-const CAPACITY: usize = 4 * (u16::MAX as usize + 1);
+const CAPACITY: usize = 4 * LONGEST;
+
+/// As long as any message, and so what there is always room for.
+const LONGEST: usize = u16::MAX as usize + 1;
 
 /// Bytes that have been read, of which the first so many have been handed out.
 #[derive(Debug)]
@@ -48,8 +51,12 @@ impl Framer {
 
     /// Makes room behind what is unread, and returns it. There is always some: only a message that
     /// is not whole is left unread, and the buffer has room for the longest.
+    ///
+    /// What is unread is moved only where little room is left. It is half of the longest message on
+    /// average, and a read may bring no more than two.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.start > 0 {
+        let is_all_read = self.start == self.end;
+        if is_all_read || self.buffer.len() - self.end < LONGEST {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
@@ -106,6 +113,36 @@ mod tests {
         for step in [1, 3, 16, 1000, 65_535] {
             assert_eq!(cut(&stream, step), messages, "in pieces of {step}");
         }
+    }
+
+    #[test]
+    fn there_is_room_for_the_longest_message_wherever_the_last_one_ended() {
+        for length in [16, 700, 9001, u16::MAX] {
+            let message = message(length);
+            let (header, rest) = message.split_at(4);
+            let mut framer = Framer::new();
+            fill(&mut framer, header);
+            for _ in 0..2 * CAPACITY / message.len() {
+                fill(&mut framer, rest);
+                // All that is left is the beginning of the next.
+                fill(&mut framer, header);
+                let range = framer.next().unwrap().unwrap();
+                assert!(framer.message(range) == message);
+                assert_eq!((framer.next(), framer.unread()), (Ok(None), 4));
+            }
+            fill(&mut framer, rest);
+            framer.next().unwrap().unwrap();
+            // Where all has been handed out nothing stays behind: few pages are ever touched.
+            assert_eq!(framer.room().len(), CAPACITY);
+        }
+    }
+
+    #[track_caller]
+    fn fill(framer: &mut Framer, bytes: &[u8]) {
+        let room = framer.room();
+        assert!(room.len() > usize::from(u16::MAX));
+        room[..bytes.len()].copy_from_slice(bytes);
+        framer.filled(bytes.len());
     }
 
     #[test]

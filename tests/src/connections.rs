@@ -14,6 +14,9 @@ pub struct Connection {
     pub server: SocketAddr,
     /// What destination NAT makes of it.
     pub backend: Option<SocketAddr>,
+    /// What the host makes of `server` where Antrea itself chooses the backend.
+    pub virtual_address: Option<SocketAddr>,
+    pub is_from_outside: bool,
     /// What source NAT makes of the client.
     pub translated: Option<SocketAddr>,
     pub start_ms: u64,
@@ -79,6 +82,23 @@ impl Connection {
             stop_ns: (kind == Kind::Destroy).then_some(self.end_ms * 1_000_000),
             ..Entry::new(kind, original, reply)
         })
+    }
+
+    /// The same with Antrea on the Node: what the host's rules translate is tracked in zone 0 as
+    /// well as, in what is left of it, in Antrea's zone. Pods' connections are in that alone.
+    pub fn antreas_entries(&self, entry: &Entry) -> Vec<Entry> {
+        let antrea = Entry { zone: 65520, mark: 2, ..*entry };
+        // What the host's rules are for; AntreaProxy itself translates what Pods send.
+        let is_translated = entry.original == self.tuple(self.client, self.server)
+            && self.is_from_outside
+            && self.backend.is_some();
+        if !is_translated {
+            return vec![antrea];
+        }
+        let chosen = self.virtual_address.or(self.backend).unwrap_or(self.server);
+        let seen = self.translated.unwrap_or(self.client);
+        let host = Entry { reply: self.tuple(chosen, seen), id: entry.id + 1_000_000, ..*entry };
+        vec![host, Entry { original: self.tuple(seen, chosen), ..antrea }]
     }
 
     fn tuple(&self, source: SocketAddr, destination: SocketAddr) -> Tuple {

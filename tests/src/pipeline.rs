@@ -13,6 +13,7 @@ use exporter::enrich::Enricher;
 use exporter::export::{Batch, observation_domain};
 use exporter::meter::{Limits, Meter};
 use exporter::observe::{Observer, Orders, Target};
+use exporter::zones::{Part, Zones};
 use flow::{FlowRecord, Profile};
 use k8s::Cluster;
 use tokio::sync::{mpsc, watch};
@@ -38,14 +39,17 @@ struct Node {
 #[derive(Debug)]
 pub struct Pipeline {
     cluster: Arc<Cluster>,
+    antrea: bool,
     nodes: Vec<Node>,
     decoder: Vec<Decoder>,
     correlator: Correlator,
 }
 
 impl Pipeline {
-    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile) -> Result<Self> {
+    /// `antrea`: whether Pods' connections are in Antrea's zones rather than in zone 0.
+    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile, antrea: bool) -> Result<Self> {
         let cluster = Arc::new(cluster);
+        let zones = if antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
         let node = |name: &String| {
             let (player, source) = Recorded::new();
             let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
@@ -61,10 +65,15 @@ impl Pipeline {
                 queue: queue.downgrade(),
                 metrics: Arc::default(),
             };
-            let orders = Orders { poll_interval: 2 * SECOND, targets: [target].into() };
+            let orders = Orders {
+                poll_interval: 2 * SECOND,
+                targets: [target].into(),
+                name_wait: Duration::ZERO,
+            };
             let orders = watch::channel(orders).1;
-            let observer = Observer::new(source, meter, enricher, vec![0], 2 * SECOND, metrics)
-                .obeying(orders, 0);
+            let observer =
+                Observer::new(source, meter, enricher, zones.clone(), 2 * SECOND, metrics)
+                    .obeying(orders, 0);
             let wire = Wire::new(observation_domain(name), profile);
             Node { name: name.clone(), player, observer, batches, wire, templates_sent: false }
         };
@@ -73,7 +82,7 @@ impl Pipeline {
         let timeouts =
             Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
         let correlator = Correlator::new(timeouts, 100_000);
-        Ok(Self { cluster, nodes, decoder, correlator })
+        Ok(Self { cluster, antrea, nodes, decoder, correlator })
     }
 
     /// Plays `connections` from `from_ms` on until everything is told, and keeps the records in
@@ -104,18 +113,22 @@ impl Pipeline {
     /// What the Node's kernel tells between two moments.
     fn play(&self, index: usize, all: &[Connection], within: std::ops::Range<u64>) -> Result<()> {
         let node = self.nodes.get(index).context("a node")?;
-        let entry = |connection: &Connection, kind, now| {
-            connection.entry(&self.cluster, &node.name, kind, now)
-        };
+        let entry =
+            |connection: &Connection, kind, now| {
+                let entry = connection.entry(&self.cluster, &node.name, kind, now);
+                entry.map(|entry| {
+                    if self.antrea { connection.antreas_entries(&entry) } else { vec![entry] }
+                })
+            };
         let at = within.end;
         let alive = all.iter().filter(|c| c.is_alive(at));
-        let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).collect();
+        let table = alive.filter_map(|c| entry(c, Kind::Dump, at)).flatten().collect();
         node.player.play(Step::Table(table));
         for connection in all {
             let begins = within.contains(&connection.start_ms);
             let ends = within.contains(&connection.end_ms) && !connection.end_unheard;
             for (happens, kind) in [(begins, Kind::New), (ends, Kind::Destroy)] {
-                if let Some(entry) = entry(connection, kind, at).filter(|_| happens) {
+                for entry in entry(connection, kind, at).filter(|_| happens).into_iter().flatten() {
                     node.player.play(Step::Event(entry));
                 }
             }

@@ -20,6 +20,9 @@ struct Text {
     cluster: serde_yaml::Value,
     #[serde(default)]
     profile: ProfileName,
+    /// Pods' connections are tracked in Antrea's zones, and those from outside in zone 0 before.
+    #[serde(default)]
+    antrea: bool,
     connections: Vec<Described>,
     expect: Vec<Expected>,
 }
@@ -39,6 +42,8 @@ struct Described {
     from: SocketAddr,
     to: SocketAddr,
     backend: Option<SocketAddr>,
+    /// What the host makes of `to` where Antrea itself chooses the backend.
+    r#virtual: Option<SocketAddr>,
     snat: Option<SocketAddr>,
     /// From and to, since the scenario began.
     seconds: [f64; 2],
@@ -72,13 +77,20 @@ pub fn check(text: &str) -> Result<()> {
     let names: Vec<String> =
         names.iter().filter_map(|node| Some(node["name"].as_str()?.to_owned())).collect();
     let connections = text.connections.iter().enumerate().map(connection);
-    let connections = connections.collect::<Result<Vec<_>>>()?;
+    let mut connections = connections.collect::<Result<Vec<_>>>()?;
+    for connection in &mut connections {
+        connection.is_from_outside = !cluster.is_pod_address(connection.client.ip());
+    }
     let profile = match text.profile {
         ProfileName::Antrea => Profile::Antrea,
         ProfileName::Fyke => Profile::Fyke,
     };
     let data = tempfile::tempdir()?;
-    Pipeline::new(cluster, &names, profile)?.run(&connections, data.path(), BEGIN_MS)?;
+    Pipeline::new(cluster, &names, profile, text.antrea)?.run(
+        &connections,
+        data.path(),
+        BEGIN_MS,
+    )?;
     let flows = store::Reader::open(data.path())?.flows(&store::Query::default())?.flows;
     let mut stored: Vec<Expected> = flows.iter().map(told).collect();
     for expected in &text.expect {
@@ -104,6 +116,8 @@ fn connection((index, described): (usize, &Described)) -> Result<Connection> {
         client: described.from,
         server: described.to,
         backend: described.backend,
+        virtual_address: described.r#virtual,
+        is_from_outside: false,
         translated: described.snat,
         start_ms,
         end_ms,

@@ -8,15 +8,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exporter::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
 use exporter::deny::Direction;
+use exporter::destination::{Filter, STATIC};
 use exporter::enrich::Enricher;
+use exporter::export::Batch;
 use exporter::meter::{Limits, Meter, Timeouts};
 use exporter::names::{Agent, Asker, Counts, Live, Policies, Unnamed};
-use exporter::observe::Observer;
+use exporter::observe::{Observer, Orders, Target};
+use exporter::zones::Zones;
 use flow::{FlowRecord, Profile};
 use k8s::client::{Connection, Source};
 use serde_json::json;
 use tests::agent::StandInAgent;
 use tests::api_server::StandIn;
+use tokio::sync::{mpsc, watch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,6 +36,7 @@ fn now_ms() -> u64 {
 struct Exporter {
     player: Player,
     observer: Observer<Recorded>,
+    batches: mpsc::Receiver<Batch>,
     counts: Arc<Counts>,
     next: u32,
     _folder: tempfile::TempDir,
@@ -50,13 +55,24 @@ impl Exporter {
         let enricher = enricher.counting(Arc::clone(&counts));
         let (player, source) = Recorded::new();
         let timeouts = Timeouts::new(Duration::from_secs(5), Duration::from_secs(15));
-        let meter = Meter::new(timeouts, Limits { connections: 1_000 });
-        let interval = Duration::from_secs(5);
+        let meter = Meter::new(Limits { connections: 1_000 });
+        let poll_interval = Duration::from_secs(5);
+        let (queue, batches) = mpsc::channel(16);
+        let target = Target {
+            name: STATIC.into(),
+            number: 0,
+            timeouts,
+            filter: Filter::default(),
+            queue: queue.downgrade(),
+            metrics: Arc::default(),
+        };
+        let orders = Orders { poll_interval, targets: [target].into(), name_wait: wait };
+        let zones = Zones::plain(&[0]);
         let mut observer =
-            Observer::new(source, meter, enricher, vec![0], interval, Arc::default());
-        observer.waiting.set_patience(wait);
+            Observer::new(source, meter, enricher, zones, poll_interval, Arc::default())
+                .obeying(watch::channel(orders).1, now_ns());
         observer.live = Some(live);
-        Self { player, observer, counts, next: 1, _folder: folder }
+        Self { player, observer, batches, counts, next: 1, _folder: folder }
     }
 
     /// A connection of `address` to the outside, which begins and ends now.
@@ -77,15 +93,14 @@ impl Exporter {
     }
 
     /// What it tells now.
-    fn tells(&mut self) -> Vec<FlowRecord> {
-        let mut told = Vec::new();
+    fn tells(&mut self) -> Vec<Arc<FlowRecord>> {
         self.observer.observe(now_ns()).unwrap();
-        self.observer.due(now_ns(), |records| told.extend(records));
-        told
+        self.observer.turn(now_ns());
+        std::iter::from_fn(|| self.batches.try_recv().ok()).flatten().collect()
     }
 
     /// What it tells until there are `count` records.
-    async fn tells_until(&mut self, count: usize) -> Vec<FlowRecord> {
+    async fn tells_until(&mut self, count: usize) -> Vec<Arc<FlowRecord>> {
         let (mut told, begun) = (Vec::new(), Instant::now());
         while told.len() < count {
             assert!(begun.elapsed() < PATIENCE, "{} records of {count}", told.len());

@@ -14,7 +14,7 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     cargo(root, &["fmt", "--all", "--check"])?;
     generate::check(root)?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    run(in_root(root, &["doc", "--workspace", "--no-deps", "--quiet"])
+    run(in_root(root, &["doc", "--workspace", "--all-features", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     cargo(root, &["check", "--package", "ipfix", "--no-default-features"])?;
     binaries(root)?;

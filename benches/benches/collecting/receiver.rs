@@ -2,7 +2,7 @@
 
 use std::{
     hint::black_box,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
@@ -15,11 +15,12 @@ use ipfix::{
     transport::{
         ServerTls, bind_udp,
         collect::{
-            CollectingProcess, Collector, CollectorSession, Limits, Peer, Rejected, SessionEnd,
+            CollectingProcess, Collector, CollectorSession, Limits, Peer, Rejected,
+            SessionCounters, SessionEnd,
         },
     },
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 
 use crate::sender::{Sender, Tls};
 
@@ -28,22 +29,12 @@ use crate::sender::{Sender, Tls};
 pub(crate) enum Carrier {
     Tcp,
     Tls,
-    /// At so many records per second.
-    Udp {
-        rate: f64,
-    },
+    /// All that is sent is there before the first is received.
+    Udp,
 }
 
 /// The socket buffer of a collector that expects bursts.
 pub(crate) const UDP_BUFFER: usize = 32 << 20;
-
-/// What one run took and told.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Run {
-    pub(crate) cpu: Duration,
-    pub(crate) wall: Duration,
-    pub(crate) records: u64,
-}
 
 pub(crate) use ipfix::decode::Types;
 
@@ -88,51 +79,82 @@ impl CollectorSession for ReadingSession {
     }
 }
 
-/// Receives what `sender` sends, on this thread.
-pub(crate) fn receive(sender: Sender, tls: &Tls) -> Run {
+/// Receives what `sender` sends, on this thread. Returns its time on the CPU, and how many records
+/// came.
+pub(crate) fn receive(sender: Sender, tls: &Tls) -> (Duration, u64) {
     let carrier = sender.carrier();
     let config = Arc::clone(&tls.server);
     let tls = ServerTls::new(move || Arc::clone(&config));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    runtime.block_on(async {
-        let over = watch::Sender::new(false);
+    runtime().block_on(async {
+        let (process, over) = collecting();
         let stop = over.subscribe();
-        let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
-        let process = CollectingProcess::new(Reading { over: over.clone() }, limits);
-        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let started = Instant::now();
+        if carrier == Carrier::Udp {
+            let socket = bind_udp(LOOPBACK, UDP_BUFFER).expect("a port");
+            sender.start(socket.local_addr().expect("it has one")).join().expect("it sends");
+            // What has arrived by now is read to its end.
+            over.send_replace(true);
+            let begun = cpu_time();
+            process.udp(socket, stop).await;
+            let cpu = cpu_time().saturating_sub(begun);
+            return (cpu, sound(&process).records);
+        }
         let begun = cpu_time();
+        let listener = TcpListener::bind(LOOPBACK).await.expect("a port");
+        let sending = sender.start(listener.local_addr().expect("it has one"));
         match carrier {
-            Carrier::Tcp | Carrier::Tls => {
-                let listener = TcpListener::bind(loopback).await.expect("a port");
-                let sending = sender.start(listener.local_addr().expect("it has one"));
-                match carrier {
-                    Carrier::Tls => process.tls(listener, tls, stop).await,
-                    _ => process.tcp(listener, stop).await,
-                }
-                sending.join().expect("it sends");
-            }
-            Carrier::Udp { .. } => {
-                let socket = bind_udp(loopback, UDP_BUFFER).expect("a port");
-                let sending = sender.start(socket.local_addr().expect("it has one"));
-                // Nothing ends a UDP session, but what has arrived by the end of the sender is read.
-                thread::spawn(move || {
-                    sending.join().expect("it sends");
-                    over.send_replace(true);
-                });
-                process.udp(socket, stop).await;
-            }
+            Carrier::Tls => process.tls(listener, tls, stop).await,
+            _ => process.tcp(listener, stop).await,
         }
-        let counters = process.counters().sessions;
-        let told = (counters.malformed, counters.sets_without_template, counters.out_of_order);
-        assert_eq!(told, (0, 0, 0), "{counters:?}");
-        Run {
-            cpu: cpu_time().saturating_sub(begun),
-            wall: started.elapsed(),
-            records: counters.records,
-        }
+        let cpu = cpu_time().saturating_sub(begun);
+        sending.join().expect("it sends");
+        (cpu, sound(&process).records)
     })
+}
+
+/// Receives datagrams on this thread while `send` sends them on another. Returns this thread's time
+/// on the CPU, what it has counted, and what `send` says.
+pub(crate) fn receive_while<T: Send + 'static>(
+    send: impl FnOnce(SocketAddr) -> T + Send + 'static,
+) -> (Duration, SessionCounters, T) {
+    runtime().block_on(async {
+        let (process, over) = collecting();
+        let stop = over.subscribe();
+        let socket = bind_udp(LOOPBACK, UDP_BUFFER).expect("a port");
+        let to = socket.local_addr().expect("it has one");
+        let sender = thread::Builder::new().name("sender".into());
+        let sending = sender.spawn(move || {
+            let said = send(to);
+            // Nothing ends a UDP session, but what has arrived by now is read.
+            over.send_replace(true);
+            said
+        });
+        let begun = cpu_time();
+        process.udp(socket, stop).await;
+        let cpu = cpu_time().saturating_sub(begun);
+        let said = sending.expect("a thread").join().expect("it sends");
+        (cpu, sound(&process), said)
+    })
+}
+
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A process, and what ends it.
+fn collecting() -> (CollectingProcess<Reading>, watch::Sender<bool>) {
+    let over = watch::Sender::new(false);
+    let limits = Limits { drain: Duration::from_secs(5), ..Limits::default() };
+    (CollectingProcess::new(Reading { over: over.clone() }, limits), over)
+}
+
+/// Returns what was counted, once it is clear that all of it could be read.
+fn sound(process: &CollectingProcess<Reading>) -> SessionCounters {
+    let counters = process.counters().sessions;
+    let told = (counters.malformed, counters.sets_without_template, counters.out_of_order);
+    assert_eq!(told, (0, 0, 0), "{counters:?}");
+    counters
 }
 
 /// Runs `work` on a thread that has done nothing else.

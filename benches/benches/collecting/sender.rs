@@ -8,12 +8,16 @@ use std::{
 };
 
 use benches::{
-    datagrams,
+    datagrams::Pace,
     workload::{Messages, RECORDS},
 };
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+    crypto::aws_lc_rs::{
+        self,
+        cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384},
+    },
     pki_types::{PrivateKeyDer, ServerName},
     version::TLS13,
 };
@@ -43,7 +47,12 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .expect("a configuration");
-        let client = ClientConfig::builder_with_protocol_versions(&versions)
+        // The order of Go's TLS, and so of Antrea's exporters.
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384];
+        let client = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions)
+            .expect("it has ciphers")
             .with_root_certificates(roots)
             .with_no_client_auth();
         Self { server: Arc::new(server), client: Arc::new(client) }
@@ -69,6 +78,11 @@ impl Sender {
         self.carrier
     }
 
+    /// How many messages there are in all.
+    pub(crate) fn messages(&self) -> usize {
+        self.passes.iter().map(|messages| each(messages).count()).sum()
+    }
+
     /// Sends on a thread of its own.
     pub(crate) fn start(self, to: SocketAddr) -> JoinHandle<()> {
         let thread = thread::Builder::new().name("sender".into());
@@ -87,7 +101,7 @@ impl Sender {
                 tls.sock.shutdown(Shutdown::Write).expect("it is open");
                 tls.read_to_end(&mut Vec::new()).ok();
             }
-            Carrier::Udp { rate } => self.datagrams(to, rate),
+            Carrier::Udp => self.datagrams(to),
         };
         thread.spawn(work).expect("a thread")
     }
@@ -100,14 +114,11 @@ impl Sender {
         }
     }
 
-    fn datagrams(&self, to: SocketAddr, records_per_second: f64) {
+    fn datagrams(&self, to: SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         socket.connect(to).expect("an address");
-        let all = || self.passes.iter().flat_map(|messages| each(messages));
-        let count = u32::try_from(all().count() / self.passes.len()).expect("not as many");
-        let records = u32::try_from(RECORDS).expect("not as many");
-        let rate = records_per_second * f64::from(count) / f64::from(records);
-        datagrams::send(&socket, all(), rate).expect("it is sent");
+        let all = self.passes.iter().flat_map(|messages| each(messages));
+        Pace::none().send(&socket, all).expect("it is sent");
     }
 }
 
@@ -116,25 +127,27 @@ fn replayed(messages: &[u8], pass: u32) -> Vec<u8> {
     // The Template has been told.
     let start = if pass > 0 { length(messages) } else { 0 };
     let mut messages = messages[start..].to_vec();
-    let before = pass * u32::try_from(RECORDS).expect("not as many");
-    let mut rest = messages.as_mut_slice();
-    while !rest.is_empty() {
-        let length = length(rest);
-        let (message, others) = rest.split_at_mut(length);
-        let number = &mut message[8..12];
-        let first = u32::from_be_bytes([number[0], number[1], number[2], number[3]]);
-        number.copy_from_slice(&first.wrapping_add(before).to_be_bytes());
-        rest = others;
-    }
+    renumber(&mut messages, pass * u32::try_from(RECORDS).expect("not as many"));
     messages
 }
 
+/// Gives all messages sequence numbers that are `more`.
+pub(crate) fn renumber(mut messages: &mut [u8], more: u32) {
+    while !messages.is_empty() {
+        let (message, others) = messages.split_at_mut(length(messages));
+        let number = &mut message[8..12];
+        let first = u32::from_be_bytes([number[0], number[1], number[2], number[3]]);
+        number.copy_from_slice(&first.wrapping_add(more).to_be_bytes());
+        messages = others;
+    }
+}
+
 /// How long the first message is.
-fn length(messages: &[u8]) -> usize {
+pub(crate) fn length(messages: &[u8]) -> usize {
     usize::from(u16::from_be_bytes([messages[2], messages[3]]))
 }
 
-fn each(mut messages: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn each(mut messages: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         if messages.is_empty() {
             return None;

@@ -63,6 +63,32 @@ pub(crate) fn bytes<const N: usize>(payload: &[u8]) -> Result<[u8; N], Malformed
     payload.try_into().map_err(|_| Malformed)
 }
 
+/// Set in the type of an attribute that holds attributes.
+const NESTED: u16 = 0x8000;
+
+/// Appends an attribute to a message.
+pub(super) fn put(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    put_with(message, kind, |message| message.extend(payload));
+}
+
+/// Appends an attribute that holds those which `fill` appends.
+pub(super) fn put_nested(message: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    put_with(message, kind | NESTED, fill);
+}
+
+fn put_with(message: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = message.len();
+    message.extend([0; 2]);
+    message.extend(kind.to_ne_bytes());
+    fill(message);
+    // What we ask for is far shorter than this.
+    let length = u16::try_from(message.len() - start).unwrap_or(u16::MAX);
+    if let Some(place) = message.get_mut(start..start + 2) {
+        place.copy_from_slice(&length.to_ne_bytes());
+    }
+    message.resize(message.len().next_multiple_of(HEADER), 0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

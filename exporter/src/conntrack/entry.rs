@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -61,7 +62,8 @@ pub enum Kind {
     Dump,
     /// The event that a connection has begun. Carries no counters and no timestamp.
     New,
-    /// The event that something other than counters has changed.
+    /// The event that something other than counters has changed, which tells no counters; or
+    /// the answer to a question about this connection alone, which does.
     Update,
     /// The event that a connection is over, with its final counters. Carries no labels.
     Destroy,
@@ -136,15 +138,6 @@ impl Tuple {
         Self { destination: octets(address, self.is_ipv6), destination_port: port, ..*self }
     }
 
-    /// What an answer to it looks like. ICMP keeps its identifier, type and code.
-    pub(crate) fn reversed(&self) -> Self {
-        let mut reply = Self { source: self.destination, destination: self.source, ..*self };
-        if !self.is_icmp() {
-            (reply.source_port, reply.destination_port) = (self.destination_port, self.source_port);
-        }
-        reply
-    }
-
     pub fn destination(&self) -> IpAddr {
         self.address(&self.destination)
     }
@@ -168,6 +161,23 @@ impl Tuple {
         self.is_icmp().then_some(Icmp { kind, code, id: self.source_port })
     }
 
+    /// What a packet in the other direction looks like. Of ICMP only the ends change places.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let ports = if self.is_icmp() {
+            (self.source_port, self.destination_port)
+        } else {
+            (self.destination_port, self.source_port)
+        };
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: ports.0,
+            destination_port: ports.1,
+            ..*self
+        }
+    }
+
     /// Everything in it, packed for hashing.
     pub(crate) fn words(&self) -> [u64; 5] {
         let [s0, s1] = halves(self.source);
@@ -187,6 +197,15 @@ impl Tuple {
         }
         let [a, b, c, d, ..] = *bytes;
         Ipv4Addr::new(a, b, c, d).into()
+    }
+}
+
+impl Hash for Tuple {
+    /// Whole words: slices would be hashed with their lengths, a byte at a time.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        for word in self.words() {
+            hasher.write_u64(word);
+        }
     }
 }
 

@@ -34,7 +34,6 @@ impl CtMark {
     /// `None` if no `NetworkPolicy` has let the connection pass in both directions (yet): Antrea
     /// writes the source when both have.
     pub fn source(self) -> Option<MarkedSource> {
-        #[expect(clippy::cast_possible_truncation, reason = "four bits")]
         let number = (self.0 & Self::SOURCE) as u8;
         match number {
             0 => None,

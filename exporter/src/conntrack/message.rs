@@ -1,10 +1,16 @@
 //! Netlink's framing: several messages in one datagram, each with a header of 16 bytes.
 
-use super::{entry::Kind, parse::CTA_ZONE};
+use super::attributes::put;
+use super::{
+    entry::{Kind, Tuple},
+    parse::{CTA_TUPLE_ORIG, CTA_ZONE, put_tuple},
+};
 
 const HEADER: usize = 16;
-/// Header, `struct nfgenmsg`, and one attribute of two bytes and its padding.
-const DUMP_REQUEST: u32 = 16 + 4 + 8;
+/// `struct nfgenmsg` of a question about any address family, version 0.
+const ANY_FAMILY: [u8; 4] = [0; 4];
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 
 pub(crate) const NLMSG_ERROR: u16 = 2;
 pub(crate) const NLMSG_DONE: u16 = 3;
@@ -85,26 +91,46 @@ fn split(bytes: &[u8]) -> Option<Message<'_>> {
     })
 }
 
-/// Asks for all connections of one zone, of both address families.
+/// Asks for all connections of one zone or of all, of both address families.
 ///
 /// Kernels before 6.8 do not look at the zone and answer with the whole table, so the receiver
 /// has to look again.
-pub(crate) fn dump_request(zone: u16, sequence: u32) -> [u8; DUMP_REQUEST as usize] {
-    let mut request = [0; DUMP_REQUEST as usize];
-    let [z0, z1] = zone.to_be_bytes();
-    let parts: [&[u8]; 9] = [
-        &DUMP_REQUEST.to_ne_bytes(),
+pub(crate) fn dump_request(zone: Option<u16>, sequence: u32) -> Vec<u8> {
+    let mut request = header(NLM_F_REQUEST | NLM_F_DUMP, sequence);
+    request.extend(ANY_FAMILY);
+    if let Some(zone) = zone {
+        put(&mut request, CTA_ZONE, &zone.to_be_bytes());
+    }
+    finished(request)
+}
+
+/// Asks for one connection.
+pub(super) fn look_up_request(zone: u16, original: &Tuple, sequence: u32) -> Vec<u8> {
+    let family = if original.source().is_ipv6() { AF_INET6 } else { AF_INET };
+    let mut request = header(NLM_F_REQUEST, sequence);
+    request.extend([family, 0, 0, 0]);
+    put_tuple(&mut request, CTA_TUPLE_ORIG, original);
+    put(&mut request, CTA_ZONE, &zone.to_be_bytes());
+    finished(request)
+}
+
+/// The header of a question to the kernel, but for its length.
+fn header(flags: u16, sequence: u32) -> Vec<u8> {
+    let parts: [&[u8]; 5] = [
+        &[0; 4],
         &IPCTNL_MSG_CT_GET.to_ne_bytes(),
-        &(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes(),
+        &flags.to_ne_bytes(),
         &sequence.to_ne_bytes(),
         &[0; 4], // to the kernel
-        &[0; 4], // any family, version 0
-        &6_u16.to_ne_bytes(),
-        &CTA_ZONE.to_ne_bytes(),
-        &[z0, z1, 0, 0],
     ];
-    for (to, from) in request.iter_mut().zip(parts.iter().copied().flatten()) {
-        *to = *from;
+    parts.concat()
+}
+
+/// Fills in how long the message has become.
+fn finished(mut request: Vec<u8>) -> Vec<u8> {
+    let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
+    if let Some(place) = request.first_chunk_mut() {
+        *place = length.to_ne_bytes();
     }
     request
 }
@@ -142,10 +168,11 @@ mod tests {
 
     #[test]
     fn a_dump_request_is_a_well_formed_message() {
-        let request = dump_request(65520, 9);
+        let request = dump_request(Some(65520), 9);
         let message = Messages(&request).next().unwrap().unwrap();
         assert_eq!((message.kind, message.flags, message.sequence), (0x101, 0x301, 9));
         assert_eq!(message.body[8..10], [0xff, 0xf0]);
         assert_eq!(Messages(&request).count(), 1);
+        assert_eq!(dump_request(None, 9).len(), HEADER + 4);
     }
 }

@@ -15,12 +15,17 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use super::{
     ConnectionSource, DumpProgress, Events, SourceError, SourceTally, Visit,
     entry::{Entry, Kind},
-    message::{Message, Messages, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, dump_request},
+    message::{
+        Message, Messages, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, dump_request, look_up_request,
+    },
     parse::parse,
-    sys,
+    sys, sysctl,
+    table::TableFill,
 };
+use super::{Health, Tuple};
 
 const NFNLGRP_CONNTRACK_NEW: u32 = 1;
+const NFNLGRP_CONNTRACK_UPDATE: u32 = 2;
 const NFNLGRP_CONNTRACK_DESTROY: u32 = 3;
 
 /// The kernel fills dump messages up to 32 KiB if the reader's buffer has room for it: on Linux
@@ -45,11 +50,20 @@ pub struct NetlinkOptions {
     /// Off by default: kept connections count towards `nf_conntrack_max`, so a stuck exporter
     /// could make the Node refuse new connections. A flow recorder must not be able to do that.
     pub reliable: bool,
+    /// Says in each request for a dump which zone is wanted. Without, the kernel answers as those
+    /// before 6.8 do, so that a test sees what becomes of it.
+    pub ask_for_zone: bool,
 }
 
 impl Default for NetlinkOptions {
     fn default() -> Self {
-        Self { zones: Vec::new(), events: true, receive_buffer: 32 << 20, reliable: false }
+        Self {
+            zones: Vec::new(),
+            events: true,
+            receive_buffer: 32 << 20,
+            reliable: false,
+            ask_for_zone: true,
+        }
     }
 }
 
@@ -58,7 +72,13 @@ impl Default for NetlinkOptions {
 pub struct NetlinkSource {
     events: Option<Socket>,
     dump: Option<Dump>,
+    /// For questions about one connection; opened for the first.
+    questions: Option<Socket>,
     zones: Vec<u16>,
+    reliable: bool,
+    ask_for_zone: bool,
+    /// The kernel was seen to dump zones that it was not asked for.
+    dumps_all: bool,
     buffer: Vec<u8>,
     sequence: u32,
     tally: SourceTally,
@@ -68,7 +88,9 @@ pub struct NetlinkSource {
 #[derive(Debug)]
 struct Dump {
     socket: Socket,
-    zone: u16,
+    zones: Vec<u16>,
+    /// The only zone that was asked for.
+    asked: Option<u16>,
     sequence: u32,
     interrupted: bool,
 }
@@ -80,7 +102,11 @@ impl NetlinkSource {
         Ok(Self {
             events: events.map_err(SourceError::Open)?,
             dump: None,
+            questions: None,
             zones: options.zones,
+            reliable: options.reliable,
+            ask_for_zone: options.ask_for_zone,
+            dumps_all: false,
             buffer: Vec::with_capacity(BUFFER),
             sequence: 0,
             tally: SourceTally::default(),
@@ -111,8 +137,9 @@ impl ConnectionSource for NetlinkSource {
                 }
                 // The error is told once; the events that did fit are still there.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    self.tally.overruns += 1;
-                    taken.overrun = true;
+                    taken.overrun = !self.reliable;
+                    self.tally.held_back += u64::from(self.reliable);
+                    self.tally.overruns += u64::from(!self.reliable);
                     continue;
                 }
                 Err(error) => return Err(SourceError::Events(error)),
@@ -134,22 +161,37 @@ impl ConnectionSource for NetlinkSource {
         Ok(taken)
     }
 
-    fn start_dump(&mut self, zone: u16) -> Result<(), SourceError> {
+    fn dumps_apart(&self) -> bool {
+        !self.dumps_all
+    }
+
+    fn start_dump(&mut self, zones: &[u16]) -> Result<(), SourceError> {
         self.dump = None;
         self.sequence = self.sequence.wrapping_add(1);
-        let socket = dump_socket().map_err(SourceError::Open)?;
-        let request = dump_request(zone, self.sequence);
-        socket.send(&request, 0).map_err(|source| SourceError::Dump { zone, source })?;
-        self.dump = Some(Dump { socket, zone, sequence: self.sequence, interrupted: false });
+        let socket = question_socket().map_err(SourceError::Open)?;
+        let asked = match *zones {
+            [zone] if !self.dumps_all => Some(zone),
+            _ => None,
+        };
+        let request = dump_request(asked.filter(|_| self.ask_for_zone), self.sequence);
+        let zones = zones.to_vec();
+        if let Err(source) = socket.send(&request, 0) {
+            return Err(SourceError::Dump { zones, source });
+        }
+        self.dump =
+            Some(Dump { socket, zones, asked, sequence: self.sequence, interrupted: false });
         self.tally.dumps += 1;
         Ok(())
     }
 
     fn next_chunk(&mut self, visit: &mut Visit<'_>) -> Result<DumpProgress, SourceError> {
         let dump = self.dump.as_mut().ok_or(SourceError::NoDump)?;
+        let foreign = self.tally.foreign_zone;
         let progress = receive(&dump.socket, &mut self.buffer, 0)
             .and_then(|()| dump.visit(&self.buffer, visit, &mut self.tally))
-            .map_err(|source| SourceError::Dump { zone: dump.zone, source });
+            .map_err(|source| SourceError::Dump { zones: dump.zones.clone(), source });
+        // Kernels before 6.8 dump the whole table whatever zone is asked for.
+        self.dumps_all |= dump.asked.is_some() && self.tally.foreign_zone > foreign;
         if matches!(progress, Ok(DumpProgress::Interrupted)) {
             self.tally.dumps_interrupted += 1;
         }
@@ -157,6 +199,46 @@ impl ConnectionSource for NetlinkSource {
             self.dump = None;
         }
         progress
+    }
+
+    fn look_up(
+        &mut self,
+        zone: u16,
+        original: &Tuple,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, SourceError> {
+        let socket = match self.questions.take() {
+            Some(socket) => socket,
+            None => question_socket().map_err(SourceError::Open)?,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.tally.look_ups += 1;
+        let request = look_up_request(zone, original, self.sequence);
+        // The kernel answers before it returns. A socket that fails is not used again.
+        socket.send(&request, 0).map_err(SourceError::LookUp)?;
+        receive(&socket, &mut self.buffer, libc::MSG_DONTWAIT).map_err(SourceError::LookUp)?;
+        let mut found = false;
+        for message in Messages(&self.buffer) {
+            let Ok(message) = message else {
+                self.tally.malformed += 1;
+                continue;
+            };
+            if message.sequence != self.sequence || !message.is_dump_entry() {
+                continue;
+            }
+            let wanted = |of: u16| of == zone;
+            if let Some(entry) = read(&message, Kind::Update, wanted, &mut self.tally) {
+                visit(&entry);
+                found = true;
+            }
+        }
+        self.tally.look_ups_missed += u64::from(!found);
+        self.questions = Some(socket);
+        Ok(found)
+    }
+
+    fn health(&self) -> Option<Health> {
+        Some(Health { problems: sysctl::check_sysctls(), table: TableFill::read().ok() })
     }
 
     fn tally(&self) -> SourceTally {
@@ -181,7 +263,7 @@ impl Dump {
             }
             self.interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
             if message.is_dump_entry() {
-                let wanted = |zone| zone == self.zone;
+                let wanted = |zone| self.zones.contains(&zone);
                 if let Some(entry) = read(&message, Kind::Dump, wanted, tally) {
                     visit(&entry);
                     tally.dump_entries += 1;
@@ -225,11 +307,12 @@ fn event_socket(options: &NetlinkOptions) -> io::Result<Socket> {
         socket.set_broadcast_error(true)?;
     }
     socket.add_membership(NFNLGRP_CONNTRACK_NEW)?;
+    socket.add_membership(NFNLGRP_CONNTRACK_UPDATE)?;
     socket.add_membership(NFNLGRP_CONNTRACK_DESTROY)?;
     Ok(socket)
 }
 
-fn dump_socket() -> io::Result<Socket> {
+fn question_socket() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_NETFILTER)?;
     socket.bind(&SocketAddr::new(0, 0))?;
     // Makes the kernel refuse a request it does not understand. Kernels before 4.20 do not know

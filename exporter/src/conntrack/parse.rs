@@ -10,13 +10,15 @@
 //! - no `CTA_LABELS`: unknown, since `DESTROY` events leave them out;
 //! - no `CTA_ZONE`: 0, unless only one direction has a zone; then it is inside that tuple.
 
-use super::attributes::{Attributes, Malformed, bytes, u8_be, u16_be, u32_be, u64_be};
+use super::attributes::{
+    Attributes, Malformed, bytes, put, put_nested, u8_be, u16_be, u32_be, u64_be,
+};
 use super::entry::{Entry, Kind, Tuple};
 
 /// `struct nfgenmsg`: family, version, resource id.
 const NFGENMSG: usize = 4;
 
-const CTA_TUPLE_ORIG: u16 = 1;
+pub(super) const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
 const CTA_PROTOINFO: u16 = 4;
@@ -235,6 +237,42 @@ fn labels(payload: &[u8]) -> Result<[u8; 16], Malformed> {
         labels.reverse();
     }
     Ok(labels)
+}
+
+/// Appends a tuple as the kernel reads it.
+pub(super) fn put_tuple(message: &mut Vec<u8>, kind: u16, tuple: &Tuple) {
+    put_nested(message, kind, |message| {
+        put_nested(message, CTA_TUPLE_IP, |message| put_addresses(message, tuple));
+        put_nested(message, CTA_TUPLE_PROTO, |message| put_protocol(message, tuple));
+    });
+}
+
+fn put_addresses(message: &mut Vec<u8>, tuple: &Tuple) {
+    let (kinds, length) = if tuple.is_ipv6 {
+        ([CTA_IP_V6_SRC, CTA_IP_V6_DST], 16)
+    } else {
+        ([CTA_IP_V4_SRC, CTA_IP_V4_DST], 4)
+    };
+    for (kind, address) in kinds.into_iter().zip([&tuple.source, &tuple.destination]) {
+        put(message, kind, &address[..length]);
+    }
+}
+
+fn put_protocol(message: &mut Vec<u8>, tuple: &Tuple) {
+    put(message, CTA_PROTO_NUM, &[tuple.protocol]);
+    let Some(icmp) = tuple.as_icmp() else {
+        put(message, CTA_PROTO_SRC_PORT, &tuple.source_port.to_be_bytes());
+        put(message, CTA_PROTO_DST_PORT, &tuple.destination_port.to_be_bytes());
+        return;
+    };
+    let [id, kind, code] = if tuple.is_ipv6 {
+        [CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE, CTA_PROTO_ICMPV6_CODE]
+    } else {
+        [CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMP_CODE]
+    };
+    put(message, id, &icmp.id.to_be_bytes());
+    put(message, kind, &[icmp.kind]);
+    put(message, code, &[icmp.code]);
 }
 
 #[cfg(test)]

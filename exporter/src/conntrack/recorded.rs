@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::{ConnectionSource, DumpProgress, Entry, Events, Kind, SourceError, SourceTally, Visit};
+use super::{
+    ConnectionSource, DumpProgress, Entry, Events, Health, Kind, SourceError, SourceTally, Tuple,
+    Visit,
+};
 
 /// Entries per chunk: about what fits into one of the kernel's.
 const CHUNK: usize = 100;
@@ -120,12 +123,16 @@ impl ConnectionSource for Recorded {
         Ok(taken)
     }
 
-    fn start_dump(&mut self, zone: u16) -> Result<(), SourceError> {
+    fn dumps_apart(&self) -> bool {
+        true
+    }
+
+    fn start_dump(&mut self, zones: &[u16]) -> Result<(), SourceError> {
         self.dump = None;
         if std::mem::take(&mut self.fail) {
-            return Err(SourceError::Dump { zone, source: on_purpose() });
+            return Err(SourceError::Dump { zones: zones.to_vec(), source: on_purpose() });
         }
-        let in_zone = self.table.iter().filter(|entry| entry.zone == zone);
+        let in_zone = self.table.iter().filter(|entry| zones.contains(&entry.zone));
         self.dump = Some(in_zone.map(|entry| Entry { kind: Kind::Dump, ..*entry }).collect());
         self.tally.dumps += 1;
         Ok(())
@@ -146,6 +153,26 @@ impl ConnectionSource for Recorded {
             return Ok(DumpProgress::Interrupted);
         }
         Ok(DumpProgress::Done)
+    }
+
+    fn look_up(
+        &mut self,
+        zone: u16,
+        original: &Tuple,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, SourceError> {
+        let is_meant = |entry: &&Entry| (entry.zone, &entry.original) == (zone, original);
+        self.tally.look_ups += 1;
+        let found = self.table.iter().find(is_meant);
+        match found {
+            Some(entry) => visit(&Entry { kind: Kind::Update, ..*entry }),
+            None => self.tally.look_ups_missed += 1,
+        }
+        Ok(found.is_some())
+    }
+
+    fn health(&self) -> Option<Health> {
+        None
     }
 
     fn tally(&self) -> SourceTally {
@@ -187,7 +214,7 @@ mod tests {
         player.play(Step::InterruptDump);
         source.events(&mut |_| {}).unwrap();
         for end in [DumpProgress::Interrupted, DumpProgress::Done] {
-            source.start_dump(5).unwrap();
+            source.start_dump(&[5]).unwrap();
             let (mut ids, mut progress) = (Vec::new(), Vec::new());
             while progress.last().is_none_or(|&last| last == DumpProgress::More) {
                 progress.push(source.next_chunk(&mut |entry| ids.push(entry.id)).unwrap());

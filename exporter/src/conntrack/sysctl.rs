@@ -25,6 +25,13 @@ pub enum SysctlProblem {
         #[source]
         source: io::Error,
     },
+    #[error("net.netfilter.{name} is 0 and cannot be set, so {cost}")]
+    Stuck {
+        name: &'static str,
+        cost: &'static str,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Reads the settings of the current network namespace and returns what is wrong with them.
@@ -34,6 +41,24 @@ pub enum SysctlProblem {
 /// event, and the meter finds out by the next dump.
 pub fn check_sysctls() -> Vec<SysctlProblem> {
     check(Path::new(DIRECTORY))
+}
+
+/// Sets to 1 what is 0 in the current network namespace, and returns what is wrong after that.
+///
+/// Like Antrea's Agent, but for `nf_conntrack_events`, which that never needs.
+pub fn turn_on_sysctls() -> Vec<SysctlProblem> {
+    turn_on(Path::new(DIRECTORY))
+}
+
+fn turn_on(directory: &Path) -> Vec<SysctlProblem> {
+    let set = |problem| match problem {
+        SysctlProblem::Off { name, cost } => match fs::write(directory.join(name), "1") {
+            Ok(()) => None,
+            Err(source) => Some(SysctlProblem::Stuck { name, cost, source }),
+        },
+        other => Some(other),
+    };
+    check(directory).into_iter().filter_map(set).collect()
 }
 
 fn check(directory: &Path) -> Vec<SysctlProblem> {
@@ -55,5 +80,17 @@ mod tests {
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), WANTED.len());
         assert_eq!(texts[0], "net.netfilter.nf_conntrack_acct cannot be read");
+    }
+
+    #[test]
+    fn what_is_off_is_set_if_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, value) in WANTED.iter().map(|(name, _)| name).zip(["0\n", "1\n", "2\n"]) {
+            fs::write(folder.path().join(name), value).unwrap();
+        }
+        assert_eq!(check(folder.path()).len(), 1);
+        assert_eq!(turn_on(folder.path()).len(), 0);
+        let values = WANTED.map(|(name, _)| fs::read_to_string(folder.path().join(name)).unwrap());
+        assert_eq!(values, ["1", "1\n", "2\n"], "what is on stays as it is");
     }
 }

@@ -172,6 +172,12 @@ impl Connection {
         self.debts > 0 || !self.waiting.is_empty()
     }
 
+    /// Whether TCP has ended it, although the kernel remembers it.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        tcp_state::is_final(self.tcp_state) && self.state == State::Live
+    }
+
     /// Why it is due in a track, given that it is.
     pub(super) fn live_reason(&self, active_deadline: u64, idle: u64) -> EndReason {
         let idle_deadline = self.end_ns.saturating_add(idle);

@@ -35,11 +35,8 @@ impl Key {
 }
 
 impl Hash for Key {
-    /// Whole words: slices would be hashed with their lengths, a byte at a time.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        for word in self.original.words() {
-            hasher.write_u64(word);
-        }
+        self.original.hash(hasher);
         hasher.write_u64(u64::from(self.id) << 16 | u64::from(self.zone));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Observer, take};
-use crate::conntrack::ConnectionSource;
+use super::Observer;
+use crate::conntrack::{ConnectionSource, Entry};
 use crate::deny::{self, Rules, Table};
 
 /// Packets taken per turn, so that a storm of them cannot keep the observer from its other work.
@@ -40,7 +40,13 @@ impl<S: ConnectionSource> Observer<S> {
     pub(super) fn take_denied(&mut self, now: u64) {
         let Self { meter, filter, metrics, denials, .. } = self;
         let Some(Denials { packets, table }) = denials else { return };
-        let mut observe = |entry: &_| take(meter, entry, filter, metrics, now);
+        let mut observe = |entry: &Entry| {
+            if filter.allows(entry.original.protocol()) {
+                meter.observe(entry, now);
+            } else {
+                metrics.entries_filtered.inc();
+            }
+        };
         for denied in std::iter::from_fn(|| packets.take()).take(PACKETS_PER_TURN) {
             table.take(&denied, now, &mut observe);
         }

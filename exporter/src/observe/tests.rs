@@ -1,8 +1,11 @@
+mod sources; // what becomes of entries before the meter sees them
+
+use flow::FlowRecord;
 use k8s::Cluster;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::conntrack::{Counters, Kind, Player, Recorded, Step, Tuple};
+use crate::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
 use crate::destination::Filter;
 use crate::export::Batch;
 use crate::meter::{Limits, Timeouts};
@@ -45,12 +48,12 @@ fn orders(targets: &[Target], poll_interval: Duration) -> Orders {
     Orders { poll_interval, targets: targets.into(), name_wait: Duration::ZERO }
 }
 
-fn observer(zones: Vec<u16>) -> (Player, Observer<Recorded>) {
+fn observer(zones: &[u16]) -> (Player, Observer<Recorded>) {
     let (player, source) = Recorded::new();
     let meter = Meter::new(Limits { connections: 200_000 });
     let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
     let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
-    (player, Observer::new(source, meter, enricher, zones, INTERVAL, Arc::default()))
+    (player, Observer::new(source, meter, enricher, Zones::plain(zones), INTERVAL, Arc::default()))
 }
 
 fn entry(kind: Kind) -> Entry {
@@ -61,7 +64,7 @@ fn entry(kind: Kind) -> Entry {
 
 #[test]
 fn a_dump_that_fails_is_tried_again_after_the_interval() {
-    let (player, mut observer) = observer(vec![0]);
+    let (player, mut observer) = observer(&[0]);
     player.play(Step::Event(entry(Kind::New)));
     player.play(Step::FailDump);
     for now in 0..3 {
@@ -77,7 +80,7 @@ fn a_dump_that_fails_is_tried_again_after_the_interval() {
 
 #[test]
 fn a_round_with_a_failed_dump_is_none() {
-    let (player, mut observer) = observer(vec![1, 2]);
+    let (player, mut observer) = observer(&[1, 2]);
     player.play(Step::FailDump);
     for now in 0..3 {
         observer.observe(now).unwrap();
@@ -91,11 +94,11 @@ fn a_round_with_a_failed_dump_is_none() {
 
 #[test]
 fn a_failure_is_told_once_per_interval() {
-    let (_, mut observer) = observer(vec![0]);
+    let (_, mut observer) = observer(&[0]);
     let error = SourceError::NoDump;
     let told: Vec<_> = [0, 1, nanoseconds(INTERVAL)]
         .map(|now| {
-            observer.note_failure(0, &error, now);
+            observer.note_failure(&error, now);
             observer.dumps.warn_ns
         })
         .into();
@@ -106,7 +109,7 @@ fn a_failure_is_told_once_per_interval() {
 
 #[test]
 fn what_a_source_told_before_it_failed_is_handed_out() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut destination = Destination::new(0, 4);
     let told = watch::channel(orders(&[destination.target.clone()], INTERVAL)).1;
     let observer = observer.obeying(told, 0);
@@ -133,7 +136,7 @@ fn filtered(protocols: &[u8]) -> Destination {
 
 #[test]
 fn what_no_destination_wants_is_neither_stored_nor_told_but_counted() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut destination = filtered(&[6]);
     let told = watch::channel(orders(&[destination.target.clone()], INTERVAL)).1;
     let mut observer = observer.obeying(told, 0);
@@ -150,7 +153,7 @@ fn what_no_destination_wants_is_neither_stored_nor_told_but_counted() {
 
 #[test]
 fn a_filter_that_comes_later_ends_the_telling() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut destination = filtered(&[PROTOCOL]);
     let (sender, receiver) = watch::channel(orders(&[destination.target.clone()], INTERVAL));
     let mut observer = observer.obeying(receiver, 0);
@@ -173,7 +176,7 @@ fn a_filter_that_comes_later_ends_the_telling() {
 
 #[test]
 fn a_shorter_interval_holds_at_once() {
-    let (_, observer) = observer(vec![0]);
+    let (_, observer) = observer(&[0]);
     let (sender, receiver) = watch::channel(orders(&[], 10 * INTERVAL));
     let mut observer = observer.obeying(receiver, 0);
     let dumps = |observer: &mut Observer<Recorded>, now: u64| {
@@ -190,7 +193,7 @@ fn a_shorter_interval_holds_at_once() {
 
 #[test]
 fn what_was_told_before_the_filter_changed_is_not_told_again_when_it_changes_back() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut destination = filtered(&[PROTOCOL]);
     let (sender, receiver) = watch::channel(orders(&[destination.target.clone()], INTERVAL));
     let mut observer = observer.obeying(receiver, 0);
@@ -242,7 +245,7 @@ fn table(count: u32, packets: u64) -> Vec<Entry> {
 #[test]
 fn each_of_100_000_active_connections_is_told_in_every_interval_of_5_s() {
     const COUNT: u32 = 100_000;
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let mut destination = Destination::new(0, 16);
     let told = watch::channel(orders(&[destination.target.clone()], INTERVAL)).1;
     let mut observer = observer.obeying(told, 0);
@@ -276,7 +279,7 @@ fn each_of_100_000_active_connections_is_told_in_every_interval_of_5_s() {
 
 #[test]
 fn a_destination_that_takes_nothing_slows_nobody_and_is_told_everything_later() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let (mut quick, mut stuck) = (Destination::new(0, 16), Destination::new(1, 1));
     let targets = [quick.target.clone(), stuck.target.clone()];
     let mut observer = observer.obeying(watch::channel(orders(&targets, INTERVAL)).1, 0);
@@ -295,7 +298,7 @@ fn a_destination_that_takes_nothing_slows_nobody_and_is_told_everything_later() 
         observer.turn(now + nanoseconds(INTERVAL));
         assert_eq!(add(0, quick.take()), 1000, "in round {round}");
     }
-    observer.count();
+    observer.count(1);
     // One batch has filled the queue; the other connections are owed once each.
     let metrics = &stuck.target.metrics;
     assert_eq!((metrics.records_lagging.get(), metrics.records_lost.get()), (1000, 0));
@@ -304,13 +307,13 @@ fn a_destination_that_takes_nothing_slows_nobody_and_is_told_everything_later() 
         observer.turn(6 * nanoseconds(INTERVAL));
     }
     assert_eq!(told, [5 * 1000, 5 * 1000]);
-    observer.count();
+    observer.count(1);
     assert_eq!(stuck.target.metrics.records_lagging.get(), 0);
 }
 
 #[test]
 fn each_destination_is_told_what_its_filter_lets_through() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let (mut all, mut none) = (Destination::new(0, 16), Destination::new(1, 16));
     none.target.filter.ports = vec![54];
     let targets = [all.target.clone(), none.target.clone()];
@@ -324,7 +327,7 @@ fn each_destination_is_told_what_its_filter_lets_through() {
 
 #[test]
 fn destinations_come_and_go_while_connections_stay() {
-    let (player, observer) = observer(vec![0]);
+    let (player, observer) = observer(&[0]);
     let (mut first, mut second) = (Destination::new(0, 16), Destination::new(1, 16));
     let (sender, receiver) = watch::channel(orders(&[first.target.clone()], INTERVAL));
     let mut observer = observer.obeying(receiver, 0);
@@ -371,7 +374,7 @@ mod denied {
         let counts = Arc::new(Counts::default());
         let (reporter, denials) = channel(CAPACITY, Arc::clone(&counts));
         let table = Table::new(Table::LIMIT, INTERVAL, counts);
-        (reporter, observer(vec![0]).1.with_denied(denials, table))
+        (reporter, observer(&[0]).1.with_denied(denials, table))
     }
 
     fn packet(time_ns: u64) -> Denied {

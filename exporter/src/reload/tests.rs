@@ -131,7 +131,7 @@ async fn what_cannot_change_is_named() {
     let mut running = Running::new();
     let mut new = running.reload.running.clone();
     new.node.value = "b".into();
-    new.zones.value = vec![1];
+    new.zones.value = vec![crate::zones::Part::Zone(1)];
     new.poll_interval.value = 9 * S;
     assert_eq!(running.reload.running.take_over(new.clone()), ["node", "zones"]);
     // It is so until the exporter is started anew.

@@ -20,6 +20,8 @@ impl Settings {
             (&keys::AGENT_PORT, differ(&self.naming.agent_port, &new.naming.agent_port)),
             (&keys::AGENT_TOKEN, differ(&self.naming.agent_token, &new.naming.agent_token)),
             (&keys::ZONES, differ(&self.zones, &new.zones)),
+            (&keys::RELIABLE, differ(&self.reliable_events, &new.reliable_events)),
+            (&keys::SET_SYSCTLS, differ(&self.set_sysctls, &new.set_sysctls)),
             (&keys::CONNECTIONS, differ(&self.connections, &new.connections)),
             (&keys::ADMIN, differ(&self.admin, &new.admin)),
             (&keys::COPY, differ(&self.copy, &new.copy)),

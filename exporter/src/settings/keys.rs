@@ -22,7 +22,7 @@ const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 40] = [
+pub(super) static KEYS: [&Key; 42] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
@@ -44,6 +44,8 @@ pub(super) static KEYS: [&Key; 40] = [
     &PROFILE,
     &DESTINATIONS,
     &ZONES,
+    &RELIABLE,
+    &SET_SYSCTLS,
     &CONNECTIONS,
     &OVS,
     &OVS_CONTROLLER,
@@ -368,9 +370,33 @@ pub(super) static ZONES: Key = Key {
     names: &[Name::current(OWN, "zones")],
     flag: Some("zone"),
     variable: None,
-    form: "a list of numbers from 0 to 65535",
-    default: "[0]",
-    doc: "Conntrack zones to record, 64 at most.",
+    form: "auto, antrea, or a list of numbers from 0 to 65535, antrea, and vlan:VLAN",
+    default: "auto",
+    doc: "Conntrack zones to record, 64 at most. antrea: those of Antrea, 65520 and 65510. \
+          vlan:VLAN: those of a VLAN (0 if untagged) in Antrea's bridging mode. With any of \
+          these, zone 0 is read as well, unless it is listed itself, for the addresses of clients \
+          outside the cluster. auto: antrea if there is a file of the Agent, else 0.",
+};
+
+pub(super) static RELIABLE: Key = Key {
+    names: &[Name::current(OWN, "reliableEvents")],
+    flag: None,
+    variable: None,
+    form: "true or false",
+    default: "false",
+    doc: "Have the kernel keep what could not be told of a connection's end until it can be. What \
+          it keeps counts towards nf_conntrack_max, so an exporter that is stuck could make the \
+          Node refuse connections.",
+};
+
+pub(super) static SET_SYSCTLS: Key = Key {
+    names: &[Name::current(OWN, "setSysctls")],
+    flag: None,
+    variable: None,
+    form: "true or false",
+    default: "false",
+    doc: "Turn on net.netfilter.nf_conntrack_acct, _timestamp and _events where they are off. \
+          Without, what is off is only told.",
 };
 
 pub(super) static CONNECTIONS: Key = Key {

@@ -40,6 +40,8 @@ impl Settings {
                 behind: None,
             },
             line(&keys::ZONES, &self.zones, |it| list(it)),
+            line(&keys::RELIABLE, &self.reliable_events, bool::to_string),
+            line(&keys::SET_SYSCTLS, &self.set_sysctls, bool::to_string),
             line(&keys::CONNECTIONS, &self.connections, usize::to_string),
         ];
         let last = [

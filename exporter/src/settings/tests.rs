@@ -59,7 +59,10 @@ fn defaults_are_antreas() {
     assert_eq!(settings.idle_timeout, Setting::new(15 * S, Origin::Default));
     assert_eq!(settings.protocols, Setting::new(None, Origin::Default));
     assert!(!settings.gate.value && !settings.agent_enable.value && settings.exports());
-    assert_eq!((settings.profile.value, settings.zones.value), (Profile::Antrea, vec![0]));
+    assert_eq!(
+        (settings.profile.value, settings.zones.value),
+        (Profile::Antrea, vec![Part::Antrea])
+    );
     assert_eq!(settings.connections.value, 1_000_000);
     assert_eq!(settings.admin.value.to_string(), "127.0.0.1:8087");
     assert_eq!((settings.copy.value, told), (None, vec![]));
@@ -99,6 +102,25 @@ fn the_shipped_files_give_the_defaults() {
         assert_eq!(values(&settings), defaults);
         assert!(!settings.gate.value && !settings.agent_enable.value);
     }
+}
+
+#[test]
+fn zones_follow_from_whether_there_is_an_agent() {
+    let zones = |own, agent| {
+        let flags = [("node", "a"), ("cluster", "c"), ("collector", "192.0.2.1")];
+        let (settings, findings) = resolve(own, agent, &flags);
+        settings.unwrap_or_else(|| panic!("{findings}")).zones.value
+    };
+    assert_eq!(zones("zones: auto\n", ""), [Part::Antrea]);
+    assert_eq!(zones("zones: antrea\n", ""), [Part::Antrea]);
+    assert_eq!(
+        zones("zones: [0, 'vlan:7', 65520]\n", ""),
+        [Part::Zone(0), Part::Vlan(7), Part::Zone(65520)]
+    );
+    let flags = [("node", "a"), ("cluster", "c"), ("collector", "192.0.2.1")];
+    let flags = flags.map(|(flag, text)| (flag, config::Raw::Text(text.to_owned())));
+    let alone = Sources { flags: flags.into_iter().collect(), ..Sources::default() };
+    assert_eq!(Settings::resolve(alone).0.unwrap().zones.value, [Part::Zone(0)]);
 }
 
 #[test]

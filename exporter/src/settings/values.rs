@@ -9,8 +9,9 @@ use rustls::pki_types::ServerName;
 
 use crate::enrich::TrafficMode;
 use crate::filter::ProtocolFilter;
+use crate::zones::{NoZone, Part, Zones};
 
-/// Zones that are dumped one after the other, each poll interval.
+/// Zones that are dumped one after the other, each poll interval. A VLAN has two.
 const MAX_ZONES: usize = 64;
 /// Each is compared with every address that is no Node's Pod's.
 const MAX_NETWORKS: usize = 64;
@@ -146,31 +147,36 @@ pub(super) fn frequency(raw: &Raw) -> Result<u32, String> {
     u32::try_from(polls).map_err(|error| error.to_string())
 }
 
-pub(super) fn zones(raw: &Raw) -> Reading<Vec<u16>> {
-    let items = match read::list(raw) {
-        Ok(items) => items,
-        Err(why) => return Err::<Vec<_>, _>(why).into(),
+/// Zones as they are written: `None` stands for `auto`.
+pub(super) fn zones(raw: &Raw) -> Reading<Option<Vec<Part>>> {
+    let items = match raw {
+        Raw::List(items) => &items[..],
+        Raw::Text(word) => std::slice::from_ref(word),
     };
-    if items.is_empty() || items.len() > MAX_ZONES {
-        let why = format!("it has {} zones; 1 to {MAX_ZONES} are possible", items.len());
-        return Err::<Vec<_>, _>(why).into();
+    if let [word] = items
+        && word == "auto"
+    {
+        return Ok::<_, String>(None).into();
     }
-    let mut zones = Vec::new();
+    let mut parts = Vec::new();
     let mut wrong = Vec::new();
     for (index, item) in items.iter().enumerate() {
         match item.parse() {
-            Ok(zone) if item.bytes().all(|byte| byte.is_ascii_digit()) => {
-                if !zones.contains(&zone) {
-                    zones.push(zone);
-                }
-            }
-            _ => {
-                let why = "it is no zone".to_owned();
-                wrong.push(Wrong { severity: Severity::Error, item: Some(index), why });
+            Ok(part) if parts.contains(&part) => {}
+            Ok(part) => parts.push(part),
+            Err(why @ NoZone) => {
+                let index = matches!(raw, Raw::List(_)).then_some(index);
+                let why = why.to_string();
+                wrong.push(Wrong { severity: Severity::Error, item: index, why });
             }
         }
     }
-    Reading { value: Some(zones), wrong }
+    let count = Zones::of(&parts).read().len();
+    if wrong.is_empty() && (count == 0 || count > MAX_ZONES) {
+        let why = format!("it has {count} zones; 1 to {MAX_ZONES} are possible");
+        return Err::<Option<Vec<_>>, _>(why).into();
+    }
+    Reading { value: Some(Some(parts)), wrong }
 }
 
 /// Antrea's Helm chart writes a list of two as `[tcp udp]`, which YAML takes for one item. The

@@ -1,0 +1,139 @@
+//! Dumps of every zone, from time to time and after a loss.
+
+use daemon::Chain;
+
+use super::{Observer, nanoseconds};
+use crate::conntrack::{ConnectionSource, DumpProgress, SourceError};
+
+/// Connections looked up one by one per turn: about 5 µs each.
+pub(super) const LOOK_UPS_PER_TURN: usize = 512;
+
+/// Which dump is under way and which come next.
+#[derive(Debug, Default)]
+pub(super) struct Dumps {
+    pub(super) under_way: Vec<u16>,
+    pub(super) waiting: Vec<u16>,
+    pub(super) next_ns: u64,
+    pub(super) rounds: u64,
+    /// A dump of this round has failed, so the round shows less than every connection.
+    failed: bool,
+    /// When the next failure is worth a line in the log.
+    pub(super) warn_ns: u64,
+}
+
+impl<S: ConnectionSource> Observer<S> {
+    /// Every zone is to be dumped, from the last of the list on.
+    pub(super) fn dump_all(&mut self) {
+        self.dumps.waiting = self.intake.zones.read();
+        self.dumps.waiting.reverse();
+    }
+
+    /// Asks for the last counters of TCP connections that are over, which the kernel keeps for up
+    /// to two minutes more.
+    pub(super) fn look_up_finals(&mut self, now: u64) -> Result<(), SourceError> {
+        for _ in 0..LOOK_UPS_PER_TURN {
+            let Some((zone, tuple, id)) = self.intake.next_final() else { break };
+            let (source, mut gate) = self.gate(now);
+            // Another one may have the tuple by now.
+            let looked = source.look_up(zone, &tuple, &mut |entry| {
+                if entry.id == id {
+                    gate.take(entry);
+                }
+            });
+            match looked {
+                Ok(_) => {}
+                // Its end tells the same, later.
+                Err(SourceError::LookUp(_) | SourceError::Open(_)) => {
+                    self.metrics.source.look_ups_failed.inc();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the dump under way, or begins the next.
+    pub(super) fn dump(&mut self, now: u64) -> Result<(), SourceError> {
+        if self.is_quiet() {
+            return Ok(());
+        }
+        match self.dump_more(now) {
+            Ok(DumpProgress::More) => Ok(()),
+            Ok(DumpProgress::Done) => self.finish_dump(true, now),
+            Ok(DumpProgress::Interrupted) => {
+                self.dumps.waiting.extend_from_slice(&self.dumps.under_way);
+                self.finish_dump(false, now)
+            }
+            // A dump that has no memory or no socket left may have some at the next interval, and
+            // until then events tell most of what there is to know.
+            Err(error @ (SourceError::Dump { .. } | SourceError::Open(_))) => {
+                self.note_failure(&error, now);
+                self.finish_dump(false, now)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn dump_more(&mut self, now: u64) -> Result<DumpProgress, SourceError> {
+        if self.dumps.under_way.is_empty() {
+            self.start_dump()?;
+        }
+        let (source, mut gate) = self.gate(now);
+        source.next_chunk(&mut |entry| gate.take(entry))
+    }
+
+    /// One zone at a time, so that the failure of one costs no other; all at once where the
+    /// kernel would walk and tell the whole table for each.
+    fn start_dump(&mut self) -> Result<(), SourceError> {
+        let Dumps { under_way, waiting, .. } = &mut self.dumps;
+        let at = if self.source.dumps_apart() { waiting.len().saturating_sub(1) } else { 0 };
+        *under_way = waiting.split_off(at);
+        for &zone in &*under_way {
+            if self.intake.zones.tells_clients(zone) {
+                self.intake.clients.dump_started();
+            } else {
+                self.meter.dump_started(zone);
+            }
+        }
+        self.source.start_dump(under_way)
+    }
+
+    pub(super) fn note_failure(&mut self, error: &SourceError, now: u64) {
+        self.metrics.dumps_failed.inc();
+        self.dumps.failed = true;
+        if now >= self.dumps.warn_ns {
+            self.dumps.warn_ns = now + nanoseconds(self.poll_interval);
+            let retry_in = self.poll_interval;
+            tracing::warn!(error = %Chain(error), ?retry_in, "counters are not up to date");
+        }
+    }
+
+    fn finish_dump(&mut self, complete: bool, now: u64) -> Result<(), SourceError> {
+        // Ends that happened during the dump must be known before anything counts as vanished.
+        loop {
+            let (source, mut gate) = self.gate(now);
+            let events = source.events(&mut |entry| gate.take(entry))?;
+            if events.overrun {
+                self.dump_all();
+            }
+            if events.drained {
+                break;
+            }
+        }
+        for zone in std::mem::take(&mut self.dumps.under_way) {
+            if self.intake.zones.tells_clients(zone) {
+                self.intake.clients.dump_finished(complete, now);
+            } else {
+                self.meter.dump_finished(zone, complete);
+            }
+        }
+        if self.dumps.waiting.is_empty() {
+            self.dumps.rounds += u64::from(!std::mem::take(&mut self.dumps.failed));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.dumps.under_way.is_empty() && self.dumps.waiting.is_empty()
+    }
+}

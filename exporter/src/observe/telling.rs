@@ -1,0 +1,125 @@
+//! Records out, to everybody who has room.
+
+use std::sync::Arc;
+
+use flow::FlowRecord;
+
+use super::denials::Denials;
+use super::{BATCH, Observer, Outlet};
+use crate::clients::Clients;
+use crate::conntrack::ConnectionSource;
+use crate::deny::{Rules, judge};
+use crate::enrich::Enricher;
+use crate::meter::{Due, Meter, Offer, Set};
+use crate::metrics::Metrics;
+
+impl<S: ConnectionSource> Observer<S> {
+    /// Hands records of what is due to every destination that has room for a batch: first what it
+    /// is owed, then what is new. What has ended and lacks names waits for them. Returns whether
+    /// there may be more.
+    pub fn hand_out(&mut self, now: u64) -> bool {
+        let Self { meter, enricher, intake, outlets, metrics, waiting, denials, .. } = self;
+        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics);
+        let waits = |due: &Due<'_>| {
+            maker.with_client(due, |due| waiting.holds(due, now, |due| enricher.is_settled(due)))
+        };
+        tell(meter, outlets, &maker, |meter, ready, report| {
+            meter.due(now, BATCH, ready, waits, report)
+        })
+    }
+
+    /// As [`Observer::hand_out`], for everything that has not been told. Returns whether there was
+    /// anything.
+    pub(super) fn flush(&mut self) -> bool {
+        let mut told = 0;
+        let Self { meter, enricher, intake, outlets, metrics, denials, .. } = self;
+        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics);
+        let may_be_more = tell(meter, outlets, &maker, |meter, ready, report| {
+            told = meter.flush(BATCH, ready, report);
+            told
+        });
+        may_be_more || told > 0
+    }
+}
+
+/// What makes records of connections.
+struct Maker<'a> {
+    enricher: &'a Enricher,
+    clients: &'a Clients,
+    rules: Option<&'a Rules>,
+    metrics: &'a Metrics,
+}
+
+impl<'a> Maker<'a> {
+    fn new(
+        enricher: &'a Enricher,
+        clients: &'a Clients,
+        denials: Option<&'a Denials>,
+        metrics: &'a Metrics,
+    ) -> Self {
+        Self { enricher, clients, rules: denials.map(Denials::rules), metrics }
+    }
+
+    /// Shows `look` a connection as its client outside of the cluster has it, if it has one.
+    fn with_client<T>(&self, due: &Due<'_>, look: impl FnOnce(&Due<'_>) -> T) -> T {
+        match self.clients.find(due).map(|client| client.connection(due)) {
+            Some((original, reply)) => {
+                look(&Due { original: &original, reply: &reply, ..due.clone() })
+            }
+            None => look(due),
+        }
+    }
+
+    fn make(&self, due: &Due<'_>) -> Option<Arc<FlowRecord>> {
+        let mut record = self.with_client(due, |seen| {
+            let has_client = !std::ptr::eq(seen, due);
+            self.metrics.source.clients_found.inc_by(u64::from(has_client));
+            self.enricher.record(seen)
+        });
+        if let (Some(record), Some(verdict), Some(rules)) = (&mut record, &due.denied, self.rules) {
+            judge(record, verdict, rules);
+        }
+        #[cfg(feature = "faults")]
+        let record = crate::faults::spoil(record);
+        if record.is_none() {
+            self.metrics.records_not_exportable.inc();
+        }
+        record.map(Arc::new)
+    }
+}
+
+/// Tells what is owed, and then what is due. Returns whether there may be more.
+fn tell(
+    meter: &mut Meter,
+    outlets: &mut [Outlet],
+    maker: &Maker<'_>,
+    due: impl FnOnce(&mut Meter, Set, &mut dyn FnMut(&Due<'_>, Offer) -> Set) -> usize,
+) -> bool {
+    let mut ready = Set::EMPTY;
+    let mut most = 0;
+    for outlet in outlets.iter_mut().filter(|outlet| outlet.has_room()) {
+        let paid = meter.pay(outlet.id, BATCH, |due| {
+            if let Some(record) = maker.make(due) {
+                outlet.take(&record);
+            }
+        });
+        most = most.max(paid);
+        if meter.lag(outlet.id).owed == 0 {
+            ready.insert(outlet.id);
+        }
+    }
+    let told = due(meter, ready, &mut |due, offer| {
+        let Some(record) = maker.make(due) else { return Set::EMPTY };
+        let mut owed = Set::EMPTY;
+        for outlet in outlets.iter_mut() {
+            if offer.to.contains(outlet.id) {
+                outlet.take(&record);
+            } else if offer.late.contains(outlet.id) && outlet.wants(&record) {
+                owed.insert(outlet.id);
+            }
+        }
+        owed
+    });
+    outlets.iter_mut().for_each(Outlet::send);
+    most.max(told) == BATCH
+}
