@@ -14,16 +14,16 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::args::Args;
+use crate::args::Given;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
 use crate::deny::nfqueue::Treatment;
 use crate::deny::prefix::Prefixes;
 use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
 use crate::deny::{self, Reporter, Source as DenySource, Table};
-use crate::destination::{Compatibility, Redaction, Spec};
+use crate::destination::Spec;
 use crate::destinations::{Defaults, Watching, Way};
 use crate::export::{RouteError, Stop, observation_domain};
-use crate::meter::{Limits, MAX_DESTINATIONS, Meter};
+use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::names::AskError;
 use crate::observe::{Observer, Target};
@@ -72,7 +72,7 @@ pub enum StartError {
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
 pub(crate) async fn run(
-    args: Args,
+    args: Given,
     settings: Settings,
     texts: Texts,
     ready: impl FnOnce(),
@@ -270,14 +270,7 @@ fn custom_resources(
     tasks: &mut Tasks,
 ) -> watch::Receiver<Arc<[Spec]>> {
     let Some(connection) = connection else { return watch::channel(Arc::default()).1 };
-    let profile = settings.profile.value;
-    let defaults = Defaults {
-        profile,
-        compatibility: Compatibility::of(profile),
-        redaction: Redaction::default(),
-        template_refresh: Spec::TEMPLATE_REFRESH,
-        room: MAX_DESTINATIONS.saturating_sub(settings.specs().len()),
-    };
+    let defaults = Defaults::beside(settings.specs().len(), settings.profile.value);
     let clock = Arc::new(|| now_ns() / 1_000_000);
     let (options, counters) = (Watching::options(), Arc::clone(&metrics.found));
     let (watching, resources) =

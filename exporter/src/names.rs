@@ -8,6 +8,6 @@ mod live; // the cluster as the API server has it
 
 pub use agent::{Agent, AskError};
 pub use counts::{Counts, End};
-pub use live::{Live, MARGINS, Watching, listed};
+pub use live::{KINDS, Live, MARGINS, Watching, listed};
 pub use policies::{Asker, Policies, Unnamed};
 pub use waiting::Waiting;

@@ -83,6 +83,17 @@ impl Way {
         Ok((self.material(tls, Some(H2)), server_name(spec, tls)?))
     }
 
+    /// What protects sessions of a destination, whatever is spoken there, and the name its
+    /// certificate must be for.
+    pub fn protection(
+        &self,
+        spec: &Spec,
+        tls: &TlsSpec,
+    ) -> Result<(Material, ServerName<'static>), WayError> {
+        let protocol = matches!(spec.transport, Transport::Grpc(_)).then_some(H2);
+        Ok((self.material(tls, protocol), server_name(spec, tls)?))
+    }
+
     /// `host:port` to connect to now, for the system's resolver if the host is a name. A Service
     /// is looked up each time, since it may be deleted and created anew.
     pub async fn locate(&self, address: &Address) -> Result<String, ServiceError> {

@@ -38,7 +38,11 @@ pub(super) fn look_at(loaded: &Loaded) -> Step {
             step = step.fail(found, "name files that are there, are readable and fit together");
         }
     }
-    if step.findings.is_empty() { step.ok("no mistakes, and every file it names is there") } else { step }
+    if step.findings.is_empty() {
+        step.ok("no mistakes, and every file it names is there")
+    } else {
+        step
+    }
 }
 
 fn readable(step: Step, what: &str, path: &Path) -> Step {

@@ -17,7 +17,9 @@ pub(super) fn sysctls() -> Step {
             SysctlProblem::Off { name: name @ "nf_conntrack_acct", .. } => {
                 step.fail(found, set(name))
             }
-            SysctlProblem::Off { name, .. } => step.warn(found, set(name)),
+            SysctlProblem::Off { name, .. } | SysctlProblem::Stuck { name, .. } => {
+                step.warn(found, set(name))
+            }
             SysctlProblem::Unreadable { .. } => step.fail(
                 found,
                 "load the kernel's module nf_conntrack, and run in the host's network namespace",
@@ -31,14 +33,15 @@ pub(super) fn sysctls() -> Step {
 }
 
 fn set(name: &str) -> String {
-    format!("sysctl -w net.netfilter.{name}=1, and write it into /etc/sysctl.d; it concerns connections that begin afterwards")
+    format!(
+        "sysctl -w net.netfilter.{name}=1, and write it into /etc/sysctl.d; it concerns connections that begin afterwards"
+    )
 }
 
 /// By trying: to listen for events, as an exporter does.
 pub(super) fn permissions() -> Step {
     let step = Step::new("permissions");
-    let options =
-        NetlinkOptions { receive_buffer: RECEIVE_BUFFER, ..NetlinkOptions::default() };
+    let options = NetlinkOptions { receive_buffer: RECEIVE_BUFFER, ..NetlinkOptions::default() };
     match NetlinkSource::open(options) {
         Ok(_) => step.ok("conntrack's events are heard"),
         Err(error) => step.fail(

@@ -50,7 +50,9 @@ pub(super) async fn look_at(specs: &[Spec], way: &Way, clock: Clock) -> Step {
         step = match reach(spec, way).await {
             Ok(Reached { told, certificates }) => {
                 let step = step.ok(format!("{name}: {told}"));
-                certificates.iter().fold(step, |step, it| it.look_at(step, name, clock() / 1_000_000_000))
+                certificates
+                    .iter()
+                    .fold(step, |step, it| it.look_at(step, name, clock() / 1_000_000_000))
             }
             Err(Trouble { found, remedy }) => step.fail(format!("{name}: {found}"), remedy),
         };
@@ -103,7 +105,8 @@ async fn reach(spec: &Spec, way: &Way) -> Result<Reached, Trouble> {
     };
     let (config, name) = protection(spec, tls, way).await?;
     let mut certificates: Vec<_> = Certificate::ours(&config).into_iter().collect();
-    let mut stream = shake_hands(config, name, stream).await.map_err(|error| broken(tls, &error))?;
+    let mut stream =
+        shake_hands(config, name, stream).await.map_err(|error| broken(tls, &error))?;
     certificates.extend(Certificate::of_peer(&stream));
     if is_grpc {
         speaks_h2(&mut stream).await.map_err(|error| broken(tls, &error))?;
@@ -202,10 +205,12 @@ fn remedy(tls: &TlsSpec, error: &io::Error, inner: Option<&rustls::Error>) -> St
     match inner {
         Some(E::InvalidCertificate(why)) => match why {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                format!("put the authority that issued the collector's certificate into {}", authorities(tls))
+                format!(
+                    "put the authority that issued the collector's certificate into {}",
+                    authorities(tls)
+                )
             }
-            CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. } => {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "say as the server's name (serverName) one that its certificate is for".into()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {

@@ -29,13 +29,16 @@ pub(super) async fn look_at(
         return (step.skip("no API server is asked for FlowExporterDestinations"), Vec::new());
     };
     let clock = Arc::new(move || clock() / 1_000_000);
-    let (options, defaults) = (Watching::options(), Defaults::of(settings));
+    let (options, defaults) =
+        (Watching::options(), Defaults::beside(settings.specs().len(), settings.profile.value));
     let (watching, mut found) = Watching::new(connection, options, defaults, counters, clock);
     let running = tokio::spawn(watching.run());
     let is_listed = listed(&found.progress, LISTED).await;
-    let (absent, denied) = found.progress.kinds().first().map_or((false, false), |(_, state)| {
-        (state.absent, state.denied.is_some())
-    });
+    let (absent, denied) = found
+        .progress
+        .kinds()
+        .first()
+        .map_or((false, false), |(_, state)| (state.absent, state.denied.is_some()));
     if is_listed && !absent && !denied {
         // What is listed is weighed right after; where nothing is, nothing changes.
         let changed = async {

@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 /// What names a flow of one Node: its own Pods, all Services, and all Nodes for their networks.
-const KINDS: [Kind; 3] = [Kind::Pod, Kind::Service, Kind::Node];
+pub const KINDS: [Kind; 3] = [Kind::Pod, Kind::Service, Kind::Node];
 
 /// As [`Margins::default`], but news may take 2 s at most. A Pod of this Node is bound to it, and
 /// a Service is given its address, by way of the same API server before kubelet and Agent can act
