@@ -84,6 +84,22 @@ impl Counters {
         }
     }
 
+    /// Has every series there, at 0.
+    pub(crate) fn announce(&self) {
+        for reason in Refusal::REASONS {
+            self.refused.get_or_create(&why(reason));
+        }
+        for reason in ServiceError::REASONS {
+            self.not_located.get_or_create(&why(reason));
+        }
+        for reason in Reason::ALL {
+            self.restarts.get_or_create(&why(reason.name()));
+        }
+        for what in LeftOut::ALL {
+            self.left_out.get_or_create(&why(what.name()));
+        }
+    }
+
     pub(super) fn pictured(&self, picture: &Picture) {
         self.running.set(number(picture.specs.len()));
         self.unknown.set(picture.unknown.try_into().unwrap_or(i64::MAX));

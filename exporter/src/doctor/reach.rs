@@ -24,6 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// A collector that does not like our certificate says so after the handshake (RFC 8446,
 /// section 4.4.2.4), within about a round trip.
 const ALERT: Duration = Duration::from_secs(1);
+/// The application protocol of gRPC (RFC 7301, RFC 9113).
+const H2: &[u8] = b"h2";
 /// What a client of HTTP/2 begins with (RFC 9113, section 3.4): the preface, empty settings.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// Where a frame has its type, and that of settings.
@@ -103,7 +105,10 @@ async fn reach(spec: &Spec, way: &Way) -> Result<Reached, Trouble> {
         Transport::Tls(tls) => (tls, false),
         Transport::Grpc(tls) => (tls, true),
     };
-    let (config, name) = protection(spec, tls, way).await?;
+    let (mut config, name) = protection(spec, tls, way).await?;
+    if is_grpc {
+        Arc::make_mut(&mut config).alpn_protocols = vec![H2.to_vec()];
+    }
     let mut certificates: Vec<_> = Certificate::ours(&config).into_iter().collect();
     let mut stream =
         shake_hands(config, name, stream).await.map_err(|error| broken(tls, &error))?;
@@ -156,7 +161,7 @@ async fn says_nothing(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
 }
 
 async fn speaks_h2(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
-    let is_agreed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let is_agreed = stream.get_ref().1.alpn_protocol() == Some(H2);
     if !is_agreed {
         return Err(io::Error::other("it does not agree to HTTP/2, so it speaks no gRPC"));
     }

@@ -489,7 +489,7 @@ impl Pair {
     }
 
     fn lag(&self) -> (u64, u64, u64) {
-        let Lag { owed, coalesced, lost } = self.bench.meter.lag(self.away);
+        let Lag { owed, coalesced, lost, .. } = self.bench.meter.lag(self.away);
         (owed, coalesced, lost)
     }
 
