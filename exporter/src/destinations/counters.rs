@@ -36,6 +36,7 @@ pub struct Counters {
 impl Counters {
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
+        self.announce();
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
         let gauges = [
             ("custom_resources_running", "FlowExporterDestinations in force", &self.running),
@@ -85,18 +86,18 @@ impl Counters {
     }
 
     /// Has every series there, at 0.
-    pub(crate) fn announce(&self) {
+    fn announce(&self) {
         for reason in Refusal::REASONS {
-            self.refused.get_or_create(&why(reason));
+            self.refused.get_or_create(&why(reason)).inc_by(0);
         }
         for reason in ServiceError::REASONS {
-            self.not_located.get_or_create(&why(reason));
+            self.not_located.get_or_create(&why(reason)).inc_by(0);
         }
         for reason in Reason::ALL {
-            self.restarts.get_or_create(&why(reason.name()));
+            self.restarts.get_or_create(&why(reason.name())).inc_by(0);
         }
         for what in LeftOut::ALL {
-            self.left_out.get_or_create(&why(what.name()));
+            self.left_out.get_or_create(&why(what.name())).inc_by(0);
         }
     }
 
