@@ -146,6 +146,7 @@ mod tests {
     fn found(entries: Vec<Entry>) -> BTreeMap<u16, Contents> {
         let (player, mut source) = Recorded::new();
         player.play(Play::Table(entries));
+        source.events(&mut |_| {}).unwrap();
         contents(&mut source, &[0, 65520, 65510]).unwrap()
     }
 
