@@ -223,16 +223,14 @@ fn a_certificate_that_is_not_trusted_says_where_to_put_which_authority() {
     babble.join().expect("it ends");
 }
 
-const ALL: &str = "
-- apiGroups: ['']
-  resources: [pods, services, nodes]
-  verbs: [list, watch]
-- apiGroups: [crd.antrea.io]
-  resources: ['*']
-  verbs: [list, watch]
-- apiGroups: [authorization.k8s.io]
-  resources: ['*']
-  verbs: [create]";
+const ALL: &str = "users:
+- name: fyke
+  token: secret
+  rules:
+  - {apiGroups: [''], resources: [pods, services, nodes], verbs: [list, watch]}
+  - {apiGroups: [crd.antrea.io], resources: ['*'], verbs: [list, watch]}
+  - {apiGroups: [authorization.k8s.io], resources: ['*'], verbs: [create]}
+";
 
 fn look_by_api(server: &StandIn, agent: &StandInAgent, node: &str) -> (i32, Value) {
     let folder = folder();
@@ -251,7 +249,6 @@ fn look_by_api(server: &StandIn, agent: &StandInAgent, node: &str) -> (i32, Valu
 async fn rules_that_are_missing_are_shown_as_yaml() {
     let server = StandIn::start_tls();
     server.load(2, 3);
-    server.accept_token("secret", "system:serviceaccount:flow:exporter");
     let agent = StandInAgent::start().await;
     let rules = ALL.replacen("[list, watch]", "[list]", 1);
     server.require_access(&rules);
