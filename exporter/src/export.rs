@@ -108,23 +108,25 @@ impl Exporting {
             self.count();
             if self.process.pending() == 0 {
                 tokio::select! {
-                    // Records must not follow others into a session that is known to be over.
-                    biased;
-                    error = self.process.closed() => return Err(error),
-                    true = moved(&mut self.route) => {
-                        self.redirect().await;
-                        self.process.open(clock()).await?;
-                        self.log_open();
-                    }
-                    batch = queue.recv() => match batch {
-                        Some(batch) => {
-                            self.metrics.unqueue(batch.len());
-                            batch.into_iter().for_each(|it| self.process.push(it));
-                            self.metrics.pending(self.process.pending());
-                        }
-                        None => return self.process.close().await,
-                    },
+                                   // Records must not follow others into a session that is known to be over.
+                                   biased;
+                                   error = self.process.closed() => return Err(error),
+                                   true = moved(&mut self.route) => {
+                                       self.redirect().await;
+                                       self.process.open(clock()).await?;
+                                       self.log_open();
+                                   }
+                                   batch = queue.recv() => match batch {
+                                       Some(batch) => {
+                                           self.metrics.unqueue(batch.len());
+                                           for record in batch {
+                self.process.push(record);
                 }
+                                           self.metrics.pending(self.process.pending());
+                                       }
+                                       None => return self.process.close().await,
+                                   },
+                               }
             }
             self.process.flush(clock()).await?;
         }

@@ -60,9 +60,10 @@ pub(super) fn gate(settings: &Settings) -> Step {
     let step = Step::new("gate");
     let (gate, agent) = (settings.gate.value, settings.agent_enable.value);
     if !settings.exports() {
-        let found = match gate {
-            false => "the Agent's feature gate FlowExporter is off, so nothing is exported",
-            true => "the Agent's flowExporter.enable is false, so nothing is exported",
+        let found = if gate {
+            "the Agent's flowExporter.enable is false, so nothing is exported"
+        } else {
+            "the Agent's feature gate FlowExporter is off, so nothing is exported"
         };
         return step.fail(
             found,

@@ -88,7 +88,7 @@ fn weigh(step: Step, zones: &Zones, found: &BTreeMap<u16, Contents>) -> Step {
     let mut step = step;
     for zone in recorded {
         let Contents { connections, uncounted, allowed, labelled } = of(&zone);
-        let mut text = format!("zone {zone} holds {connections} connections");
+        let text = format!("zone {zone} holds {connections} connections");
         if !zones.needs_mark(zone) {
             step = step.ok(text);
         } else if connections > 0 && allowed == 0 {
@@ -97,9 +97,9 @@ fn weigh(step: Step, zones: &Zones, found: &BTreeMap<u16, Contents>) -> Step {
                 "see whether the Antrea Agent is at least 1.5: before, marks meant other things",
             );
         } else {
-            text +=
-                &format!(", {allowed} with Antrea's mark and {labelled} with rules in their label");
-            step = step.ok(text);
+            let marks = "with Antrea's mark";
+            step = step
+                .ok(format!("{text}, {allowed} {marks} and {labelled} with rules in their label"));
         }
         if uncounted > 0 {
             step = step.warn(
