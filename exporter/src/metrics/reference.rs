@@ -112,6 +112,7 @@ fn row(text: &str) -> String {
             None => told.push((label, vec![value])),
         }
     }
+    told.iter_mut().for_each(|(_, values)| values.sort_unstable());
     let shown = told.iter().filter(|(label, _)| *label != "le").map(|(label, values)| {
         let is_open = matches!(values[..], ["NAME" | "REASON"]);
         if is_open { format!("`{label}`") } else { format!("`{label}`: {}", values.join(", ")) }
