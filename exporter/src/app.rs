@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::args::Args;
+use crate::args::Given;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
 use crate::deny::{self, Denials, Table};
 use crate::destinations::Way;
@@ -70,7 +70,7 @@ pub enum StartError {
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
 pub(crate) async fn run(
-    args: Args,
+    args: Given,
     settings: Settings,
     texts: Texts,
     ready: impl FnOnce(),

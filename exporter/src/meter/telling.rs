@@ -224,6 +224,11 @@ impl Meter {
         told.counters = totals;
         connection.announce.remove(id);
         connection.is_known = true;
+        for id in track.members.iter() {
+            if let Some(member) = &mut members[usize::from(id.0)] {
+                member.due += 1;
+            }
+        }
         let class = if connection.state == State::Live { Class::Live } else { Class::Closed };
         for late in owed.and(late).iter() {
             let Some(member) = &mut members[usize::from(late.0)] else { continue };
@@ -276,6 +281,7 @@ impl Meter {
         let members = self.tracks.get(id).map_or(Set::EMPTY, |track| track.members);
         for id in members.iter() {
             if let Some(member) = &mut self.members[usize::from(id.0)] {
+                member.due += 1;
                 member.lost += 1;
             }
         }

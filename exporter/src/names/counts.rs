@@ -79,7 +79,7 @@ impl Counts {
         self.not_exportable.get_or_create(&Reason { reason }).get()
     }
 
-    pub(super) fn agent_failed(&self, reason: &'static str) {
+    pub(crate) fn agent_failed(&self, reason: &'static str) {
         self.agent_failures.get_or_create(&Reason { reason }).inc();
     }
 

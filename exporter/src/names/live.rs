@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 /// What names a flow of one Node: its own Pods, all Services, all Nodes for their networks, and
 /// Namespaces, whose labels tell which Egress a Pod has.
-const KINDS: [Kind; 4] = [Kind::Pod, Kind::Service, Kind::Node, Kind::Namespace];
+pub const KINDS: [Kind; 4] = [Kind::Pod, Kind::Service, Kind::Node, Kind::Namespace];
 
 /// As [`Margins::default`], but news may take 2 s at most. A Pod of this Node is bound to it, and
 /// a Service is given its address, by way of the same API server before kubelet and Agent can act

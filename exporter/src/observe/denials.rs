@@ -41,6 +41,7 @@ impl<S: ConnectionSource> Observer<S> {
         let Self { meter, filter, metrics, denials, .. } = self;
         let Some(Denials { packets, table }) = denials else { return };
         let mut observe = |entry: &Entry| {
+            metrics.source.entries_denied.inc();
             if filter.allows(entry.original.protocol()) {
                 meter.observe(entry, now);
             } else {
