@@ -62,7 +62,12 @@ impl Way {
                 (transport::Transport::Tls(tls), Some(material))
             }
         };
-        let mut to = transport::Destination::new(told(&spec.address), carrier);
+        let address = match &spec.transport {
+            // Each request says whom it is for, by a name that DNS could have.
+            Transport::Grpc(_) => by_name(&spec.address),
+            Transport::Tcp | Transport::Udp | Transport::Tls(_) => told(&spec.address),
+        };
+        let mut to = transport::Destination::new(address, carrier);
         to.locator = Some(self.locator(spec.address.clone(), material));
         Ok(to)
     }
@@ -125,4 +130,43 @@ fn by_name(address: &Address) -> String {
 fn server_name(spec: &Spec, tls: &TlsSpec) -> Result<ServerName<'static>, WayError> {
     let name = tls.server_name.clone().unwrap_or_else(|| spec.host());
     ServerName::try_from(name.clone()).map_err(|error| WayError::Name(name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use grpc::export::{Export, ExportError, ExportingProcess};
+
+    use super::*;
+    use crate::destinations::of_aggregator;
+
+    struct Nothing;
+
+    impl Export for Nothing {
+        type Record = ();
+
+        fn encode(&self, (): &(), _export_time_ns: u64, _domain: u32, _out: &mut Vec<u8>) {}
+    }
+
+    #[tokio::test]
+    async fn a_service_can_be_asked_for_over_grpc() {
+        let way = Way::new(None, Arc::default());
+        let spec = Spec {
+            name: "aggregator".to_owned(),
+            address: config::address::parse("flow-aggregator/flow-aggregator:14739:grpc").unwrap(),
+            transport: Transport::Grpc(of_aggregator()),
+            filter: crate::destination::Filter::default(),
+            profile: flow::Profile::Antrea,
+            compatibility: crate::destination::Compatibility::Antrea,
+            timeouts: crate::destination::Timeouts {
+                active: std::time::Duration::from_secs(5),
+                idle: std::time::Duration::from_secs(15),
+            },
+            redaction: crate::destination::Redaction::default(),
+            template_refresh: Spec::TEMPLATE_REFRESH,
+        };
+        let mut process = ExportingProcess::new(way.to(&spec).unwrap(), 1, Nothing);
+        // There is no such Service, nor what TLS needs; but a URL it makes.
+        let error = process.open().await.unwrap_err();
+        assert!(matches!(error, ExportError::Session(_)), "{error}");
+    }
 }
