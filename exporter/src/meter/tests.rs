@@ -454,6 +454,25 @@ fn what_began_before_us_and_ends_at_once_is_still_told() {
     bench.expect(&[(1, 0, 50, EndOfFlow)]);
 }
 
+#[test]
+fn what_began_before_us_is_counted_by_no_event_either() {
+    let mut bench = Bench::new();
+    let began = bench.now;
+    bench.meter.inherit_before(began);
+    let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
+    // Its end comes before a dump shows it.
+    bench.observe(&[old(destroyed(1, 50))]).expect(&[(1, 0, 50, EndOfFlow)]);
+    // News of it does, which has neither counters nor a start.
+    bench.observe(&[entry(Kind::Update, 2)]).dump(&[old(dumped(2, 50))]);
+    bench.wait(5).expect(&[(2, 0, 50, ActiveTimeout)]);
+    bench.observe(&[old(destroyed(2, 60))]).expect(&[(2, 10, 60, EndOfFlow)]);
+    // One whose beginning was told belongs to nobody else, whatever clocks say.
+    bench.observe(&[new(3), old(destroyed(3, 7))]).expect(&[(3, 7, 7, EndOfFlow)]);
+    // What began later was not there to be told.
+    bench.observe(&[Entry { start_ns: Some(began), ..destroyed(4, 9) }]);
+    bench.expect(&[(4, 9, 9, EndOfFlow)]);
+}
+
 /// Two destinations, of which the first alone takes records.
 struct Pair {
     bench: Bench,
