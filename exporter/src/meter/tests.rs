@@ -473,6 +473,30 @@ fn what_began_before_us_is_counted_by_no_event_either() {
     bench.expect(&[(4, 9, 9, EndOfFlow)]);
 }
 
+#[test]
+fn a_destination_that_comes_while_a_connection_seems_gone_counts_from_there() {
+    let seconds = std::time::Duration::from_secs;
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 5)]).wait(5).expect(&[(1, 5, 5, ActiveTimeout)]);
+    bench.dump(&[]).expect(&[]);
+    let late = bench.meter.add(Timeouts::new(seconds(7), seconds(15)), bench.now).unwrap();
+    bench.dump(&[dumped(1, 6)]).wait(7);
+    let mut deltas = Vec::new();
+    bench.meter.due(
+        bench.now,
+        10,
+        Set::ALL,
+        |_| false,
+        |due, offer| {
+            if offer.to.contains(late) {
+                deltas.push((due.deltas.packets, due.totals.packets));
+            }
+            Set::EMPTY
+        },
+    );
+    assert_eq!(deltas, [(1, 6)], "the first was told 5 of them");
+}
+
 /// Two destinations, of which the first alone takes records.
 struct Pair {
     bench: Bench,
