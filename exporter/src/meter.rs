@@ -55,7 +55,7 @@ pub use set::{Id, MAX_DESTINATIONS, Set};
 pub use settings::{Lag, Limits, Stats, Timeouts};
 use store::{Key, Store};
 pub use telling::Offer;
-use track::{MAX_HELD, Track};
+use track::{LOOK, MAX_HELD, Track};
 use trail::Trail;
 
 /// Remembers connections until everything about them is reported.

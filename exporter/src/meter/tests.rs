@@ -497,6 +497,23 @@ fn a_destination_that_comes_while_a_connection_seems_gone_counts_from_there() {
     assert_eq!(deltas, [(1, 6)], "the first was told 5 of them");
 }
 
+#[test]
+fn what_tcp_has_ended_waits_as_what_the_kernel_has_forgotten_does() {
+    let mut bench = Bench::new();
+    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 5));
+    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
+    let mut told = Vec::new();
+    for waits in [true, true, false, false] {
+        bench.now += SECOND / 2;
+        let held = |due: &Due<'_>| due.reason == EndOfFlow && waits;
+        bench.meter.due(bench.now, 10, Set::ALL, held, |due, _| {
+            told.push((waits, record(due)));
+            Set::EMPTY
+        });
+    }
+    assert_eq!(told, [(false, (1, 5, 5, EndOfFlow))]);
+}
+
 /// Two destinations, of which the first alone takes records.
 struct Pair {
     bench: Bench,
