@@ -123,6 +123,8 @@ pub(crate) async fn run(
         }
         ended = tasks.until_end(&mut shutdown) => ended,
     };
+    // What a destination that went earlier did not take says nothing about this end.
+    let gone = metrics.left_behind();
     // The observer hands out what is left and drops the queues, which ends the exporting.
     let now = Instant::now();
     switch.stop_by(now + LAST_WORDS);
@@ -130,7 +132,7 @@ pub(crate) async fn run(
     // Why it ended tells more than what came of that.
     ended?;
     flushed.map_err(|_| StartError::Stuck)??;
-    match metrics.left_behind() {
+    match metrics.left_behind() - gone {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())

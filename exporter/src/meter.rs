@@ -55,7 +55,7 @@ pub use set::{Id, MAX_DESTINATIONS, Set};
 pub use settings::{Lag, Limits, Stats, Timeouts};
 use store::{Key, Store};
 pub use telling::Offer;
-use track::{MAX_HELD, Track};
+use track::{LOOK, MAX_HELD, Track};
 use trail::Trail;
 
 /// Remembers connections until everything about them is reported.
@@ -107,7 +107,7 @@ impl Meter {
         Stats { stored: self.store.len() as u64, held, ..self.stats }
     }
 
-    /// What a dump shows of connections that began before `began` (nanoseconds since 1970) was
+    /// What is first heard of connections that began before `began` (nanoseconds since 1970) was
     /// told by an exporter before this one, or happened before anything was recorded. It is told
     /// once in totals with deltas of zero, and deltas count from there.
     pub fn inherit_before(&mut self, began: u64) {
@@ -206,9 +206,7 @@ impl Meter {
             return None;
         }
         let mut connection = Connection::new(key, entry, self.dump_number, now);
-        // Without the kernel's timestamps a connection that no event announced counts as old.
-        let is_old = entry.start_ns.is_none_or(|start| start < self.began);
-        if self.began > 0 && entry.kind == Kind::Dump && is_old {
+        if self.began > 0 && is_old(entry, self.began) {
             connection.inherit(self.tracks.all());
         }
         let told = if connection.is_known { connection.totals() } else { Counters::default() };
@@ -253,7 +251,13 @@ impl Meter {
     fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
         let connection = self.store.get_mut(slot);
         connection.seen = self.dump_number;
+        let is_inherited = connection.turns_out_old(entry, self.began);
         let news = connection.update(entry, now);
+        if is_inherited {
+            connection.inherit(self.tracks.all());
+            let counters = connection.totals();
+            self.tracks.iter_mut().for_each(|(_, it)| it.told.get_mut(slot).counters = counters);
+        }
         self.stats.counter_resets += u64::from(news.reset);
         if news.counters && connection.running != self.tracks.all() {
             self.activate(slot, now);
@@ -372,5 +376,16 @@ impl Meter {
                 self.store.release(slot, &mut self.lists);
             }
         }
+    }
+}
+
+/// Whether the first that is heard of a connection shows that it began before `began`.
+fn is_old(entry: &Entry, began: u64) -> bool {
+    match (entry.kind, entry.start_ns) {
+        _ if entry.denied.is_some() => false,
+        (Kind::New, _) => false,
+        // Without the kernel's timestamps a connection that no event announced counts as old.
+        (kind, None) => kind == Kind::Dump,
+        (_, Some(start)) => start < began,
     }
 }

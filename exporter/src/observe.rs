@@ -213,13 +213,14 @@ impl<S: ConnectionSource> Observer<S> {
     /// Hands out everything, as far as there is room before there is no time left.
     fn hand_out_rest(&mut self, clock: &impl Fn() -> u64) {
         let deadline = clock() + nanoseconds(LAST_RECORDS);
-        while self.flush() || self.is_untold() && clock() < deadline {
-            if !self.outlets.iter().any(Outlet::has_room) {
+        loop {
+            let is_told = self.flush();
+            if !is_told && !self.is_untold() || clock() >= deadline {
+                break;
+            }
+            if !is_told {
                 // The far ends are other threads; there is nothing to wait on but time.
                 std::thread::sleep(Duration::from_millis(5));
-            }
-            if clock() >= deadline {
-                break;
             }
         }
         for outlet in &self.outlets {

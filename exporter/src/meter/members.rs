@@ -138,12 +138,12 @@ impl Meter {
     }
 
     /// Begins a track with what is known. Closed connections are the business of those who were
-    /// there.
+    /// there, unless they turn out to live after all.
     fn begin(&mut self, track: Id, now: u64) {
         let Some(begun) = self.tracks.get_mut(track) else { return };
         for slot in self.store.slots() {
             let connection = self.store.get_mut(slot);
-            let is_inherited = connection.state == State::Live && connection.is_known;
+            let is_inherited = connection.is_known;
             let told = if is_inherited { connection.totals() } else { Counters::default() };
             begun.begin(slot, told);
             if is_inherited {

@@ -69,9 +69,9 @@ pub struct Stats {
     pub late: u64,
     /// Closed connections that wait to be handed out now.
     pub closed_waiting: u64,
-    /// Of these, how many are held for somebody else's sake.
+    /// How many that have ended are held for somebody else's sake.
     pub held: u64,
-    /// Closed connections that were to be held, but too many were.
+    /// Connections that had ended and were to be held, but too many were.
     pub not_held: u64,
     /// Slots taken now: live, waiting, and tombstones.
     pub stored: u64,

@@ -80,7 +80,7 @@ async fn everything() -> Registry {
     std::fs::write(&kubeconfig, text).unwrap();
     let connection = Connection::open(Source::Kubeconfig(kubeconfig)).await.unwrap();
     let (live, _watching) = Live::begin(connection.into(), "a", std::sync::Arc::new(|| 0));
-    registry_of_names.register_collector(Box::new(Watching(live.progress())));
+    registry_of_names.register_collector(Box::new(Watching(vec![live.progress()])));
     registry
 }
 
