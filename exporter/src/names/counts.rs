@@ -28,6 +28,8 @@ pub enum End {
     /// The rule that let it in, or kept it out.
     Ingress,
     Egress,
+    /// Antrea's `Egress`: by which address it leaves the cluster.
+    Exit,
 }
 
 impl End {
@@ -38,6 +40,7 @@ impl End {
             Self::Service => "service",
             Self::Ingress => "ingress_rule",
             Self::Egress => "egress_rule",
+            Self::Exit => "egress",
         }
     }
 }
