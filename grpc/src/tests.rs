@@ -24,13 +24,13 @@ fn counters(base: u64) -> Counters {
     }
 }
 
-fn stats(base: u64) -> Option<messages::Stats> {
-    Some(messages::Stats {
+fn stats(base: u64) -> messages::Stats {
+    messages::Stats {
         packet_total_count: base,
         octet_total_count: base + 1,
         packet_delta_count: base + 2,
         octet_delta_count: base + 3,
-    })
+    }
 }
 
 fn side(base: u64) -> Side {
@@ -98,14 +98,14 @@ fn full() -> FlowRecord {
     }
 }
 
-fn time(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds, nanos })
+fn time(seconds: i64, nanos: i32) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos }
 }
 
 /// The same, spelled by the names of the `.proto` file.
-fn full_message() -> Flow {
-    #[allow(deprecated, reason = "Antrea sends it, and so do we")]
-    let k8s = messages::Kubernetes {
+#[allow(deprecated, reason = "Antrea sends it, and so do we")]
+fn full_names() -> messages::Kubernetes {
+    messages::Kubernetes {
         flow_type: messages::FlowType::InterNode.into(),
         source_pod_namespace: "namespace-1".into(),
         source_pod_name: "pod-1".into(),
@@ -131,16 +131,19 @@ fn full_message() -> Flow {
         egress_ip: vec![0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7],
         egress_node_name: "node-3".into(),
         ..messages::Kubernetes::default()
-    };
+    }
+}
+
+fn full_message() -> Flow {
     Flow {
         id: "18446744073709551615".into(),
         ipfix: Some(messages::Ipfix {
-            export_time: time(1_700_000_010, 123_456_789),
+            export_time: Some(time(1_700_000_010, 123_456_789)),
             observation_domain_id: 912_985_946,
             ..messages::Ipfix::default()
         }),
-        start_ts: time(1_700_000_000, 123_000_000),
-        end_ts: time(1_700_000_009, 456_000_000),
+        start_ts: Some(time(1_700_000_000, 123_000_000)),
+        end_ts: Some(time(1_700_000_009, 456_000_000)),
         end_reason: messages::FlowEndReason::EndOfFlow.into(),
         ip: Some(messages::Ip {
             version: messages::IpVersion::IpVersion4.into(),
@@ -153,18 +156,18 @@ fn full_message() -> Flow {
             destination_port: 8080,
             protocol: Some(Protocol::Tcp(messages::Tcp { state_name: "TIME_WAIT".into() })),
         }),
-        k8s: Some(k8s),
-        stats: stats(1000),
-        reverse_stats: stats(1 << 33),
+        k8s: Some(full_names()),
+        stats: Some(stats(1000)),
+        reverse_stats: Some(stats(1 << 33)),
         proxy_snat_ip: vec![10, 10, 0, 1],
         proxy_snat_port: 50_000,
         aggregation: Some(messages::Aggregation {
-            end_ts_from_source: time(1_700_000_000, 100_000_000),
-            end_ts_from_destination: time(1_700_000_000, 200_000_000),
-            stats_from_source: stats(100),
-            reverse_stats_from_source: stats(110),
-            stats_from_destination: stats(200),
-            reverse_stats_from_destination: stats(210),
+            end_ts_from_source: Some(time(1_700_000_000, 100_000_000)),
+            end_ts_from_destination: Some(time(1_700_000_000, 200_000_000)),
+            stats_from_source: Some(stats(100)),
+            reverse_stats_from_source: Some(stats(110)),
+            stats_from_destination: Some(stats(200)),
+            reverse_stats_from_destination: Some(stats(210)),
             throughput_from_source: 120,
             reverse_throughput_from_source: 121,
             throughput_from_destination: 220,
@@ -243,8 +246,11 @@ fn an_empty_record_has_every_part_that_antreas_collector_falls_over_without() {
 
 #[test]
 fn without_an_id_the_start_tells_two_connections_of_a_millisecond_apart() {
-    let started =
-        |nanos| Flow { id: String::new(), start_ts: time(1_700_000_000, nanos), ..full_message() };
+    let started = |nanos| Flow {
+        id: String::new(),
+        start_ts: Some(time(1_700_000_000, nanos)),
+        ..full_message()
+    };
     let (first, second) = (read_one(&started(5_000_001)), read_one(&started(5_000_002)));
     assert_eq!(first.start_ms, 1_700_000_000_005);
     assert_eq!((first.flow_id, second.flow_id), (1, 2));
@@ -256,7 +262,7 @@ fn without_an_id_the_start_tells_two_connections_of_a_millisecond_apart() {
 fn what_cannot_be_of_its_type_leaves_its_attribute_unset() {
     let mut flow = full_message();
     flow.id = "not a number".into();
-    flow.start_ts = time(-5, 2_000_000_000);
+    flow.start_ts = Some(time(-5, 2_000_000_000));
     flow.proxy_snat_ip = vec![1, 2, 3];
     flow.proxy_snat_port = 70_000;
     flow.end_reason = 77;

@@ -123,6 +123,30 @@ fn exporting(folder: &Path, port: u16) -> ExportingProcess<Flows> {
     ExportingProcess::new(destination, 7, Flows)
 }
 
+/// What grpcio prints of the first record.
+fn printed() -> Value {
+    let stats = |base: u64| {
+        json!({"packet_total_count": base.to_string(), "octet_total_count": (base + 1).to_string(),
+               "packet_delta_count": (base + 2).to_string(), "octet_delta_count": (base + 3).to_string()})
+    };
+    json!({
+        "id": "42",
+        "ipfix": {"export_time": "2023-11-14T22:13:30.123456789Z", "observation_domain_id": 7},
+        "start_ts": "2023-11-14T22:13:20.123Z",
+        "end_ts": "2023-11-14T22:13:29.456Z",
+        "end_reason": "FLOW_END_REASON_END_OF_FLOW",
+        "ip": {"version": "IP_VERSION_4", "source": "CgoAAg==", "destination": "CgoBAg=="},
+        "transport": {"protocol_number": 6, "source_port": 40000, "destination_port": 8080,
+                      "TCP": {"state_name": "TIME_WAIT"}},
+        "k8s": {"source_pod_namespace": "shop", "source_pod_name": "web-0",
+                "source_node_name": "node-a", "egress_ip": "wAACAQ==",
+                "destination_cluster_ip": "CmAAAQ==", "destination_service_ip": "CmAAAQ=="},
+        "stats": stats(1000),
+        "reverse_stats": stats(1 << 33),
+        "proxy_snat_ip": "CgoAAQ==",
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_collector_reads_every_value() {
     let folder = certificates();
@@ -141,29 +165,7 @@ async fn a_foreign_collector_reads_every_value() {
     let said = server.says();
     let flows = said["flows"].as_array().expect("flows");
     assert_eq!(flows.len(), 2, "in one request");
-    let stats = |base: u64| {
-        json!({"packet_total_count": base.to_string(), "octet_total_count": (base + 1).to_string(),
-               "packet_delta_count": (base + 2).to_string(), "octet_delta_count": (base + 3).to_string()})
-    };
-    assert_eq!(
-        flows[0],
-        json!({
-            "id": "42",
-            "ipfix": {"export_time": "2023-11-14T22:13:30.123456789Z", "observation_domain_id": 7},
-            "start_ts": "2023-11-14T22:13:20.123Z",
-            "end_ts": "2023-11-14T22:13:29.456Z",
-            "end_reason": "FLOW_END_REASON_END_OF_FLOW",
-            "ip": {"version": "IP_VERSION_4", "source": "CgoAAg==", "destination": "CgoBAg=="},
-            "transport": {"protocol_number": 6, "source_port": 40000, "destination_port": 8080,
-                          "TCP": {"state_name": "TIME_WAIT"}},
-            "k8s": {"source_pod_namespace": "shop", "source_pod_name": "web-0",
-                    "source_node_name": "node-a", "egress_ip": "wAACAQ==",
-                    "destination_cluster_ip": "CmAAAQ==", "destination_service_ip": "CmAAAQ=="},
-            "stats": stats(1000),
-            "reverse_stats": stats(1 << 33),
-            "proxy_snat_ip": "CgoAAQ==",
-        })
-    );
+    assert_eq!(flows[0], printed());
     assert_eq!(flows[1]["ip"]["version"], "IP_VERSION_6");
     assert_eq!(flows[1]["ip"]["source"], "/QAAEAAAAAAAAAAAAAAAAg==");
 
@@ -205,17 +207,18 @@ async fn what_a_foreign_collector_says_against_it_is_told() {
     assert_eq!(exporting.pending(), 0, "what was handed over is not sent again");
 }
 
-#[test]
-fn a_foreign_exporter_is_understood_whatever_it_sends() {
-    let folder = certificates();
-    let path = |name: &str| folder.path().join(name);
-    let (port, admin) = (free_port(), free_port());
-    let log: PathBuf = path("flows.json");
+/// An aggregator that takes gRPC over mutual TLS.
+fn aggregator(folder: &Path, port: u16, admin: u16) -> Running {
+    let path = |name: &str| folder.join(name);
     let errors = File::create(path("errors")).expect("a file");
     let mut command = Command::new(built("fyke"));
     command.args(["aggregator", "--listen", "127.0.0.1:0", "--active-timeout", "1s"]);
     command.arg("--admin").arg(format!("127.0.0.1:{admin}"));
-    command.arg("--grpc-listen").arg(format!("127.0.0.1:{port}")).arg("--log").arg(&log);
+    command
+        .arg("--grpc-listen")
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("--log")
+        .arg(path("flows.json"));
     command.arg("--tls-certificate").arg(path("collector.test.pem"));
     command.arg("--tls-key").arg(path("collector.test.key"));
     command.arg("--tls-client-ca").arg(path("ca.pem"));
@@ -226,8 +229,13 @@ fn a_foreign_exporter_is_understood_whatever_it_sends() {
     BufReader::new(output).read_line(&mut ready).expect("it says something");
     assert_eq!(ready, "ready\n", "{}", fs::read_to_string(path("errors")).expect("a file"));
 
+    aggregator
+}
+
+/// Has grpcio send what it can think of. Returns what became of each.
+fn sent(folder: &Path, port: u16) -> (Running, Vec<(String, String)>) {
     let mut command = python("client.py");
-    let mut client = Running(command.arg(port.to_string()).arg(folder.path()).spawn().expect("it"));
+    let mut client = Running(command.arg(port.to_string()).arg(folder).spawn().expect("it"));
     let output = client.0.stdout.take().expect("a pipe");
     let mut told = Vec::new();
     for line in BufReader::new(output).lines() {
@@ -238,31 +246,65 @@ fn a_foreign_exporter_is_understood_whatever_it_sends() {
         }
         told.push((what, status));
     }
+    (client, told)
+}
+
+/// What is sent, and what is answered.
+const ANSWERS: [(&str, &str); 20] = [
+    ("good", "OK"),
+    ("without ipfix", "OK"),
+    ("without ip", "OK"),
+    ("without transport", "OK"),
+    ("without k8s", "OK"),
+    ("without stats", "OK"),
+    ("without reverse_stats", "OK"),
+    ("without start_ts", "OK"),
+    ("without end_ts", "OK"),
+    ("nothing at all", "OK"),
+    ("no address", "OK"),
+    ("a long flow between good ones", "OK"),
+    ("a huge message", "OK"),
+    ("another method", "UNIMPLEMENTED"),
+    ("group", "INVALID_ARGUMENT"),
+    ("cut", "INVALID_ARGUMENT"),
+    ("overlong", "INVALID_ARGUMENT"),
+    ("a stranger", "UNAVAILABLE"),
+    ("garbage", "survived"),
+    ("beside a thousand idle streams", "OK"),
+];
+
+fn check_the_good_one(good: &Value) {
+    for (name, expected) in [
+        ("sourceIP", json!("10.0.0.1")),
+        ("destinationIP", json!("10.0.0.2")),
+        ("destinationTransportPort", json!(443)),
+        ("protocolIdentifier", json!(6)),
+        ("tcpState", json!("TIME_WAIT")),
+        ("sourcePodName", json!("web")),
+        ("destinationPodNamespace", json!("shop")),
+        ("egressIP", json!("192.0.2.1")),
+        ("destinationServiceIP", json!("10.96.0.1")),
+        ("octetTotalCount", json!(400)),
+        ("octetDeltaCount", json!(400)),
+        ("reversePacketTotalCount", json!(3)),
+        ("flowEndReason", json!(3)),
+        ("observationDomainIdFromSourceNode", json!(7)),
+    ] {
+        assert_eq!(good[name], expected, "{name} in {good}");
+    }
+}
+
+#[test]
+fn a_foreign_exporter_is_understood_whatever_it_sends() {
+    let folder = certificates();
+    let path = |name: &str| folder.path().join(name);
+    let (port, admin) = (free_port(), free_port());
+    let log: PathBuf = path("flows.json");
+    let mut aggregator = aggregator(folder.path(), port, admin);
+    let (mut client, told) = sent(folder.path(), port);
     let errors = || fs::read_to_string(path("errors")).expect("a file");
     let told: Vec<_> = told.iter().map(|(what, status)| (what.as_str(), status.as_str())).collect();
-    let expected = [
-        ("good", "OK"),
-        ("without ipfix", "OK"),
-        ("without ip", "OK"),
-        ("without transport", "OK"),
-        ("without k8s", "OK"),
-        ("without stats", "OK"),
-        ("without reverse_stats", "OK"),
-        ("without start_ts", "OK"),
-        ("without end_ts", "OK"),
-        ("nothing at all", "OK"),
-        ("no address", "OK"),
-        ("a long flow between good ones", "OK"),
-        ("a huge message", "OK"),
-        ("another method", "UNIMPLEMENTED"),
-        ("group", "INVALID_ARGUMENT"),
-        ("cut", "INVALID_ARGUMENT"),
-        ("overlong", "INVALID_ARGUMENT"),
-        ("a stranger", "UNAVAILABLE"),
-        ("garbage", "survived"),
-        ("beside a thousand idle streams", "OK"),
-    ];
-    assert_eq!(told, expected, "{}", errors());
+    assert_eq!(told, ANSWERS, "{}", errors());
 
     let said = || metrics(Command::new("bash"), admin);
     let counted = said();
@@ -288,24 +330,7 @@ fn a_foreign_exporter_is_understood_whatever_it_sends() {
         log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let of = |port: u64| records.iter().find(move |it| it["sourceTransportPort"] == port);
     let good = of(1).unwrap_or_else(|| panic!("{log}"));
-    for (name, expected) in [
-        ("sourceIP", json!("10.0.0.1")),
-        ("destinationIP", json!("10.0.0.2")),
-        ("destinationTransportPort", json!(443)),
-        ("protocolIdentifier", json!(6)),
-        ("tcpState", json!("TIME_WAIT")),
-        ("sourcePodName", json!("web")),
-        ("destinationPodNamespace", json!("shop")),
-        ("egressIP", json!("192.0.2.1")),
-        ("destinationServiceIP", json!("10.96.0.1")),
-        ("octetTotalCount", json!(400)),
-        ("octetDeltaCount", json!(400)),
-        ("reversePacketTotalCount", json!(3)),
-        ("flowEndReason", json!(3)),
-        ("observationDomainIdFromSourceNode", json!(7)),
-    ] {
-        assert_eq!(good[name], expected, "{name} in {good}");
-    }
+    check_the_good_one(good);
     assert!(of(5).is_some() && of(6).is_some() && of(10).is_some() && of(4).is_none());
     assert!(of(1008).is_some(), "without names, a flow is still one");
     assert!(records.len() > 20_000, "{}", records.len());

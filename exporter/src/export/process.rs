@@ -156,7 +156,9 @@ impl Process {
                 self.before = self.counters();
                 let waiting = self.abandon();
                 self.kind = kind;
-                waiting.into_iter().for_each(|record| self.push(record));
+                for record in waiting {
+                    self.push(record);
+                }
                 left
             }
         }
