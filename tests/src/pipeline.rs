@@ -14,6 +14,7 @@ use exporter::enrich::Enricher;
 use exporter::export::{Batch, observation_domain};
 use exporter::meter::{Limits, Meter};
 use exporter::names::Policies;
+use exporter::names::egress::Egresses;
 use exporter::observe::{Observer, Orders, Target};
 use exporter::zones::{Part, Zones};
 use flow::{FlowRecord, Profile};
@@ -35,6 +36,7 @@ pub struct Setting<'a> {
     pub antrea: bool,
     pub timers: Timers,
     pub policies: Policies,
+    pub egresses: Option<Egresses>,
 }
 
 /// Of the exporters, and how often the aggregator stores what goes on.
@@ -72,8 +74,11 @@ impl Node {
         let zones = if setting.antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
         let (player, source) = Recorded::new();
         let meter = Meter::new(Limits { connections: 100_000 });
-        let enricher = Enricher::new(Arc::clone(&setting.cluster), name, Profile::Fyke)
+        let mut enricher = Enricher::new(Arc::clone(&setting.cluster), name, Profile::Fyke)
             .with_policies(setting.policies.clone());
+        if let Some(egresses) = &setting.egresses {
+            enricher = enricher.with_egresses(egresses.clone());
+        }
         let (queue, batches) = mpsc::channel(1);
         let target = Target {
             name: STATIC.into(),

@@ -14,7 +14,7 @@ use k8s::Cluster;
 
 use crate::connections::Connection;
 use crate::pipeline::{Pipeline, Script, Setting};
-use crate::policies;
+use crate::{egresses, policies};
 pub use families::Families;
 use text::{Described, Refused, Text};
 
@@ -46,6 +46,10 @@ pub fn check(text: &str, families: Families) -> Result<()> {
         [] => Policies::default(),
         rules => policies::as_an_agent_tells(rules, begin)?,
     };
+    let egresses = match text.egresses.as_slice() {
+        [] => None,
+        described => Some(egresses::as_an_api_server_tells(described)?),
+    };
     let data = tempfile::tempdir()?;
     let setting = Setting {
         cluster: cluster.into(),
@@ -54,6 +58,7 @@ pub fn check(text: &str, families: Families) -> Result<()> {
         antrea: text.antrea,
         timers: text.timers.timers(),
         policies,
+        egresses,
     };
     let script = Script { connections: &connections, denied: &denied };
     Pipeline::new(&setting).run(&script, data.path(), BEGIN_MS)?;

@@ -26,7 +26,11 @@ pub(super) fn turn(scenario: &mut Value, families: Families) -> Result<()> {
         Families::V6 => *scenario = over_v6(scenario),
         Families::Both => {
             let turned = over_v6(scenario);
-            join_addresses(&mut scenario["cluster"], &turned["cluster"]);
+            for part in ["cluster", "egresses"] {
+                if let (Some(value), Some(turned)) = (scenario.get_mut(part), turned.get(part)) {
+                    join_addresses(value, turned);
+                }
+            }
             for part in ["connections", "denied", "expect"] {
                 let Some(more) = turned.get(part).and_then(Value::as_sequence) else { continue };
                 let first = scenario[part].as_sequence_mut().context("a list")?;
@@ -96,9 +100,9 @@ fn v6(address: IpAddr) -> IpAddr {
             [0xfd00, 0x46, 0, 0, 0, 0, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
         }
         IpAddr::V6(address) => {
-            let [first, rest @ ..] = address.segments();
-            let [b, c, d, e, f, g, h] = rest;
-            [first ^ 0x46, b, c, d, e, f, g, h]
+            let mut segments = address.segments();
+            segments[0] ^= 0x46;
+            segments
         }
     };
     Ipv6Addr::from(segments).into()

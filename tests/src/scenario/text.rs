@@ -6,6 +6,7 @@ use std::time::Duration;
 use flow::Profile;
 use serde::Deserialize;
 
+use crate::egresses::DescribedEgress;
 use crate::pipeline::Timers;
 use crate::policies::DescribedRule;
 
@@ -17,6 +18,8 @@ pub(super) struct Text {
     /// Rules of policies, which an Antrea Agent tells of every Node.
     #[serde(default)]
     pub policies: Vec<DescribedRule>,
+    #[serde(default)]
+    pub egresses: Vec<DescribedEgress>,
     #[serde(default)]
     pub profile: ProfileName,
     /// Pods' connections are tracked in Antrea's zones, and those from outside in zone 0 before.
@@ -112,6 +115,8 @@ pub(super) struct Expected {
     /// Type, name and rule, action: as [`super::told::rule`] writes it.
     pub ingress: String,
     pub egress: String,
+    /// Name, address and Node of the Egress; nothing if there is none.
+    pub leaves: Vec<String>,
     /// `flowEndReason` of the last record; not looked at if not given.
     pub reason: Option<u8>,
     pub records: u64,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use flow::{Endpoint, PolicyRule, Side};
+use flow::{Endpoint, FlowRecord, PolicyRule, Side};
 
 use super::text::Expected;
 
@@ -23,11 +23,20 @@ pub(super) fn flow(flow: &store::Flow) -> Expected {
         proxy_snat: at(record.proxy_snat_ip, record.proxy_snat_port),
         ingress: rule(&record.ingress),
         egress: rule(&record.egress),
+        leaves: leaves(record),
         reason: Some(record.end_reason as u8),
         records: flow.records,
         from_source: side(&record.from_source),
         from_destination: side(&record.from_destination),
     }
+}
+
+fn leaves(record: &FlowRecord) -> Vec<String> {
+    let told = [&record.egress_name, &record.egress_ip, &record.egress_node_name];
+    if told.iter().all(|it| it.is_empty()) {
+        return Vec::new();
+    }
+    told.map(ToString::to_string).into()
 }
 
 fn end(end: &Endpoint, address: IpAddr) -> String {
