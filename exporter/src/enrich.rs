@@ -168,10 +168,12 @@ impl Enricher {
             let to = destination.place.address;
             !destination.place.is_local && self.exit_may_come(&cluster, source, to)
         };
-        !(may_come(&source)
+        let may_any_come = !cluster.knows_nodes()
+            || may_come(&source)
             || may_come(&destination)
             || exit_may_come()
-            || has_part && (service() == Some(true) || self.rules_may_come(due)))
+            || has_part && (service() == Some(true) || self.rules_may_come(due));
+        !may_any_come
     }
 
     fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> (Seat<'a>, Seat<'a>) {
@@ -207,6 +209,10 @@ impl Enricher {
         to: Place,
         due: &Due<'_>,
     ) -> Result<FlowType, Untold> {
+        if !cluster.knows_nodes() {
+            // As in Antrea, whose zones have connections of Pods only. Zone 0 has the Node's too.
+            return if due.zone == 0 { Err(Untold::NotListed) } else { Ok(FlowType::Unspecified) };
+        }
         let node = cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
         let from_own_address = node.is_some_and(|node| node.name == self.node);
         let own = cluster.node(&self.node);

@@ -188,6 +188,11 @@ impl Cluster {
         self.coverage.services.settled()
     }
 
+    /// Whether Nodes have been listed once. Before, nothing is known of where Pods are.
+    pub fn knows_nodes(&self) -> bool {
+        !self.coverage.nodes.is_none()
+    }
+
     /// Whether any Node has a network for its Pods.
     pub fn has_pod_networks(&self) -> bool {
         !self.networks.is_empty()
