@@ -6,6 +6,8 @@
 pub mod connections; // what the kernel of each Node would say
 pub mod wire; // what an exporter sends
 pub mod pipeline; // exporters, wire, aggregator, store
+pub mod policies; // what exporters know of rules
+pub mod egresses; // and of ways out
 pub mod scenario; // the text form
 pub mod binary; // real processes
 pub mod doorway; // how a process in a namespace reaches what is not in it

@@ -1,3 +1,5 @@
+mod antreas; // what Antrea's tests expect
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
