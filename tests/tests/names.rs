@@ -190,7 +190,7 @@ async fn an_address_that_is_used_again_at_once_never_has_a_wrong_name() {
     put_pod(&server, "last", "10.0.0.7");
     owners.push(("last".to_owned(), from, u64::MAX));
     let begun = Instant::now();
-    while told.iter().all(|record: &FlowRecord| record.source.pod.as_str() != "last") {
+    while told.iter().all(|record| record.source.pod.as_str() != "last") {
         assert!(begun.elapsed() < PATIENCE, "the last one has no name");
         exporter.connects([10, 0, 0, 7]);
         made += 1;
