@@ -17,7 +17,7 @@ const NETFILTER: &str = "12";
 
 /// Finds the socket on which the process `pid` receives netfilter events; `None` as long
 /// as it has not subscribed to any.
-pub(super) fn event_socket(pid: u32) -> Option<i32> {
+pub fn event_socket(pid: u32) -> Option<i32> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/netlink")).ok()?;
     // The table lists every socket of the network namespace, not only this process's.
     let inodes: Vec<&str> = table.lines().filter_map(subscribed_inode).collect();
@@ -29,8 +29,8 @@ pub(super) fn event_socket(pid: u32) -> Option<i32> {
     })
 }
 
-/// Lets the kernel queue `bytes` for the socket `descriptor` of the process `pid`.
-pub(super) fn enlarge(pid: u32, descriptor: i32, bytes: usize) -> Result<()> {
+/// Lets the kernel queue as many `bytes` for the socket `descriptor` of the process `pid`.
+pub fn resize(pid: u32, descriptor: i32, bytes: usize) -> Result<()> {
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
     let process = pidfd_open(process, PidfdFlags::empty())
         .with_context(|| format!("cannot open process {pid}"))?;
