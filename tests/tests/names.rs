@@ -190,7 +190,7 @@ async fn an_address_that_is_used_again_at_once_never_has_a_wrong_name() {
     put_pod(&server, "last", "10.0.0.7");
     owners.push(("last".to_owned(), from, u64::MAX));
     let begun = Instant::now();
-    while told.iter().all(|record| record.source.pod.as_str() != "last") {
+    while told.iter().all(|record: &Arc<FlowRecord>| record.source.pod.as_str() != "last") {
         assert!(begun.elapsed() < PATIENCE, "the last one has no name");
         exporter.connects([10, 0, 0, 7]);
         made += 1;
@@ -201,8 +201,8 @@ async fn an_address_that_is_used_again_at_once_never_has_a_wrong_name() {
     let named: Vec<_> = told.iter().filter(|record| !record.source.pod.is_empty()).collect();
     for record in &named {
         let owner = owners.iter().find(|(name, ..)| *name == record.source.pod.as_str()).unwrap();
-        let (began, [from, until]) = (record.start_ms, [owner.1, owner.2]);
-        assert!((from..=until).contains(&began), "{}: {began} not in {from}..{until}", owner.0);
+        let (start, [from, until]) = (record.start_ms, [owner.1, owner.2]);
+        assert!((from..=until).contains(&start), "{}: {start} not in {from}..{until}", owner.0);
     }
     assert_eq!(told.len(), made);
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::run::run;
-use crate::{peers, registry};
+use crate::{messages, peers, registry};
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     for (path, content) in all(root)? {
@@ -44,5 +44,6 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 fn all(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files = registry::generate(root)?;
     files.extend(peers::generate(root)?);
+    files.push(messages::generate(root)?);
     Ok(files)
 }

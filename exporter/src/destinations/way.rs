@@ -15,9 +15,6 @@ use super::material::{Material, origin};
 use super::translate::service;
 use crate::destination::{Spec, TlsSpec, Transport};
 
-/// The application protocol of gRPC (RFC 7301, RFC 9113).
-const H2: &str = "h2";
-
 /// Finds destinations, with the API server's help if there is one.
 #[derive(Debug, Clone)]
 pub struct Way {
@@ -32,8 +29,6 @@ pub enum WayError {
     Name(String, #[source] InvalidDnsNameError),
     #[error("certificates cannot be used")]
     Files(#[from] FollowError),
-    #[error("it takes gRPC, which cannot be spoken yet")]
-    NotIpfix,
 }
 
 impl Way {
@@ -46,41 +41,30 @@ impl Way {
     pub fn check(spec: &Spec) -> Result<(), WayError> {
         match &spec.transport {
             Transport::Tcp | Transport::Udp => Ok(()),
-            Transport::Grpc(_) => Err(WayError::NotIpfix),
-            Transport::Tls(tls) => {
+            Transport::Tls(tls) | Transport::Grpc(tls) => {
                 server_name(spec, tls)?;
                 Ok(check_files(&origin(tls))?)
             }
         }
     }
 
-    /// Makes the destination of an IPFIX session of `spec`. Needs a runtime around it, where what
+    /// Makes the destination of a session of `spec`. Needs a runtime around it, where what
     /// protects sessions is followed for as long as the destination or a clone of it lasts.
     pub fn to(&self, spec: &Spec) -> Result<transport::Destination, WayError> {
         let (carrier, material) = match &spec.transport {
             Transport::Tcp => (transport::Transport::Tcp, None),
             Transport::Udp => (transport::Transport::Udp, None),
-            Transport::Tls(tls) => {
+            Transport::Tls(tls) | Transport::Grpc(tls) => {
                 let name = server_name(spec, tls)?;
-                let material = self.material(tls, None);
+                let material = self.material(tls);
                 let config = material.clone();
                 let tls = ClientTls::fallible(name, move || config.config());
                 (transport::Transport::Tls(tls), Some(material))
             }
-            Transport::Grpc(_) => return Err(WayError::NotIpfix),
         };
         let mut to = transport::Destination::new(told(&spec.address), carrier);
         to.locator = Some(self.locator(spec.address.clone(), material));
         Ok(to)
-    }
-
-    /// What protects gRPC sessions of a destination, and the name its certificate must be for.
-    pub fn grpc(
-        &self,
-        spec: &Spec,
-        tls: &TlsSpec,
-    ) -> Result<(Material, ServerName<'static>), WayError> {
-        Ok((self.material(tls, Some(H2)), server_name(spec, tls)?))
     }
 
     /// `host:port` to connect to now, for the system's resolver if the host is a name. A Service
@@ -94,9 +78,9 @@ impl Way {
         Ok(std::net::SocketAddr::new(found?, address.port).to_string())
     }
 
-    fn material(&self, tls: &TlsSpec, protocol: Option<&'static str>) -> Material {
+    fn material(&self, tls: &TlsSpec) -> Material {
         let (connection, counters) = (self.connection.clone(), Arc::clone(&self.counters));
-        Material::follow(tls, protocol, connection, counters)
+        Material::follow(tls, None, connection, counters)
     }
 
     fn locator(&self, address: Address, material: Option<Material>) -> Locator {

@@ -1,4 +1,5 @@
-//! What the Exporting Process sends: Flow Records, in the Templates of their profile.
+//! What the Exporting Process sends: Flow Records, in the Templates of their profile or as Antrea's
+//! gRPC messages.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,16 +20,16 @@ const V6: TemplateId = match TemplateId::new(257) {
 };
 
 /// Flow Records as IPFIX, and what becomes of the messages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Flows {
     form: Form,
     /// Gets a copy of every message that was written whole, as an IPFIX File (RFC 5655).
-    copy: Option<File>,
+    copy: Option<Arc<File>>,
 }
 
 impl Flows {
-    pub const fn new(form: Form, copy: Option<File>) -> Self {
-        Self { form, copy }
+    pub fn new(form: Form, copy: Option<File>) -> Self {
+        Self { form, copy: copy.map(Arc::new) }
     }
 
     /// What is sent is like this from the next session on.
@@ -78,10 +79,27 @@ impl Export for Flows {
 
     /// A copy that cannot be written is given up; it must not stop the records themselves.
     fn sent(&mut self, messages: &[u8]) {
-        let Some(copy) = &mut self.copy else { return };
-        if let Err(error) = copy.write_all(messages) {
+        let Some(copy) = &self.copy else { return };
+        if let Err(error) = copy.as_ref().write_all(messages) {
             tracing::error!(%error, "copy cannot be written and ends here");
             self.copy = None;
         }
+    }
+}
+
+impl grpc::export::Export for Flows {
+    type Record = Arc<FlowRecord>;
+
+    fn encode(
+        &self,
+        record: &Arc<FlowRecord>,
+        export_time_ns: u64,
+        domain: u32,
+        out: &mut Vec<u8>,
+    ) {
+        let censored = self.censored(record);
+        let record = censored.as_ref().unwrap_or(record);
+        let with_ids = self.form.profile == Profile::Fyke;
+        grpc::encode(record, &grpc::Head { export_time_ns, domain, with_ids }, out);
     }
 }

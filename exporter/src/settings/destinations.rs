@@ -86,11 +86,7 @@ fn required<T, R: Into<Reading<T>>>(
 
 fn address(raw: &Raw) -> Result<Address, String> {
     let mut address = read::address(raw)?;
-    let protocol = *address.protocol.get_or_insert(Protocol::Tls);
-    // Where gRPC is spoken this is the place that lets it in.
-    if protocol == Protocol::Grpc {
-        return Err("grpc cannot be spoken yet; tls can, to the same aggregator's port 4739".into());
-    }
+    address.protocol.get_or_insert(Protocol::Tls);
     Ok(address)
 }
 
@@ -119,7 +115,8 @@ fn transport(inner: &mut Sources, address: Option<&Setting<Address>>) -> Option<
         (None, None) => None,
     };
     let address = address?;
-    match address.value.protocol? {
+    let protocol = address.value.protocol?;
+    match protocol {
         Protocol::Tcp => Some(Transport::Tcp),
         Protocol::Udp => Some(Transport::Udp),
         Protocol::Tls | Protocol::Grpc => {
@@ -136,12 +133,14 @@ fn transport(inner: &mut Sources, address: Option<&Setting<Address>>) -> Option<
                 let what = format!("no certificate can be for {host:?}; say which name it is for");
                 error(&keys::SERVER_NAME, Some(address.origin.clone()), &what);
             }
-            Some(Transport::Tls(TlsSpec {
+            let tls = TlsSpec {
                 server_name: server_name.map(|it| it.value),
                 min_version: min_version.map(|it| it.value).unwrap_or_default(),
                 ca: Authorities::File(ca.value),
                 identity,
-            }))
+            };
+            let is_grpc = protocol == Protocol::Grpc;
+            Some(if is_grpc { Transport::Grpc(tls) } else { Transport::Tls(tls) })
         }
     }
 }

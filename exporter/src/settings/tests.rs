@@ -359,17 +359,21 @@ fn an_address_nobody_uses_keeps_nothing_from_starting() {
 }
 
 #[test]
-fn grpc_is_refused_with_a_way_out() {
-    let (settings, findings) = resolve(
-        "node: a\nclusterFile: c\n",
-        "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n",
-        &[],
-    );
-    assert_eq!(settings, None);
-    assert!(
-        findings.to_string().contains("write flow-aggregator/flow-aggregator:4739:tls"),
-        "{findings}"
-    );
+fn the_agents_own_address_is_spoken_to_in_grpc_over_tls() {
+    let agent = "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n";
+    let with = |own: &str| resolve(&format!("node: a\nclusterFile: c\n{own}"), agent, &[]);
+    let (settings, findings) = with("");
+    assert!(settings.is_none() && findings.to_string().contains("tls.caFile"), "{findings}");
+    let (settings, findings) = with("tls: {caFile: ca, certFile: cert, keyFile: key}\n");
+    let settings = settings.unwrap_or_else(|| panic!("{findings}"));
+    assert_eq!(target(&settings), "flow-aggregator.flow-aggregator.svc:14739");
+    let tls = TlsSpec {
+        server_name: None,
+        min_version: TlsVersion::default(),
+        ca: Authorities::File("ca".into()),
+        identity: Some(Identity::Files { certificate: "cert".into(), key: "key".into() }),
+    };
+    assert_eq!(settings.collector.transport(), Some(Transport::Grpc(tls)));
 }
 
 #[test]

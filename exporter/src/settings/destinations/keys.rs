@@ -51,7 +51,7 @@ pub(super) static ADDRESS: Key = key(
     &[Name::current(OWN, "address")],
     "HOST[:PORT[:PROTOCOL]]",
     "",
-    "Where it is, as in flowCollectorAddr. The protocol is tcp, udp or tls, and tls unless given.",
+    "Where it is, as in flowCollectorAddr. The protocol is tcp, udp, tls or grpc, and tls unless given.",
 );
 
 pub(super) static CA: Key = key(

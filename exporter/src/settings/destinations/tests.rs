@@ -83,7 +83,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
          - name: static\n  address: x:1:tcp\n\
          - address: 'x:y'\n  profile: other\n  redact: [sourcePodname, sourceIP]\n\
          - name: twice\n  address: x:1:tls\n\
-         - name: twice\n  address: x:1:grpc\n  colour: red\n\
+         - name: twice\n  address: x:1:sctp\n  colour: red\n\
          - name: c\n  address: x:1:tcp\n  filter: {ports: [0, a], networks: [10.0.0.1/8], namespaces: []}\n  tls: {certFile: x}\n\
          - word\n",
     );
@@ -94,7 +94,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
         "flow-exporter.conf:7:12: error: destinations[1].profile: expected antrea or fyke, found \"other\": it is neither",
         "flow-exporter.conf:8:12: error: destinations[1].redact: expected a list of attributes, such as sourcePodName, found \"sourcePodname\": no attribute has this name",
         "flow-exporter.conf:10:12: error: destinations[2].tls.caFile: expected a path for x:1:tls, found nothing",
-        "flow-exporter.conf:12:12: error: destinations[3].address: expected HOST[:PORT[:PROTOCOL]], found \"x:1:grpc\": grpc cannot be spoken yet; tls can, to the same aggregator's port 4739",
+        "flow-exporter.conf:12:12: error: destinations[3].address: expected HOST[:PORT[:PROTOCOL]], found \"x:1:sctp\": the protocol is not one of tcp, udp, tls, grpc (in lower case)",
         "flow-exporter.conf:13:3: error: destinations[3].colour: unknown key; known here are name, address, tls, profile, compatibility, protocolFilter, filter, redact, activeFlowExportTimeout, idleFlowExportTimeout, templateRefresh",
     ];
     for finding in expected {
