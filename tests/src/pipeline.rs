@@ -54,7 +54,7 @@ impl Pipeline {
             let (player, source) = Recorded::new();
             let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
             let meter = Meter::new(Limits { connections: 100_000 });
-            let enricher = Enricher::new(Arc::clone(&cluster), name, Profile::Fyke);
+            let enricher = Enricher::new(Arc::clone(&cluster), name);
             let metrics = Arc::default();
             let (queue, batches) = mpsc::channel(1);
             let target = Target {

@@ -76,7 +76,7 @@ fn watched(
 impl Names {
     pub(super) fn enricher(&self, settings: &Settings) -> Enricher {
         let (cluster, counts) = (Arc::clone(&self.cluster), Arc::clone(&self.counts));
-        let enricher = Enricher::following(cluster, &settings.node.value, settings.profile.value)
+        let enricher = Enricher::following(cluster, &settings.node.value)
             .with_rules(settings.naming.rules())
             .counting(counts);
         match &self.policies {

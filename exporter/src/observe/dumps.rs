@@ -8,6 +8,10 @@ use crate::conntrack::{ConnectionSource, DumpProgress, SourceError};
 /// Connections looked up one by one per turn: about 5 µs each.
 pub(super) const LOOK_UPS_PER_TURN: usize = 512;
 
+/// So long after the kernel last kept an event back, it may still do so. It tries again ten times
+/// a second, and says so each time it fails.
+const KEPT_NS: u64 = 2_000_000_000;
+
 /// Which dump is under way and which come next.
 #[derive(Debug, Default)]
 pub(super) struct Dumps {
@@ -17,6 +21,9 @@ pub(super) struct Dumps {
     pub(super) rounds: u64,
     /// A dump of this round has failed, so the round shows less than every connection.
     failed: bool,
+    /// How often events have been kept back, and until when some may be.
+    held_back: u64,
+    kept_until_ns: u64,
     /// When the next failure is worth a line in the log.
     pub(super) warn_ns: u64,
 }
@@ -120,6 +127,7 @@ impl<S: ConnectionSource> Observer<S> {
                 break;
             }
         }
+        let complete = complete && !self.are_events_kept(now);
         for zone in std::mem::take(&mut self.dumps.under_way) {
             if self.intake.zones.tells_clients(zone) {
                 self.intake.clients.dump_finished(complete, now);
@@ -131,6 +139,17 @@ impl<S: ConnectionSource> Observer<S> {
             self.dumps.rounds += u64::from(!std::mem::take(&mut self.dumps.failed));
         }
         Ok(())
+    }
+
+    /// Whether the kernel may keep ends of connections that its table has no more: these have not
+    /// vanished, and told as such they would be told again when their events come.
+    fn are_events_kept(&mut self, now: u64) -> bool {
+        let held_back = self.source.tally().held_back;
+        if held_back != self.dumps.held_back {
+            self.dumps.held_back = held_back;
+            self.dumps.kept_until_ns = now + KEPT_NS;
+        }
+        now < self.dumps.kept_until_ns
     }
 
     pub(super) fn is_quiet(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Makes a new authority and writes what it vouches for: `collector.test` and `exporter.test`.
 ///
@@ -11,6 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 pub(crate) fn write(folder: &Path) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // One whose name is that of what it signs is taken for no authority.
+    authority.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
     let replace = |name: &str, text: String| {
@@ -18,9 +20,9 @@ pub(crate) fn write(folder: &Path) {
         fs::rename(folder.join("new"), folder.join(name)).expect("a file");
     };
     replace("ca.pem", authority.pem());
-    for name in ["collector", "exporter"] {
+    for name in ["collector.test", "exporter.test"] {
         let key = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new([format!("{name}.test")]).expect("a name");
+        let parameters = CertificateParams::new([name.to_owned()]).expect("a name");
         let certificate = parameters.signed_by(&key, &authority).expect("a certificate");
         replace(&format!("{name}.pem"), certificate.pem());
         replace(&format!("{name}.key"), key.serialize_pem());

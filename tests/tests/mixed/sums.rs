@@ -15,7 +15,12 @@ pub(crate) type Sums = BTreeMap<Key, Totals>;
 
 const ICMP: [u8; 2] = [1, 58];
 
-/// A record, as `fyke ipfix collect --json` shows it.
+/// A line of `fyke ipfix collect --json`.
+#[derive(Debug, Deserialize)]
+struct Line {
+    fields: Record,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -38,7 +43,8 @@ pub(crate) fn of_records(text: &str) -> Sums {
     // The last line may be half written.
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     for line in whole.lines() {
-        let record: Record = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let line: Line = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let record = line.fields;
         let from = (record.source, record.source_transport_port);
         let to = (record.destination, record.destination_transport_port);
         *sums.entry(key(record.protocol_identifier, from, to)).or_default() += Totals {
@@ -89,7 +95,7 @@ pub(crate) fn of_sets(json: &str, source: [IpAddr; 2], destination: [IpAddr; 2])
     sums
 }
 
-fn key(protocol: u8, from: (IpAddr, u16), to: (IpAddr, u16)) -> Key {
+pub(crate) fn key(protocol: u8, from: (IpAddr, u16), to: (IpAddr, u16)) -> Key {
     let to_port = if ICMP.contains(&protocol) { 0 } else { to.1 };
     (protocol, from.0, from.1, to.0, to_port)
 }
@@ -102,6 +108,13 @@ pub(crate) fn without_identifiers(sums: &Sums) -> Sums {
         *merged.entry((protocol, source, port, destination, to_port)).or_default() += totals;
     }
     merged
+}
+
+/// What went forth alone.
+pub(crate) fn forward(sums: &Sums) -> Sums {
+    let forth =
+        |it: &Totals| Totals { packets: it.packets, octets: it.octets, ..Totals::default() };
+    sums.iter().map(|(&key, totals)| (key, forth(totals))).collect()
 }
 
 /// Flows in which two differ, with what each says, at most ten of them in words.
@@ -118,4 +131,29 @@ pub(crate) fn assert_same(who: &str, told: &Sums, expected: &Sums) {
     let first: Vec<_> = differences.iter().take(10).collect();
     let (count, of) = (differences.len(), expected.len());
     assert!(differences.is_empty(), "{who}: {count} of {of} flows differ: {first:#?}");
+}
+
+pub(crate) const fn plus(a: Totals, b: Totals) -> Totals {
+    Totals {
+        packets: a.packets + b.packets,
+        octets: a.octets + b.octets,
+        reverse_packets: a.reverse_packets + b.reverse_packets,
+        reverse_octets: a.reverse_octets + b.reverse_octets,
+    }
+}
+
+pub(crate) const fn minus(a: Totals, b: Totals) -> Totals {
+    Totals {
+        packets: a.packets - b.packets,
+        octets: a.octets - b.octets,
+        reverse_packets: a.reverse_packets - b.reverse_packets,
+        reverse_octets: a.reverse_octets - b.reverse_octets,
+    }
+}
+
+pub(crate) const fn is_at_most(a: &Totals, b: &Totals) -> bool {
+    a.packets <= b.packets
+        && a.octets <= b.octets
+        && a.reverse_packets <= b.reverse_packets
+        && a.reverse_octets <= b.reverse_octets
 }
