@@ -37,7 +37,13 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Asks for the last counters of TCP connections that are over, which the kernel keeps for up
     /// to two minutes more.
+    ///
+    /// Not during a dump: what of it is still unread is older than an answer would be, and would
+    /// look as if somebody had zeroed the counters.
     pub(super) fn look_up_finals(&mut self, now: u64) -> Result<(), SourceError> {
+        if !self.dumps.under_way.is_empty() {
+            return Ok(());
+        }
         for _ in 0..LOOK_UPS_PER_TURN {
             let Some((zone, tuple, id)) = self.intake.next_final() else { break };
             let (source, mut gate) = self.gate(now);
