@@ -34,7 +34,7 @@ pub(crate) fn nfacctd(stand: &mut Stand, destination: &Destination) {
     let config = format!(
         "daemonize: false\nnfacctd_ip: {host}\nnfacctd_port: {port}\nplugins: print[x]\n\
          plugin_pipe_size: {ROOM}\nplugin_buffer_size: 65536\nprint_cache_entries: 65537\n\
-         print_output[x]: json\nprint_refresh_time[x]: 1\nnum_protos: true\n\
+         print_output[x]: json\nprint_refresh_time[x]: 1\n\
          aggregate[x]: src_host, dst_host, src_port, dst_port, proto\n"
     );
     let path = stand.path("nfacctd.conf");
@@ -55,7 +55,13 @@ pub(crate) fn of_rows(text: &str) -> Sums {
     let mut all = Sums::new();
     for line in text.lines().filter(|line| line.starts_with('{') && line.ends_with('}')) {
         let row: Row = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        let protocol = row.ip_proto.parse().expect("a number");
+        let protocol = match &*row.ip_proto {
+            "icmp" => 1,
+            "tcp" => 6,
+            "udp" => 17,
+            "ipv6-icmp" => 58,
+            other => panic!("{other} in {line}"),
+        };
         let key = sums::key(protocol, (row.ip_src, row.port_src), (row.ip_dst, row.port_dst));
         *all.entry(key).or_default() +=
             Totals { packets: row.packets, octets: row.bytes, ..Totals::default() };
