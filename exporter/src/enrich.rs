@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Profile, Service};
+use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Service};
 use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
 use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
@@ -29,7 +29,6 @@ pub use classify::{Rules, TrafficMode, Untold};
 pub struct Enricher {
     cluster: Arc<ArcSwap<Cluster>>,
     node: Name,
-    profile: Profile,
     rules: Rules,
     policies: Option<Policies>,
     egresses: Option<Egresses>,
@@ -46,17 +45,16 @@ struct Seat<'a> {
 
 impl Enricher {
     /// `node` is the name of the Node this runs on; `cluster` stays as it is.
-    pub fn new(cluster: Arc<Cluster>, node: &str, profile: Profile) -> Self {
-        Self::following(Arc::new(ArcSwap::new(cluster)), node, profile)
+    pub fn new(cluster: Arc<Cluster>, node: &str) -> Self {
+        Self::following(Arc::new(ArcSwap::new(cluster)), node)
     }
 
     /// Looks names up in the newest of the snapshots that somebody publishes.
-    pub fn following(cluster: Arc<ArcSwap<Cluster>>, node: &str, profile: Profile) -> Self {
+    pub fn following(cluster: Arc<ArcSwap<Cluster>>, node: &str) -> Self {
         let states = (0..).map_while(tcp_state::name).map(Name::from);
         Self {
             cluster,
             node: node.into(),
-            profile,
             rules: Rules::default(),
             policies: None,
             egresses: None,
@@ -228,7 +226,7 @@ impl Enricher {
                 source,
                 destination,
                 // Antrea's template has no room for what tells pings apart; its ports are 0.
-                source_port: if self.profile == Profile::Fyke { icmp.id } else { 0 },
+                source_port: icmp.id,
                 destination_port: 0,
                 protocol,
                 icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),

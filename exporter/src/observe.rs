@@ -188,6 +188,7 @@ impl<S: ConnectionSource> Observer<S> {
         }
         let stats = self.meter.stats();
         self.upkeep.look_at_resets(&stats);
+        self.upkeep.look_at_overruns(self.source.tally().overruns, now, next);
         self.metrics.source.clients(&self.intake.clients.tally());
         self.metrics.observed(&self.source.tally(), &stats);
         let zones = self.intake.zones.counted().iter();

@@ -74,7 +74,7 @@ impl Node {
         let zones = if setting.antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
         let (player, source) = Recorded::new();
         let meter = Meter::new(Limits { connections: 100_000 });
-        let mut enricher = Enricher::new(Arc::clone(&setting.cluster), name, Profile::Fyke)
+        let mut enricher = Enricher::new(Arc::clone(&setting.cluster), name)
             .with_policies(setting.policies.clone());
         if let Some(egresses) = &setting.egresses {
             enricher = enricher.with_egresses(egresses.clone());

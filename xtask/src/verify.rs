@@ -42,6 +42,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     codec::check(root)?;
     let demo = root.join("target/release/fyke");
     run(Command::new(demo).args(["demo", "--connections", "10000"]))?;
+    // What goes wrong there for longer than a test of every change can wait.
+    cargo(root, &["build", "--package", "cli"])?;
+    cargo(root, &["test", "--package", "tests", "--test", "mixed", "--", "--ignored"])?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 

@@ -85,7 +85,7 @@ fn followed(connection: Arc<Connection>, servers: &mut Supervisor) -> Following 
 impl Names {
     pub(super) fn enricher(&self, settings: &Settings) -> Enricher {
         let (cluster, counts) = (Arc::clone(&self.cluster), Arc::clone(&self.counts));
-        let enricher = Enricher::following(cluster, &settings.node.value, settings.profile.value)
+        let enricher = Enricher::following(cluster, &settings.node.value)
             .with_rules(settings.naming.rules())
             .counting(counts);
         let enricher = match &self.policies {

@@ -52,7 +52,7 @@ fn observer(zones: &[u16]) -> (Player, Observer<Recorded>) {
     let (player, source) = Recorded::new();
     let meter = Meter::new(Limits { connections: 200_000 });
     let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
-    let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
+    let enricher = Enricher::new(cluster, "a");
     (player, Observer::new(source, meter, enricher, Zones::plain(zones), INTERVAL, Arc::default()))
 }
 
@@ -76,6 +76,29 @@ fn a_dump_that_fails_is_tried_again_after_the_interval() {
     observer.observe(nanoseconds(INTERVAL)).unwrap();
     assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 1));
     assert_eq!(observer.meter.stats().vanished, 1, "this dump is believed");
+}
+
+#[test]
+fn what_a_dump_shows_no_more_has_not_vanished_while_events_are_kept() {
+    let (player, mut observer) = observer(&[0]);
+    player.play(Step::Event(entry(Kind::New)));
+    player.play(Step::HoldBack);
+    observer.observe(0).unwrap();
+    // Two dumps: what vanished in the first could be forgotten after the second.
+    let soon = nanoseconds(Duration::from_secs(1));
+    for now in [0, soon] {
+        observer.dumps.next_ns = 0;
+        observer.observe(now).unwrap();
+    }
+    assert_eq!((observer.meter.stats().live, observer.meter.stats().vanished), (1, 0));
+    player.play(Step::Event(entry(Kind::Destroy)));
+    observer.observe(soon).unwrap();
+    assert_eq!((observer.meter.stats().live, observer.meter.stats().vanished), (0, 0));
+
+    player.play(Step::Event(Entry { id: 2, ..entry(Kind::New) }));
+    observer.observe(soon).unwrap();
+    observer.observe(2 * nanoseconds(INTERVAL)).unwrap();
+    assert_eq!(observer.meter.stats().vanished, 1, "nothing is kept any more");
 }
 
 #[test]
