@@ -115,9 +115,7 @@ impl Settings {
             way_to_api_server(kubernetes.value, kubeconfig.value.as_ref(), in_cluster).is_some()
         });
         let collector = collector::pick(sources, exports, are_listed, objects);
-        if let Some(collector) = &collector {
-            check_copy(&mut sources.findings, &copy, collector, are_listed);
-        }
+        check_copy(&mut sources.findings, &copy, collector.as_ref(), are_listed);
         let [poll_interval, active_timeout, idle_timeout] = times?;
         Some(Self {
             enable,
@@ -323,10 +321,10 @@ fn check_filter(findings: &mut Findings, protocols: &Setting<Option<ProtocolFilt
 fn check_copy(
     findings: &mut Findings,
     copy: &Setting<Option<PathBuf>>,
-    collector: &Collector,
+    collector: Option<&Collector>,
     are_listed: bool,
 ) {
-    let address = &collector.address;
+    let Some(Collector { address, .. }) = collector else { return };
     let what = if are_listed && address.origin == Origin::Default {
         "stays empty: only what the collector of flowCollectorAddr is sent is written there"
     } else if address.value.protocol == Some(Protocol::Grpc) {
