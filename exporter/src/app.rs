@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::args::Args;
+use crate::args::Given;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
 use crate::deny::{self, Denials, Table};
 use crate::destinations::Way;
@@ -70,7 +70,7 @@ pub enum StartError {
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
 pub(crate) async fn run(
-    args: Args,
+    args: Given,
     settings: Settings,
     texts: Texts,
     ready: impl FnOnce(),
@@ -123,6 +123,8 @@ pub(crate) async fn run(
         }
         ended = tasks.until_end(&mut shutdown) => ended,
     };
+    // What a destination that went earlier did not take says nothing about this end.
+    let gone = metrics.left_behind();
     // The observer hands out what is left and drops the queues, which ends the exporting.
     let now = Instant::now();
     switch.stop_by(now + LAST_WORDS);
@@ -130,7 +132,7 @@ pub(crate) async fn run(
     // Why it ended tells more than what came of that.
     ended?;
     flushed.map_err(|_| StartError::Stuck)??;
-    match metrics.left_behind() {
+    match metrics.left_behind() - gone {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())

@@ -92,7 +92,9 @@ pub struct ObjectName {
 /// How messages are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compatibility {
-    /// One record per message, since Antrea's Flow Aggregator takes no more.
+    /// One record per message, since Antrea's Flow Aggregator takes no more. A connection that has
+    /// fallen silent is told again with nothing new, and one that was denied has always ended, as
+    /// Antrea's exporter has it.
     Antrea,
     /// As many records as a message holds (RFC 7011).
     Ipfix,

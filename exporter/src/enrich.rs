@@ -6,6 +6,7 @@
 //! it is depends on where addresses lie, and not on whether their owners are known by name.
 mod classify; // what kind of flow, and whose to tell
 mod rules; // which policies decided
+mod exit; // by which Egress it leaves
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
 use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
 use crate::meter::{Due, EndReason};
+use crate::names::egress::Egresses;
 use crate::names::{Counts, End, Policies};
 use classify::{Map, Place};
+use exit::Exit;
 
 pub use classify::{Rules, TrafficMode, Untold};
 
@@ -29,6 +32,7 @@ pub struct Enricher {
     profile: Profile,
     rules: Rules,
     policies: Option<Policies>,
+    egresses: Option<Egresses>,
     counts: Arc<Counts>,
     tcp_states: Vec<Name>,
 }
@@ -55,6 +59,7 @@ impl Enricher {
             profile,
             rules: Rules::default(),
             policies: None,
+            egresses: None,
             counts: Arc::default(),
             tcp_states: states.collect(),
         }
@@ -70,6 +75,13 @@ impl Enricher {
     #[must_use]
     pub fn with_policies(mut self, policies: Policies) -> Self {
         self.policies = Some(policies);
+        self
+    }
+
+    /// Names the Egresses by which Pods' connections leave.
+    #[must_use]
+    pub fn with_egresses(mut self, egresses: Egresses) -> Self {
+        self.egresses = Some(egresses);
         self
     }
 
@@ -109,6 +121,10 @@ impl Enricher {
             return None;
         }
         let [ingress, egress] = self.allowing(due);
+        let exit = match flow_type {
+            FlowType::ToExternal => self.exit(&cluster, source, destination.place.address),
+            _ => Exit::default(),
+        };
         let tcp_state = due.tcp_state.and_then(|state| self.tcp_states.get(usize::from(state)));
         Some(FlowRecord {
             flow_id: u64::from(due.id),
@@ -125,6 +141,9 @@ impl Enricher {
             egress,
             tcp_state: tcp_state.cloned().unwrap_or_default(),
             flow_type,
+            egress_name: exit.name,
+            egress_ip: exit.address,
+            egress_node_name: exit.node,
             proxy_snat_ip: snat.map(|(address, _)| address),
             proxy_snat_port: snat.map_or(0, |(_, port)| port),
             ..FlowRecord::default()
@@ -145,9 +164,16 @@ impl Enricher {
             Some(may_be_known_soon(found, time_ms, cluster.services_known_until()))
         };
         let has_part = source.place.is_local || destination.place.is_local;
-        !(may_come(&source)
+        let exit_may_come = || {
+            let to = destination.place.address;
+            !destination.place.is_local && self.exit_may_come(&cluster, source, to)
+        };
+        let may_any_come = !cluster.knows_nodes()
+            || may_come(&source)
             || may_come(&destination)
-            || has_part && (service() == Some(true) || self.rules_may_come(due)))
+            || exit_may_come()
+            || has_part && (service() == Some(true) || self.rules_may_come(due));
+        !may_any_come
     }
 
     fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> (Seat<'a>, Seat<'a>) {
@@ -183,6 +209,10 @@ impl Enricher {
         to: Place,
         due: &Due<'_>,
     ) -> Result<FlowType, Untold> {
+        if !cluster.knows_nodes() {
+            // As in Antrea, whose zones have connections of Pods only. Zone 0 has the Node's too.
+            return if due.zone == 0 { Err(Untold::NotListed) } else { Ok(FlowType::Unspecified) };
+        }
         let node = cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
         let from_own_address = node.is_some_and(|node| node.name == self.node);
         let own = cluster.node(&self.node);

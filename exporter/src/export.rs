@@ -108,19 +108,25 @@ impl Exporting {
             self.count();
             if self.process.pending() == 0 {
                 tokio::select! {
-                    // Records must not follow others into a session that is known to be over.
-                    biased;
-                    error = self.process.closed() => return Err(error),
-                    true = moved(&mut self.route) => {
-                        self.redirect().await;
-                        self.process.open(clock()).await?;
-                        self.log_open();
-                    }
-                    batch = queue.recv() => match batch {
-                        Some(batch) => batch.into_iter().for_each(|it| self.process.push(it)),
-                        None => return self.process.close().await,
-                    },
+                                   // Records must not follow others into a session that is known to be over.
+                                   biased;
+                                   error = self.process.closed() => return Err(error),
+                                   true = moved(&mut self.route) => {
+                                       self.redirect().await;
+                                       self.process.open(clock()).await?;
+                                       self.log_open();
+                                   }
+                                   batch = queue.recv() => match batch {
+                                       Some(batch) => {
+                                           self.metrics.unqueue(batch.len());
+                                           for record in batch {
+                self.process.push(record);
                 }
+                                           self.metrics.pending(self.process.pending());
+                                       }
+                                       None => return self.process.close().await,
+                                   },
+                               }
             }
             self.process.flush(clock()).await?;
         }
@@ -147,6 +153,7 @@ impl Exporting {
         queue.close();
         let mut records = self.process.abandon().len();
         while let Some(batch) = queue.recv().await {
+            self.metrics.unqueue(batch.len());
             records += batch.len();
         }
         self.count();
@@ -164,6 +171,7 @@ impl Exporting {
     /// Makes what the process has done so far visible.
     fn count(&self) {
         let counters = self.process.counters();
+        self.metrics.pending(self.process.pending());
         let refused = self.metrics.exported(&counters, self.process.is_open());
         if refused > 0 {
             let destination = &self.name;

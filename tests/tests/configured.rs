@@ -143,7 +143,7 @@ fn certificates(folder: &Path) {
     }
 }
 
-const OWN: &str = "clusterFile: cluster.yaml\n\
+const OWN: &str = "clusterFile: cluster.yaml\nzones: [0]\n\
     tls: {caFile: ca.pem, certFile: exporter.test.pem, keyFile: exporter.test.key, serverName: collector.test}\n";
 
 fn agent(address: &str) -> String {

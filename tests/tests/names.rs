@@ -12,7 +12,7 @@ use exporter::destination::{Filter, STATIC};
 use exporter::enrich::Enricher;
 use exporter::export::Batch;
 use exporter::meter::{Limits, Meter, Timeouts};
-use exporter::names::{Agent, Asker, Counts, Live, Policies, Unnamed};
+use exporter::names::{Agent, Asker, Counts, End, Live, Policies, Unnamed};
 use exporter::observe::{Observer, Orders, Target};
 use exporter::zones::Zones;
 use flow::{FlowRecord, Profile};
@@ -162,6 +162,22 @@ async fn nobody_waits_for_longer_than_is_configured() {
     let told = exporter.tells_until(1).await;
     assert_eq!((told[0].source.pod.as_str(), told[0].source.node.as_str()), ("", "node-0"));
     assert_eq!(exporter.counts.waited_in_vain.get(), 1);
+}
+
+/// Who has the address now may not have it any more, as far as is known here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_is_only_likely_is_not_told() {
+    let server = cluster();
+    let mut exporter = Exporter::of(&server, Duration::ZERO).await;
+    put_pod(&server, "likely", "10.0.0.7");
+    let begun = Instant::now();
+    while exporter.counts.unresolved_so_far(End::Source, "too_recent") == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nobody is likely");
+        exporter.connects([10, 0, 0, 7]);
+        for told in exporter.tells_until(1).await {
+            assert_eq!(told.source.pod.as_str(), "");
+        }
+    }
 }
 
 /// Who has an address changes while connections are made all the time.

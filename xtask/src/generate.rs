@@ -23,10 +23,10 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// The table of the exporter's keys and its custom resource are Rust, so its own tests write what
+/// The exporter's keys, its custom resource and its metrics are Rust, so its own tests write what
 /// follows from them, or compare it.
 fn from_rust(cargo: &mut Command) -> Result<()> {
-    let tests = ["settings::reference", "destinations::crd"];
+    let tests = ["settings::reference", "destinations::crd", "metrics::reference"];
     run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "--"]).args(tests))
 }
 

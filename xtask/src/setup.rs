@@ -40,10 +40,11 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Foreign readers of our formats, and a foreign judge of schemas, from PyPI, and what each is
 /// imported as.
-const PYTHON: [(&str, &str); 6] = [
+const PYTHON: [(&str, &str); 7] = [
     ("pyarrow", "pyarrow"),
     ("ipfix", "ipfix"),
     ("jsonschema", "jsonschema"),
+    ("prometheus-client", "prometheus_client"),
     // The gRPC project's own implementation, its compiler of .proto files, and HTTP/2 by hand.
     ("grpcio", "grpc"),
     ("grpcio-tools", "grpc_tools"),

@@ -7,9 +7,8 @@ use k8s::client::{self, Connection, Source};
 use tokio::sync::watch;
 
 use super::StartError;
-use crate::destination::{Compatibility, Redaction, Spec};
+use crate::destination::Spec;
 use crate::destinations::{Defaults, Watching};
-use crate::meter::MAX_DESTINATIONS;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 
@@ -35,14 +34,7 @@ pub(super) fn destinations(
     servers: &mut Supervisor,
 ) -> watch::Receiver<Arc<[Spec]>> {
     let Some(connection) = connection else { return watch::channel(Arc::default()).1 };
-    let profile = settings.profile.value;
-    let defaults = Defaults {
-        profile,
-        compatibility: Compatibility::of(profile),
-        redaction: Redaction::default(),
-        template_refresh: Spec::TEMPLATE_REFRESH,
-        room: MAX_DESTINATIONS.saturating_sub(settings.specs().len()),
-    };
+    let defaults = Defaults::beside(settings.specs().len(), settings.profile.value);
     let clock = Arc::new(|| now_ns() / 1_000_000);
     let (options, counters) = (Watching::options(), Arc::clone(&metrics.found));
     let (watching, resources) =

@@ -72,6 +72,15 @@ impl Way {
         Ok(to)
     }
 
+    /// What protects sessions of a destination, and the name its certificate must be for.
+    pub fn protection(
+        &self,
+        spec: &Spec,
+        tls: &TlsSpec,
+    ) -> Result<(Material, ServerName<'static>), WayError> {
+        Ok((self.material(tls), server_name(spec, tls)?))
+    }
+
     /// `host:port` to connect to now, for the system's resolver if the host is a name. A Service
     /// is looked up each time, since it may be deleted and created anew.
     pub async fn locate(&self, address: &Address) -> Result<String, ServiceError> {

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use flow::{Family, FlowRecord, Profile, encode, template};
+use flow::{Family, FlowEndReason, FlowRecord, PolicyRule, Profile, encode, template};
 use ipfix::encode::{EncodeError, Encoder};
 use ipfix::template::{Template, TemplateId};
 use ipfix::transport::export::Export;
 
 use super::Form;
+use crate::destination::Compatibility;
 
 /// Templates are numbered as Antrea does: IPv4 first.
 const V4: TemplateId = TemplateId::MIN;
@@ -37,20 +38,55 @@ impl Flows {
         self.form = form;
     }
 
-    /// What this destination is not told of a record that others share.
+    /// The records that this destination gets for one: Antrea's exporter tells a connection that
+    /// has fallen silent again, with nothing new.
+    pub(super) fn told(
+        &self,
+        record: Arc<FlowRecord>,
+    ) -> impl Iterator<Item = Arc<FlowRecord>> + use<> {
+        let is_silent = record.end_reason == FlowEndReason::IdleTimeout && has_news(&record);
+        if self.form.compatibility != Compatibility::Antrea || !is_silent {
+            return [Some(record), None].into_iter().flatten();
+        }
+        let mut last = FlowRecord::clone(&record);
+        for counters in [&mut last.forward, &mut last.reverse] {
+            (counters.packets_delta, counters.octets_delta) = (0, 0);
+        }
+        let mut first = Arc::unwrap_or_clone(record);
+        first.end_reason = FlowEndReason::ActiveTimeout;
+        [Some(Arc::new(first)), Some(Arc::new(last))].into_iter().flatten()
+    }
+
+    /// A record that others share, as this destination is told it, where that differs.
     fn censored(&self, record: &FlowRecord) -> Option<FlowRecord> {
         // Antrea's template has no room for what tells pings apart; its ports are 0.
         let is_ping = matches!(record.key.protocol, flow::protocol::ICMP | flow::protocol::ICMPV6);
         let portless = self.form.profile == Profile::Antrea && is_ping;
-        (portless || !self.form.redaction.is_empty()).then(|| {
+        // Each record of a denied connection says that it has ended.
+        let ended = self.form.compatibility == Compatibility::Antrea && is_denied(record);
+        (portless || ended || !self.form.redaction.is_empty()).then(|| {
             let mut censored = record.clone();
             if portless {
                 censored.key.source_port = 0;
+            }
+            if ended {
+                censored.end_reason = FlowEndReason::EndOfFlow;
             }
             self.form.redaction.apply(&mut censored);
             censored
         })
     }
+}
+
+fn has_news(record: &FlowRecord) -> bool {
+    [&record.forward, &record.reverse]
+        .iter()
+        .any(|it| (it.packets_delta, it.octets_delta) != (0, 0))
+}
+
+fn is_denied(record: &FlowRecord) -> bool {
+    let denies = |action| matches!(action, PolicyRule::DROP | PolicyRule::REJECT);
+    denies(record.ingress.action) || denies(record.egress.action)
 }
 
 impl Export for Flows {
@@ -103,3 +139,6 @@ impl grpc::export::Export for Flows {
         grpc::encode(record, &grpc::Head { export_time_ns, domain, with_ids }, out);
     }
 }
+
+#[cfg(test)]
+mod tests;

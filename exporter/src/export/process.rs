@@ -68,9 +68,11 @@ impl Process {
     }
 
     pub(super) fn push(&mut self, record: Arc<FlowRecord>) {
-        match &mut self.kind {
-            Kind::Ipfix(process) => process.push(record),
-            Kind::Grpc(process) => process.push(record),
+        for record in self.flows().told(record) {
+            match &mut self.kind {
+                Kind::Ipfix(process) => process.push(record),
+                Kind::Grpc(process) => process.push(record),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     set::{Id, Set},
     store::Key,
 };
-use crate::conntrack::{Counters, Entry, Tuple, tcp_state};
+use crate::conntrack::{Counters, Entry, Kind, Tuple, tcp_state};
 use crate::verdict::Verdict;
 
 /// Stands for "no TCP state".
@@ -47,6 +47,8 @@ pub(super) struct Connection {
     /// `start_ns` is the kernel's, not that of first sight.
     pub(super) start_known: bool,
     is_labelled: bool,
+    /// An event told of its beginning, or no dump ever shows it.
+    is_begun: bool,
     /// The tracks in whose wheel it is. In another it had no news when it was last due; news put
     /// it back.
     pub(super) running: Set,
@@ -85,6 +87,7 @@ impl Connection {
             is_counted: false,
             start_known: false,
             is_labelled: false,
+            is_begun: entry.kind == Kind::New || entry.denied.is_some(),
             running: Set::EMPTY,
             kernel: Counters::default(),
             start_ns: now,
@@ -108,6 +111,14 @@ impl Connection {
     pub(super) fn inherit(&mut self, tracks: Set) {
         self.announce = tracks;
         self.is_known = true;
+    }
+
+    /// Whether `entry` is the first to tell that this connection began before `began`, although
+    /// it was first seen after that. An event that tells of a change says no more than that.
+    #[inline]
+    pub(super) fn turns_out_old(&self, entry: &Entry, began: u64) -> bool {
+        let is_unclear = !self.start_known && !self.is_begun && !self.is_known;
+        is_unclear && self.start_ns >= began && entry.start_ns.is_some_and(|start| start < began)
     }
 
     /// Takes over what an entry tells; what it leaves out stays as it was.

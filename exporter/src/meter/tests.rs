@@ -1,3 +1,5 @@
+mod antreas; // what Antrea's tests expect
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
@@ -454,6 +456,66 @@ fn what_began_before_us_and_ends_at_once_is_still_told() {
     bench.expect(&[(1, 0, 50, EndOfFlow)]);
 }
 
+#[test]
+fn what_began_before_us_is_counted_by_no_event_either() {
+    let mut bench = Bench::new();
+    let began = bench.now;
+    bench.meter.inherit_before(began);
+    let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
+    // Its end comes before a dump shows it.
+    bench.observe(&[old(destroyed(1, 50))]).expect(&[(1, 0, 50, EndOfFlow)]);
+    // News of it does, which has neither counters nor a start.
+    bench.observe(&[entry(Kind::Update, 2)]).dump(&[old(dumped(2, 50))]);
+    bench.wait(5).expect(&[(2, 0, 50, ActiveTimeout)]);
+    bench.observe(&[old(destroyed(2, 60))]).expect(&[(2, 10, 60, EndOfFlow)]);
+    // One whose beginning was told belongs to nobody else, whatever clocks say.
+    bench.observe(&[new(3), old(destroyed(3, 7))]).expect(&[(3, 7, 7, EndOfFlow)]);
+    // What began later was not there to be told.
+    bench.observe(&[Entry { start_ns: Some(began), ..destroyed(4, 9) }]);
+    bench.expect(&[(4, 9, 9, EndOfFlow)]);
+}
+
+#[test]
+fn a_destination_that_comes_while_a_connection_seems_gone_counts_from_there() {
+    let seconds = std::time::Duration::from_secs;
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 5)]).wait(5).expect(&[(1, 5, 5, ActiveTimeout)]);
+    bench.dump(&[]).expect(&[]);
+    let late = bench.meter.add(Timeouts::new(seconds(7), seconds(15)), bench.now).unwrap();
+    bench.dump(&[dumped(1, 6)]).wait(7);
+    let mut deltas = Vec::new();
+    bench.meter.due(
+        bench.now,
+        10,
+        Set::ALL,
+        |_| false,
+        |due, offer| {
+            if offer.to.contains(late) {
+                deltas.push((due.deltas.packets, due.totals.packets));
+            }
+            Set::EMPTY
+        },
+    );
+    assert_eq!(deltas, [(1, 6)], "the first was told 5 of them");
+}
+
+#[test]
+fn what_tcp_has_ended_waits_as_what_the_kernel_has_forgotten_does() {
+    let mut bench = Bench::new();
+    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 5));
+    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
+    let mut told = Vec::new();
+    for waits in [true, true, false, false] {
+        bench.now += SECOND / 2;
+        let held = |due: &Due<'_>| due.reason == EndOfFlow && waits;
+        bench.meter.due(bench.now, 10, Set::ALL, held, |due, _| {
+            told.push((waits, record(due)));
+            Set::EMPTY
+        });
+    }
+    assert_eq!(told, [(false, (1, 5, 5, EndOfFlow))]);
+}
+
 /// Two destinations, of which the first alone takes records.
 struct Pair {
     bench: Bench,
@@ -489,7 +551,7 @@ impl Pair {
     }
 
     fn lag(&self) -> (u64, u64, u64) {
-        let Lag { owed, coalesced, lost } = self.bench.meter.lag(self.away);
+        let Lag { owed, coalesced, lost, .. } = self.bench.meter.lag(self.away);
         (owed, coalesced, lost)
     }
 
@@ -529,7 +591,7 @@ fn closed_connections_that_wait_for_one_destination_leave_room_for_those_of_the_
         assert_eq!((lost, pair.bench.meter.untold(pair.away)), (925, 75));
         let told: Vec<u32> = pair.pay().iter().map(|&(id, ..)| id).collect();
         assert_eq!(told, (925..1000).collect::<Vec<_>>(), "the latest are left");
-        assert_eq!(pair.bench.meter.lag(pair.quick), Lag::default());
+        assert_eq!(pair.bench.meter.lag(pair.quick), Lag { due: 1000, ..Lag::default() });
         pair.bench.expect_stored(0);
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Dumps {
     pub(super) rounds: u64,
     /// A dump of this round has failed, so the round shows less than every connection.
     failed: bool,
+    /// How long this round has taken so far, in nanoseconds.
+    busy_ns: u64,
     /// When the next failure is worth a line in the log.
     pub(super) warn_ns: u64,
 }
@@ -26,6 +28,23 @@ impl<S: ConnectionSource> Observer<S> {
     pub(super) fn dump_all(&mut self) {
         self.dumps.waiting = self.intake.zones.read();
         self.dumps.waiting.reverse();
+    }
+
+    /// As [`Observer::observe`], by a clock that also says how long a round of dumps takes.
+    pub(super) fn observe_timed(&mut self, clock: &impl Fn() -> u64) -> Result<(), SourceError> {
+        let (began, rounds) = (clock(), self.rounds());
+        self.observe(began)?;
+        let is_over = self.is_quiet();
+        if !is_over || self.rounds() > rounds {
+            self.dumps.busy_ns += clock().saturating_sub(began);
+        }
+        if is_over {
+            let busy = std::mem::take(&mut self.dumps.busy_ns);
+            if self.rounds() > rounds {
+                self.metrics.antrea.polled(busy);
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the last counters of TCP connections that are over, which the kernel keeps for up

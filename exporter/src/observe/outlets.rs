@@ -62,6 +62,11 @@ impl Outlet {
         wants
     }
 
+    /// Something was due of which there is no record.
+    pub(super) fn has_none(&self) {
+        self.target.metrics.records_unmade.inc();
+    }
+
     /// Adds a record to the batch, if it is wanted.
     pub(super) fn take(&mut self, record: &Arc<FlowRecord>) {
         if self.wants(record) {
@@ -77,8 +82,12 @@ impl Outlet {
         if self.batch.is_empty() {
             return;
         }
+        let records = self.batch.len();
+        // Before somebody can take them out.
+        self.target.metrics.queue(records);
         if let Err(error) = self.queue.try_send(std::mem::take(&mut self.batch)) {
             // The Exporting Process has ended in the meantime.
+            self.target.metrics.unqueue(records);
             let records = u64::try_from(error.into_inner().len()).unwrap_or(u64::MAX);
             self.target.metrics.abandon(records);
             let destination = &self.target.name;

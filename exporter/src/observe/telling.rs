@@ -98,10 +98,9 @@ fn tell(
     let mut ready = Set::EMPTY;
     let mut most = 0;
     for outlet in outlets.iter_mut().filter(|outlet| outlet.has_room()) {
-        let paid = meter.pay(outlet.id, BATCH, |due| {
-            if let Some(record) = maker.make(due) {
-                outlet.take(&record);
-            }
+        let paid = meter.pay(outlet.id, BATCH, |due| match maker.make(due) {
+            Some(record) => outlet.take(&record),
+            None => outlet.has_none(),
         });
         most = most.max(paid);
         if meter.lag(outlet.id).owed == 0 {
@@ -109,7 +108,11 @@ fn tell(
         }
     }
     let told = due(meter, ready, &mut |due, offer| {
-        let Some(record) = maker.make(due) else { return Set::EMPTY };
+        let Some(record) = maker.make(due) else {
+            let concerned = |it: &&Outlet| offer.to.contains(it.id) || offer.late.contains(it.id);
+            outlets.iter().filter(concerned).for_each(Outlet::has_none);
+            return Set::EMPTY;
+        };
         let mut owed = Set::EMPTY;
         for outlet in outlets.iter_mut() {
             if offer.to.contains(outlet.id) {

@@ -438,4 +438,24 @@ mod denied {
         assert_eq!(observer.metrics.entries_filtered.get(), 1);
         assert_eq!(observer.meter.stats().stored, 0);
     }
+
+    #[test]
+    fn a_denied_connection_that_nobody_wants_any_more_is_forgotten() {
+        let (reporter, observer) = denying();
+        let second = 1_000_000_000;
+        let mut destination = Destination::new(1, 16);
+        let targets = watch::Sender::new(orders(&[destination.target.clone()], INTERVAL));
+        let mut observer = observer.obeying(targets.subscribe(), second);
+        reporter.tell(packet(second));
+        observer.observe(second).unwrap();
+        observer.turn(7 * second);
+        destination.target.filter.protocols = ProtocolFilter::only(&[17]);
+        targets.send_replace(orders(&[destination.target.clone()], INTERVAL));
+        observer.hear(second);
+        for tick in 2..60 {
+            observer.observe(tick * second).unwrap();
+            observer.turn(tick * second);
+        }
+        assert_eq!(observer.meter.stats().stored, 0);
+    }
 }

@@ -31,6 +31,7 @@ impl Upkeep {
     pub(super) fn look_at(&mut self, health: &Health, metrics: &Metrics) {
         if let Some(table) = health.table {
             metrics.source.table(table);
+            metrics.antrea.table(table);
             if self.fullness.has_come(table) {
                 let (count, max) = (table.count, table.max);
                 tracing::warn!(

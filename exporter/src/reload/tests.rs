@@ -12,7 +12,7 @@ use crate::filter::ProtocolFilter;
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    args: Args,
+    args: Given,
 }
 
 const S: Duration = Duration::from_secs(1);

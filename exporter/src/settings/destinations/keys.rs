@@ -101,9 +101,10 @@ pub(super) static COMPATIBILITY: Key = key(
     &[Name::current(OWN, "compatibility")],
     "antrea or ipfix",
     "",
-    "antrea: one record per message, as Antrea's Flow Aggregator needs it. ipfix: as many as a \
-     message holds. Without the key, what goes with the profile: antrea with antrea, ipfix with \
-     fyke.",
+    "antrea: one record per message, as Antrea's Flow Aggregator needs it, and as its exporter \
+     has it: an idle connection is told once more with deltas of 0, and a denied one has always \
+     ended. ipfix: as many records as a message holds. Without the key, what goes with the \
+     profile: antrea with antrea, ipfix with fyke.",
 );
 
 pub(super) static PROTOCOLS: Key = key(
