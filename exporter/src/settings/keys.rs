@@ -216,7 +216,8 @@ pub(super) static COLLECTOR: Key = Key {
     form: "HOST[:PORT[:PROTOCOL]]",
     default: "flow-aggregator/flow-aggregator:4739:tls",
     doc: "Collector. A host is a name, an IPv4 address, an IPv6 address in brackets, or \
-          NAMESPACE/NAME of a Service, which is looked up as NAME.NAMESPACE.svc. The port is 4739 \
+          NAMESPACE/NAME of a Service, which the API server is asked for, or without one DNS, as \
+          NAME.NAMESPACE.svc. The port is 4739 \
           unless given. The protocol is tcp, udp or tls for IPFIX, or grpc, which is always over \
           TLS; in files tls unless given, on the command line tcp.",
 };
@@ -513,6 +514,7 @@ pub(super) static COPY: Key = Key {
     variable: None,
     form: "a path",
     default: "",
-    doc: "Also write every message into this IPFIX File (RFC 5655), which replaces an old one and \
-          is created for its owner's eyes only.",
+    doc: "Also write every message to the collector of flowCollectorAddr into this IPFIX File \
+          (RFC 5655), which replaces an old one and is created for its owner's eyes only. What \
+          other destinations are sent, and what is sent over gRPC, is not written.",
 };

@@ -505,3 +505,23 @@ fn open_vswitch_is_watched_by_bridge_or_by_socket() {
         assert_eq!(told(&of(wrong).1).len(), 1, "{wrong}");
     }
 }
+
+#[test]
+fn a_copy_that_would_stay_empty_is_told() {
+    let base = "node: a\nclusterFile: c.yaml\ncopyFile: copy\ntls: {caFile: ca}\n";
+    let listed = "destinations:\n- {name: x, address: '192.0.2.1:4739:tcp'}\n";
+    for (rest, expected) in [
+        ("flowCollectorAddr: 192.0.2.1:4739:tcp\n", None),
+        ("flowCollectorAddr: 192.0.2.1:14739:grpc\n", Some("gRPC")),
+        (listed, Some("only what the collector")),
+    ] {
+        let (settings, findings) = resolve(&format!("{base}{rest}"), "", &[]);
+        assert!(settings.is_some(), "{findings}");
+        let told = told(&findings);
+        match expected {
+            Some(what) => assert!(told.iter().any(|it| it.contains(what)), "{told:?}"),
+            None => assert_eq!(told, [""; 0]),
+        }
+        assert_eq!(fails_check(&findings), expected.is_some());
+    }
+}

@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn only_so_much_is_kept_of_what_is_listed() {
-        let rules = ["{\"direction\":\"In\"}"; RULES + 1].join(",");
+        let rules = vec!["{\"direction\":\"In\"}"; RULES + 1].join(",");
         let policy = format!(
             r#"{{"metadata":{{"uid":"u"}},"sourceRef":{{"type":"K8sNetworkPolicy","name":"n"}},"rules":[{rules}]}}"#
         );
