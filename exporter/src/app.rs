@@ -87,9 +87,7 @@ pub(crate) async fn run(
         return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
     }
     let live = Live::new(&settings)?;
-    if settings.set_sysctls.value {
-        set_sysctls();
-    }
+    set_sysctls(&settings);
     let mut tasks = Tasks::default();
     let connection = kubernetes::api_server(&settings).await?;
     let names = naming::begin(&settings, connection.clone(), &mut tasks.servers)?;
@@ -142,8 +140,9 @@ pub(crate) async fn run(
 }
 
 /// What stays wrong is told by the observer.
-fn set_sysctls() {
-    for problem in turn_on_sysctls() {
+fn set_sysctls(settings: &Settings) {
+    let problems = settings.set_sysctls.value.then(turn_on_sysctls);
+    for problem in problems.into_iter().flatten() {
         tracing::error!(problem = %Chain(&problem), "kernel cannot be made to tell more");
     }
 }

@@ -102,7 +102,7 @@ impl Enricher {
     /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
         let cluster = self.cluster.load();
-        let key = self.key(due);
+        let key = key(due);
         let (source, destination) = self.seats(&cluster, due);
         let snat = translated_source(due);
         let flow_type = match self.flow_type(&cluster, source.place, destination.place, due) {
@@ -217,31 +217,6 @@ impl Enricher {
         Map { cluster, own, rules: &self.rules, from_own_address }.flow_type(from, to)
     }
 
-    /// Source as the client has it, destination after NAT.
-    fn key(&self, due: &Due<'_>) -> FlowKey {
-        let (source, destination) = (due.original.source(), due.reply.source());
-        let protocol = due.original.protocol();
-        match due.original.as_icmp() {
-            Some(icmp) => FlowKey {
-                source,
-                destination,
-                // Antrea's template has no room for what tells pings apart; its ports are 0.
-                source_port: icmp.id,
-                destination_port: 0,
-                protocol,
-                icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),
-            },
-            None => FlowKey {
-                source,
-                destination,
-                source_port: due.original.source_port(),
-                destination_port: due.reply.source_port(),
-                protocol,
-                icmp_type_code: 0,
-            },
-        }
-    }
-
     /// Only a Pod of this Node is named. If it is one, but not known for certain which, the Node
     /// is told alone: that is certain.
     fn endpoint(&self, seat: Seat<'_>, end: End) -> Endpoint {
@@ -283,6 +258,31 @@ fn may_be_known_soon<T>(found: Lookup<'_, T>, time_ms: u64, known_until_ms: u64)
         Some(Reason::TooRecent | Reason::NotListed) => true,
         Some(Reason::Unknown) => time_ms > known_until_ms,
         _ => false,
+    }
+}
+
+/// Source as the client has it, destination after NAT.
+fn key(due: &Due<'_>) -> FlowKey {
+    let (source, destination) = (due.original.source(), due.reply.source());
+    let protocol = due.original.protocol();
+    match due.original.as_icmp() {
+        Some(icmp) => FlowKey {
+            source,
+            destination,
+            // Antrea's template has no room for what tells pings apart; its ports are 0.
+            source_port: icmp.id,
+            destination_port: 0,
+            protocol,
+            icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),
+        },
+        None => FlowKey {
+            source,
+            destination,
+            source_port: due.original.source_port(),
+            destination_port: due.reply.source_port(),
+            protocol,
+            icmp_type_code: 0,
+        },
     }
 }
 

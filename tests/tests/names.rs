@@ -51,7 +51,7 @@ impl Exporter {
         tokio::spawn(watching);
         assert!(exporter::names::listed(&live.progress(), PATIENCE).await);
         let counts = Arc::<Counts>::default();
-        let enricher = Enricher::following(live.cluster(), "node-0", Profile::Fyke);
+        let enricher = Enricher::following(live.cluster(), "node-0");
         let enricher = enricher.counting(Arc::clone(&counts));
         let (player, source) = Recorded::new();
         let timeouts = Timeouts::new(Duration::from_secs(5), Duration::from_secs(15));

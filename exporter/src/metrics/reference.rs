@@ -89,7 +89,7 @@ fn page(text: &str) -> String {
     page.push_str("\n| Name | Type | Labels | Meaning |\n|---|---|---|---|\n");
     let mut lines: Vec<_> = text.split("# HELP ").skip(1).map(row).collect();
     lines.sort();
-    lines.iter().for_each(|line| page.push_str(line));
+    page.extend(lines);
     page
 }
 
@@ -112,7 +112,9 @@ fn row(text: &str) -> String {
             None => told.push((label, vec![value])),
         }
     }
-    told.iter_mut().for_each(|(_, values)| values.sort_unstable());
+    for (_, values) in &mut told {
+        values.sort_unstable();
+    }
     let shown = told.iter().filter(|(label, _)| *label != "le").map(|(label, values)| {
         let is_open = matches!(values[..], ["NAME" | "REASON"]);
         if is_open { format!("`{label}`") } else { format!("`{label}`: {}", values.join(", ")) }
