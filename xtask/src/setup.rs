@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
     ("setpriv", "util-linux"),
+    ("setcap", "libcap2-bin"),
     ("unshare", "util-linux"),
     ("kill", "procps"),
     ("bash", "bash"),
@@ -39,7 +40,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Foreign readers of our formats, and a foreign judge of schemas, from PyPI.
-const PYTHON: [&str; 3] = ["pyarrow", "ipfix", "jsonschema"];
+const PYTHON: [&str; 4] = ["pyarrow", "ipfix", "jsonschema", "kubernetes_validate"];
 
 pub(crate) fn install(root: &Path) -> Result<()> {
     let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));

@@ -40,8 +40,10 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;
-    let demo = root.join("target/release/fyke");
-    run(Command::new(demo).args(["demo", "--connections", "10000"]))?;
+    let fyke = root.join("target/release/fyke");
+    run(Command::new(&fyke).args(["demo", "--connections", "10000"]))?;
+    let storm = ["test", "--package", "tests", "--test", "storm", "--", "--ignored"];
+    run(in_root(root, &storm).env("FYKE_BINARY", &fyke))?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 
