@@ -16,7 +16,6 @@ const INSIDE: &str = "FYKE_STORM";
 /// What the kernel holds at most, over all namespaces.
 const TABLE: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const EXPORTER_ADMIN: u16 = 8087;
-const AGGREGATOR_ADMIN: u16 = 8088;
 
 const POD: &str = "10.9.0.2";
 const SERVER: &str = "10.9.0.130";

@@ -31,6 +31,8 @@ use crate::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(5);
+/// The meter may be so late.
+const TICK: Duration = Duration::from_millis(200);
 /// How long the daemon waits for a collector before it tries to tell more.
 const PATIENCE: Duration = Duration::from_millis(10);
 /// Records per bare write. The exporter writes up to 256 at once.
@@ -149,7 +151,7 @@ pub(crate) fn cost(goals: &mut Goals, connections: u32, profile: Profile) -> io:
         time += nanoseconds(INTERVAL);
         look(&mut observer, time)?;
         let before = Duration::from_nanos(sending.cpu.load(Relaxed));
-        let (made, bytes) = tell(&mut observer, time + 1, &drain);
+        let (made, bytes) = tell(&mut observer, time + nanoseconds(TICK), &drain);
         told += u64::from(connections);
         while metrics.records_sent.get() < told {
             thread::sleep(PATIENCE);
