@@ -227,6 +227,10 @@ impl Meter {
 
     fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
         let connection = self.store.get_mut(slot);
+        let is_overtaken = entry.kind == Kind::Dump && connection.seen == self.dump_number;
+        if is_overtaken && connection.has_counted_beyond(entry) {
+            return;
+        }
         connection.seen = self.dump_number;
         let news = connection.update(entry, now);
         self.stats.counter_resets += u64::from(news.reset);

@@ -71,6 +71,8 @@ fn the_exporter_takes_the_configuration() {
         fs::write(&file, &config).expect("a file");
         let mut check = Command::new(built("fyke"));
         check.args(["exporter", "--check-config", "--config"]).arg(&file).env("NODE_NAME", "a");
+        // In a Pod the API server is asked for certificates.
+        check.env("KUBERNETES_SERVICE_HOST", "10.96.0.1").env("KUBERNETES_SERVICE_PORT", "443");
         let checked = check.output().expect("it starts");
         let told = String::from_utf8_lossy(&checked.stderr);
         assert!(checked.status.success(), "{config}{told}");

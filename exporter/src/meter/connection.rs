@@ -131,6 +131,12 @@ impl Connection {
         entry.counters.map_or_else(News::default, |counters| self.count(counters, now))
     }
 
+    /// Whether more is known of it than `entry` tells.
+    #[inline]
+    pub(super) fn has_counted_beyond(&self, entry: &Entry) -> bool {
+        entry.counters.is_some_and(|counters| counters.any_below(&self.kernel))
+    }
+
     #[inline]
     fn count(&mut self, counters: Counters, now: u64) -> News {
         self.is_counted = true;

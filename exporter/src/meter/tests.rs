@@ -267,6 +267,18 @@ fn a_ghost_does_not_come_back_to_life() {
 }
 
 #[test]
+fn what_overtakes_a_dump_is_not_counted_twice() {
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 1)]);
+    bench.meter.dump_started(ZONE);
+    // Asked for on its own, while the dump's chunk from before waits to be read.
+    bench.observe(&[Entry { kind: Kind::Update, ..dumped(1, 10) }, dumped(1, 8)]);
+    bench.meter.dump_finished(ZONE, true);
+    assert_eq!(bench.meter.stats().counter_resets, 0);
+    bench.dump(&[dumped(1, 10)]).wait(5).expect(&[(1, 10, 10, ActiveTimeout)]);
+}
+
+#[test]
 fn a_dump_does_not_insert_the_dying() {
     let dying = Entry { status: status::DYING, ..dumped(1, 1) };
     Bench::new().dump(&[dying]).wait(5).expect(&[]).expect_stored(0);
