@@ -17,6 +17,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
     ("setpriv", "util-linux"),
+    ("setcap", "libcap2-bin"),
     ("unshare", "util-linux"),
     ("kill", "procps"),
     ("bash", "bash"),
@@ -40,10 +41,11 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Foreign readers of our formats, and a foreign judge of schemas, from PyPI, and what each is
 /// imported as.
-const PYTHON: [(&str, &str); 7] = [
+const PYTHON: [(&str, &str); 8] = [
     ("pyarrow", "pyarrow"),
     ("ipfix", "ipfix"),
     ("jsonschema", "jsonschema"),
+    ("kubernetes_validate", "kubernetes_validate"),
     ("prometheus-client", "prometheus_client"),
     // The gRPC project's own implementation, its compiler of .proto files, and HTTP/2 by hand.
     ("grpcio", "grpc"),

@@ -40,9 +40,11 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;
-    let demo = root.join("target/release/fyke");
-    run(Command::new(demo).args(["demo", "--connections", "10000"]))?;
-    // What goes wrong there for longer than a test of every change can wait.
+    let fyke = root.join("target/release/fyke");
+    run(Command::new(&fyke).args(["demo", "--connections", "10000"]))?;
+    let storm = ["test", "--package", "tests", "--test", "storm", "--", "--ignored"];
+    run(in_root(root, &storm).env("FYKE_BINARY", &fyke))?;
+    // What goes wrong for longer than a test of every change can wait.
     cargo(root, &["build", "--package", "cli"])?;
     cargo(root, &["test", "--package", "tests", "--test", "mixed", "--", "--ignored"])?;
     fuzz::fuzz(root, fuzz::LONG)
