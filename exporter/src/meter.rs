@@ -251,6 +251,9 @@ impl Meter {
     fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
         let connection = self.store.get_mut(slot);
         connection.seen = self.dump_number;
+        if connection.is_ahead_of(entry) {
+            return;
+        }
         let is_inherited = connection.turns_out_old(entry, self.began);
         let news = connection.update(entry, now);
         if is_inherited {

@@ -121,6 +121,15 @@ impl Connection {
         is_unclear && self.start_ns >= began && entry.start_ns.is_some_and(|start| start < began)
     }
 
+    /// Whether a dump shows what was so before the connection was over and its last counters were
+    /// asked for: the kernel fills a chunk some time before it is read. They would be taken for
+    /// zeroed otherwise, and count twice.
+    #[inline]
+    pub(super) fn is_ahead_of(&self, entry: &Entry) -> bool {
+        let is_lower = || entry.counters.is_some_and(|it| it.any_below(&self.kernel));
+        entry.kind == Kind::Dump && self.is_over() && is_lower()
+    }
+
     /// Takes over what an entry tells; what it leaves out stays as it was.
     #[inline]
     pub(super) fn update(&mut self, entry: &Entry, now: u64) -> News {

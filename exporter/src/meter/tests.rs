@@ -353,6 +353,17 @@ fn counters_zeroed_by_others_lose_nothing_that_was_seen() {
 }
 
 #[test]
+fn a_dump_from_before_the_last_counters_were_asked_for_changes_nothing() {
+    let mut bench = Bench::new();
+    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 9));
+    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
+    bench.dump(&[tcp(tcp_state::ESTABLISHED, dumped(1, 5))]);
+    bench.wait(1).expect(&[(1, 9, 9, EndOfFlow)]);
+    assert_eq!(bench.meter.stats().counter_resets, 0);
+    bench.observe(&[tcp(tcp_state::TIME_WAIT, destroyed(1, 9))]).expect(&[]);
+}
+
+#[test]
 fn a_destroy_event_without_labels_keeps_those_known() {
     let mut bench = Bench::new();
     let labels = Some([7; 16]);
