@@ -28,7 +28,7 @@ const THREE: &str = "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.
     destinations:\n- {name: away, address: '127.0.0.1:4740:tcp'}\n\
     - {name: little, address: '127.0.0.1:4739:tcp', filter: {ports: [5001]}}\n";
 
-/// Reads OpenMetrics text strictly, and writes each sample: name, labels, value.
+/// Reads `OpenMetrics` text strictly, and writes each sample: name, labels, value.
 const FOREIGN: &str = "import sys\n\
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
     for family in read(sys.stdin.read()):\n \
@@ -189,6 +189,14 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
     assert!(own(&samples, "records_filtered_total", "little") >= 39.0);
     assert!(own(&samples, "records_sent_total", "little") >= 2.0);
 
+    what_the_kernel_says(&lab, &samples);
+    antreas_buckets(&samples);
+    a_collector_that_comes_back(&mut lab);
+    what_the_doctor_sees(&lab);
+    signal(lab.exporter.id(), "TERM");
+}
+
+fn what_the_kernel_says(lab: &Lab, samples: &Samples) {
     // What the kernel says of itself, by a foreign program.
     let number = |command: &str| lab.bash(command).trim().parse::<f64>().expect("a number");
     let now = || [number("conntrack -C"), number("conntrack -L 2>/dev/null | wc -l")];
@@ -215,11 +223,13 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
         assert_eq!(sample.0, "gauge", "{name}");
         sample.1
     };
-    assert!((gauge(&samples, "conntrack_max_connection_count") - max).abs() < 0.5);
-    assert!(gauge(&samples, "denied_connection_count").abs() < 0.5);
-    let again = gauge(&samples, "flow_collector_reconnection_count");
+    assert!((gauge(samples, "conntrack_max_connection_count") - max).abs() < 0.5);
+    assert!(gauge(samples, "denied_connection_count").abs() < 0.5);
+    let again = gauge(samples, "flow_collector_reconnection_count");
     assert!(again.abs() < 0.5, "first sessions are no reconnections: {again}");
+}
 
+fn antreas_buckets(samples: &Samples) {
     // Antrea's buckets, and as many polls as rounds.
     let poll = "antrea_agent_conntrack_poll_cycle_duration_seconds";
     let bucket = format!("{poll}_bucket");
@@ -230,8 +240,10 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
         buckets,
         ["+Inf", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "10.0", "2.5", "5.0"]
     );
-    assert!(value(&samples, &format!("{poll}_count"), "-") >= 2.0);
+    assert!(value(samples, &format!("{poll}_count"), "-") >= 2.0);
+}
 
+fn a_collector_that_comes_back(lab: &mut Lab) {
     // Ready with a collector away, and connected again counts for each of two destinations.
     let ready = lab.bash(
         "exec 3<>/dev/tcp/127.0.0.1/8087; printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
@@ -249,7 +261,9 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
     let is_back =
         || value(&lab.samples(), "antrea_agent_flow_collector_reconnection_count", "-") >= 2.0;
     assert!(eventually(PATIENCE, is_back), "{:#?}", lab.samples());
+}
 
+fn what_the_doctor_sees(lab: &Lab) {
     // The doctor sees it beside the running exporter.
     let folder = lab.folder.path().display().to_string();
     let look =
@@ -264,5 +278,4 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
         said.contains("first failure: destinations: away: 127.0.0.1:4740 does not answer"),
         "{said}"
     );
-    signal(lab.exporter.id(), "TERM");
 }

@@ -45,7 +45,7 @@ const PYTHON: [(&str, &str); 8] = [
     ("pyarrow", "pyarrow"),
     ("ipfix", "ipfix"),
     ("jsonschema", "jsonschema"),
-    ("kubernetes_validate", "kubernetes_validate"),
+    ("kubernetes-validate", "kubernetes_validate"),
     ("prometheus-client", "prometheus_client"),
     // The gRPC project's own implementation, its compiler of .proto files, and HTTP/2 by hand.
     ("grpcio", "grpc"),
