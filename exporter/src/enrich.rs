@@ -7,6 +7,7 @@
 mod classify; // what kind of flow, and whose to tell
 mod rules; // which policies decided
 mod exit; // by which Egress it leaves
+mod labels; // and what its Pods are labelled
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use classify::{Map, Place};
 use exit::Exit;
 
 pub use classify::{Rules, TrafficMode, Untold};
+pub use labels::PodLabels;
 
 /// Makes Flow Records of what the meter hands out.
 #[derive(Debug)]
@@ -102,10 +104,20 @@ impl Enricher {
     /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
         let cluster = self.cluster.load();
-        let key = key(due);
         let (source, destination) = self.seats(&cluster, due);
+        self.record_of(&cluster, due, source, destination)
+    }
+
+    fn record_of(
+        &self,
+        cluster: &Cluster,
+        due: &Due<'_>,
+        source: Seat<'_>,
+        destination: Seat<'_>,
+    ) -> Option<FlowRecord> {
+        let key = key(due);
         let snat = translated_source(due);
-        let flow_type = match self.flow_type(&cluster, source.place, destination.place, due) {
+        let flow_type = match self.flow_type(cluster, source.place, destination.place, due) {
             Ok(flow_type) => flow_type,
             Err(why) => {
                 self.counts.not_exportable(why.name());
@@ -120,7 +132,7 @@ impl Enricher {
         }
         let [ingress, egress] = self.allowing(due);
         let exit = match flow_type {
-            FlowType::ToExternal => self.exit(&cluster, source, destination.place.address),
+            FlowType::ToExternal => self.exit(cluster, source, destination.place.address),
             _ => Exit::default(),
         };
         let tcp_state = due.tcp_state.and_then(|state| self.tcp_states.get(usize::from(state)));
@@ -134,7 +146,7 @@ impl Enricher {
             reverse: reverse(&due.totals, &due.deltas),
             source: self.endpoint(source, End::Source),
             destination: self.endpoint(destination, End::Destination),
-            service: self.service(&cluster, due),
+            service: self.service(cluster, due),
             ingress,
             egress,
             tcp_state: tcp_state.cloned().unwrap_or_default(),

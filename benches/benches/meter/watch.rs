@@ -17,7 +17,6 @@ use exporter::{
     observe::{Observer, Orders, Target},
     zones::{Part, Zones},
 };
-use flow::Profile;
 use tokio::sync::{mpsc, watch};
 
 use crate::{least, node};

@@ -290,3 +290,30 @@ fn a_rule_without_an_agent_is_counted_and_what_the_source_knows_is_told() {
     assert_eq!(told(RuleRef::Id(7)), PolicyRule { action: 2, ..PolicyRule::default() });
     assert_eq!(enricher.counts().unresolved_so_far(End::Ingress, "no_agent"), 1);
 }
+
+#[test]
+fn labels_are_those_of_local_pods_that_are_known_in_full() {
+    let labels = |count: usize| {
+        let pairs: Vec<_> = (0..count).map(|it| format!("k{it:02}: v")).collect();
+        format!("labels: {{{}}}, ", pairs.join(", "))
+    };
+    let told = |count: usize, ends: [&str; 2]| {
+        let cluster =
+            CLUSTER.replace("addresses: [10.10.0.2]", &(labels(count) + "addresses: [10.10.0.2]"));
+        let cluster =
+            cluster.replace("addresses: [10.10.1.2]", &(labels(1) + "addresses: [10.10.1.2]"));
+        let enricher =
+            Enricher::new(Arc::new(Cluster::from_yaml(&cluster).unwrap()), "a", Profile::Fyke);
+        let [from, to] = ends.map(at);
+        let (original, reply) = (Tuple::new(from, to, 6), Tuple::new(to, from, 6));
+        let (record, PodLabels(labels)) =
+            enricher.record_with_labels(&due(&original, &reply)).unwrap();
+        assert_eq!(Some(record), enricher.record(&due(&original, &reply)));
+        labels.map(|it| it.map(|it| it.len()))
+    };
+    assert_eq!(told(2, ["10.10.0.2:1", "10.10.1.2:2"]), [Some(2), None], "the other Node's is not");
+    assert_eq!(told(2, ["10.10.0.3:1", "10.10.0.2:2"]), [Some(0), Some(2)]);
+    assert_eq!(told(2, ["10.10.0.9:1", "10.10.0.2:2"]), [None, Some(2)], "nobody knows whose");
+    assert_eq!(told(31, ["10.10.0.2:1", "192.0.2.9:2"]), [Some(31), None]);
+    assert_eq!(told(32, ["10.10.0.2:1", "192.0.2.9:2"]), [None, None], "there may be more");
+}

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use flow::FlowRecord;
 use tokio::sync::mpsc::{Sender, WeakSender};
 
 use super::BATCH;
+use super::telling::Made;
 use crate::destination::Filter;
 use crate::export::Batch;
 use crate::meter::{Id, Timeouts};
@@ -54,8 +54,8 @@ impl Outlet {
         !self.is_gone() && self.queue.capacity() > 0
     }
 
-    pub(super) fn wants(&self, record: &FlowRecord) -> bool {
-        let wants = self.target.filter.allows(record);
+    pub(super) fn wants(&self, made: &Made) -> bool {
+        let wants = self.target.filter.allows(&made.record, &made.labels);
         if !wants {
             self.target.metrics.records_filtered.inc();
         }
@@ -68,12 +68,12 @@ impl Outlet {
     }
 
     /// Adds a record to the batch, if it is wanted.
-    pub(super) fn take(&mut self, record: &Arc<FlowRecord>) {
-        if self.wants(record) {
+    pub(super) fn take(&mut self, made: &Made) {
+        if self.wants(made) {
             if self.batch.is_empty() {
                 self.batch.reserve(BATCH);
             }
-            self.batch.push(Arc::clone(record));
+            self.batch.push(Arc::clone(&made.record));
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 use crate::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
-use crate::destination::Filter;
+use crate::destination::{Filter, LabelSelector};
 use crate::export::Batch;
 use crate::meter::{Limits, Timeouts};
 use crate::metrics::DestinationMetrics;
@@ -346,6 +346,51 @@ fn each_destination_is_told_what_its_filter_lets_through() {
     observer.turn(2 * nanoseconds(INTERVAL));
     assert_eq!((all.take().len(), none.take().len()), (10, 0));
     assert_eq!(none.target.metrics.records_filtered.get(), 10);
+}
+
+/// The Pod's labels change while its connection goes on, and then a filter does.
+#[test]
+fn only_who_asks_for_labels_is_told_by_them() {
+    let labelled = |app: &str| {
+        let labels = format!("addresses: [10.0.0.2], labels: {{app: {app}}}");
+        Cluster::from_yaml(&CLUSTER.replace("addresses: [10.0.0.2]", &labels)).unwrap()
+    };
+    let (player, mut observer) = observer(&[0]);
+    let known = Arc::new(arc_swap::ArcSwap::from_pointee(labelled("web")));
+    observer.enricher = Enricher::following(Arc::clone(&known), "a", flow::Profile::Fyke);
+    let (mut all, mut web) = (Destination::new(0, 16), Destination::new(1, 16));
+    let selector = |text| Some(LabelSelector::parse(text).unwrap());
+    web.target.filter.pod_labels = selector("app=web");
+    let targets = |all: &Destination, web: &Destination| {
+        orders(&[all.target.clone(), web.target.clone()], INTERVAL)
+    };
+    let (sender, receiver) = watch::channel(targets(&all, &web));
+    let mut observer = observer.obeying(receiver, 0);
+    let unknown = || Cluster::from_yaml("nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]").unwrap();
+    let steps = [
+        (labelled("web"), "app=web", (10, 10), 0),
+        (labelled("db"), "app=web", (10, 0), 1),
+        (labelled("web"), "app=web", (10, 10), 1),
+        (labelled("web"), "app notin (web)", (10, 0), 2),
+        (labelled("db"), "app notin (web)", (10, 10), 2),
+        (unknown(), "app notin (web)", (10, 0), 3),
+    ];
+    for ((cluster, filter, expected, filtered), round) in steps.into_iter().zip(1..) {
+        let now = round * nanoseconds(2 * INTERVAL);
+        known.store(Arc::new(cluster));
+        web.target.filter.pod_labels = selector(filter);
+        sender.send_replace(targets(&all, &web));
+        observer.hear(now);
+        player.play(Step::Table(table(1, round * 10)));
+        (0..3).for_each(|step| observer.observe(now + step).unwrap());
+        observer.turn(now + nanoseconds(INTERVAL) + 9);
+        let [told, by_labels] = [&mut all, &mut web].map(|destination| {
+            destination.take().iter().map(|it| it.forward.packets_delta).sum::<u64>()
+        });
+        assert_eq!((told, by_labels), expected, "in round {round}");
+        let counts = [&all, &web].map(|it| it.target.metrics.records_filtered.get());
+        assert_eq!(counts, [0, filtered], "in round {round}");
+    }
 }
 
 #[test]

@@ -161,6 +161,7 @@ fn filter(inner: &mut Sources) -> Filter {
         inner.findings.note(Severity::Doubt, empty.origin.clone(), key, what);
     }
     let namespaces = inner.pick(&keys::NAMESPACES, values::namespaces);
+    let pod_labels = inner.pick(&keys::POD_LABELS, values::pod_labels);
     let networks = inner.pick(&keys::NETWORKS, values::networks);
     let ports = inner.pick(&keys::PORTS, values::ports);
     let directions = inner.pick(&keys::DIRECTIONS, values::directions);
@@ -169,6 +170,7 @@ fn filter(inner: &mut Sources) -> Filter {
     Filter {
         protocols: protocols.map(|it| it.value).unwrap_or_default(),
         namespaces: namespaces.map(|it| it.value).unwrap_or_default(),
+        pod_labels: pod_labels.map(|it| it.value),
         networks: networks.map(|it| it.value).unwrap_or_default(),
         ports: ports.map(|it| it.value).unwrap_or_default(),
         directions: directions.map(|it| it.value).unwrap_or_default(),

@@ -5,7 +5,7 @@ use config::{Key, Name};
 use super::super::keys::OWN;
 
 /// In the order of the reference.
-pub(in super::super) static KEYS: [&Key; 20] = [
+pub(in super::super) static KEYS: [&Key; 21] = [
     &NAME,
     &ADDRESS,
     &CA,
@@ -17,6 +17,7 @@ pub(in super::super) static KEYS: [&Key; 20] = [
     &COMPATIBILITY,
     &PROTOCOLS,
     &NAMESPACES,
+    &POD_LABELS,
     &NETWORKS,
     &PORTS,
     &DIRECTIONS,
@@ -120,6 +121,15 @@ pub(super) static NAMESPACES: Key = key(
     "a list of namespaces",
     "",
     "Send connections of which one end is a Pod of this Node in one of these.",
+);
+
+pub(super) static POD_LABELS: Key = key(
+    &[Name::current(OWN, "filter.podLabels")],
+    "a label selector such as app=web,tier in (front,back)",
+    "",
+    "Send connections of which one end is a Pod of this Node with such labels. A Pod that is not \
+     known for certain, or with 32 labels or more, is none. Without > and <; in quotes if it \
+     begins with an exclamation mark.",
 );
 
 pub(super) static NETWORKS: Key = key(
