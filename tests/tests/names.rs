@@ -15,7 +15,7 @@ use exporter::meter::{Limits, Meter, Timeouts};
 use exporter::names::{Agent, Asker, Counts, End, Live, Policies, Unnamed};
 use exporter::observe::{Observer, Orders, Target};
 use exporter::zones::Zones;
-use flow::{FlowRecord, Profile};
+use flow::FlowRecord;
 use k8s::client::{Connection, Source};
 use serde_json::json;
 use tests::agent::StandInAgent;

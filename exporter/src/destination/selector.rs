@@ -103,9 +103,10 @@ fn label_key(text: &str) -> Result<String, String> {
     if is_name(name) && domain.is_none_or(is_domain) {
         return Ok(key.to_owned());
     }
-    Err(match key.contains(['<', '>']) {
-        true => format!("{key:?} compares numbers, which is not possible here"),
-        false => format!("{key:?} is no label's key"),
+    Err(if key.contains(['<', '>']) {
+        format!("{key:?} compares numbers, which is not possible here")
+    } else {
+        format!("{key:?} is no label's key")
     })
 }
 

@@ -8,10 +8,13 @@ use k8s::Limits;
 use super::{Enricher, Seat};
 use crate::meter::Due;
 
+/// One Pod's labels, shared with the snapshot.
+type Labels = Arc<[(Name, Name)]>;
+
 /// Labels of the source and of the destination: of Pods of this Node that are known for certain,
 /// with all their labels.
 #[derive(Debug, Clone, Default)]
-pub struct PodLabels(pub [Option<Arc<[(Name, Name)]>>; 2]);
+pub struct PodLabels(pub [Option<Labels>; 2]);
 
 impl Enricher {
     /// As [`Enricher::record`], with the labels of the Pods it names, as they are known now.

@@ -302,8 +302,7 @@ fn labels_are_those_of_local_pods_that_are_known_in_full() {
             CLUSTER.replace("addresses: [10.10.0.2]", &(labels(count) + "addresses: [10.10.0.2]"));
         let cluster =
             cluster.replace("addresses: [10.10.1.2]", &(labels(1) + "addresses: [10.10.1.2]"));
-        let enricher =
-            Enricher::new(Arc::new(Cluster::from_yaml(&cluster).unwrap()), "a", Profile::Fyke);
+        let enricher = Enricher::new(Arc::new(Cluster::from_yaml(&cluster).unwrap()), "a");
         let [from, to] = ends.map(at);
         let (original, reply) = (Tuple::new(from, to, 6), Tuple::new(to, from, 6));
         let (record, PodLabels(labels)) =

@@ -357,7 +357,7 @@ fn only_who_asks_for_labels_is_told_by_them() {
     };
     let (player, mut observer) = observer(&[0]);
     let known = Arc::new(arc_swap::ArcSwap::from_pointee(labelled("web")));
-    observer.enricher = Enricher::following(Arc::clone(&known), "a", flow::Profile::Fyke);
+    observer.enricher = Enricher::following(Arc::clone(&known), "a");
     let (mut all, mut web) = (Destination::new(0, 16), Destination::new(1, 16));
     let selector = |text| Some(LabelSelector::parse(text).unwrap());
     web.target.filter.pod_labels = selector("app=web");
