@@ -44,7 +44,7 @@ pub struct Settings {
     pub kubernetes: Setting<Kubernetes>,
     pub kubeconfig: Setting<Option<PathBuf>>,
     pub naming: Naming,
-    /// The destination `static`, if [`Settings::has_static`].
+    /// The destination `static`, if there is one.
     pub collector: Collector,
     pub destinations: Vec<Spec>,
     pub poll_interval: Setting<Duration>,
