@@ -13,9 +13,9 @@ use crate::conntrack::{Entry, Kind};
 static FAULT: LazyLock<String> = LazyLock::new(|| env::var("FYKE_FAULT").unwrap_or_default());
 static RECORDS: AtomicU64 = AtomicU64::new(0);
 
-/// `destroy-ignored`: connections end unheard.
+/// `destroy-ignored`: connections end unheard, as entries and as TCP has it.
 pub(crate) fn hides(entry: &Entry) -> bool {
-    *FAULT == "destroy-ignored" && entry.kind == Kind::Destroy
+    *FAULT == "destroy-ignored" && matches!(entry.kind, Kind::Destroy | Kind::Update)
 }
 
 /// `record-dropped`: one record in a thousand is lost. `ends-swapped`: source and destination

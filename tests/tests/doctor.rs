@@ -227,7 +227,7 @@ const ALL: &str = "users:
 - name: fyke
   token: secret
   rules:
-  - {apiGroups: [''], resources: [pods, services, nodes], verbs: [list, watch]}
+  - {apiGroups: [''], resources: [pods, services, nodes, namespaces], verbs: [list, watch]}
   - {apiGroups: [crd.antrea.io], resources: ['*'], verbs: [list, watch]}
   - {apiGroups: [authorization.k8s.io], resources: ['*'], verbs: [create]}
 ";
@@ -259,7 +259,7 @@ async fn rules_that_are_missing_are_shown_as_yaml() {
         "names",
         "fail",
         "does not allow",
-        "resources: [pods, services, nodes]\n  verbs: [watch]",
+        "resources: [pods, services, nodes, namespaces]\n  verbs: [watch]",
     );
     server.require_access(ALL);
     let (_, report) = look_by_api(&server, &agent, "node-7");

@@ -84,7 +84,7 @@ fn end_with_records_waiting(network: &str) {
     signal(exporter.id(), "TERM");
     let log = end_with(1, exporter);
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
-    assert!(log.contains("records are lost at shutdown records=3"), "{log}");
+    assert!(log.contains("records are lost at shutdown destination=\"static\" records=3"), "{log}");
     assert!(log.contains("3 records could not be sent"), "{log}");
     assert!(!log.contains("everything is flushed"), "{log}");
 }

@@ -46,7 +46,19 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     run(in_root(root, &storm).env("FYKE_BINARY", &fyke))?;
     // What goes wrong for longer than a test of every change can wait.
     cargo(root, &["build", "--package", "cli"])?;
-    cargo(root, &["test", "--package", "tests", "--test", "mixed", "--", "--ignored"])?;
+    cargo(
+        root,
+        &[
+            "test",
+            "--package",
+            "tests",
+            "--test",
+            "mixed",
+            "--",
+            "--ignored",
+            "also_after_a_minute",
+        ],
+    )?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 
