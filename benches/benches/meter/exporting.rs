@@ -69,6 +69,13 @@ impl Drain {
         Ok(Self { address, bytes, reading })
     }
 
+    /// Whether nothing has come for a while.
+    fn is_idle(&self) -> bool {
+        let before = self.bytes.load(Relaxed);
+        thread::sleep(5 * PATIENCE);
+        self.bytes.load(Relaxed) == before
+    }
+
     /// What was kept, once the session has ended.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.reading.join().expect("no panic")
@@ -151,11 +158,12 @@ pub(crate) fn cost(goals: &mut Goals, connections: u32, profile: Profile) -> io:
         time += nanoseconds(INTERVAL);
         look(&mut observer, time)?;
         let before = Duration::from_nanos(sending.cpu.load(Relaxed));
-        let (made, bytes) = tell(&mut observer, time + nanoseconds(TICK), &drain);
+        let begun = drain.bytes.load(Relaxed);
+        let made = tell(&mut observer, time + nanoseconds(TICK));
         told += u64::from(connections);
-        while metrics.records_sent.get() < told {
-            thread::sleep(PATIENCE);
-        }
+        until(|| metrics.records_sent.get() == told);
+        until(|| drain.is_idle());
+        let bytes = drain.bytes.load(Relaxed) - begun;
         let took = Duration::from_nanos(sending.cpu.load(Relaxed)).saturating_sub(before);
         // Connections begin with the first round.
         if round > 0 {
@@ -197,14 +205,23 @@ fn look(observer: &mut Watcher, now: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells what is due. Returns how long that took on the CPU, and how many bytes have left.
-fn tell(observer: &mut Watcher, now: u64, drain: &Drain) -> (Duration, usize) {
-    let (begin, before) = (cpu_time(), drain.bytes.load(Relaxed));
+/// Tells what is due. Returns how long that took on the CPU.
+fn tell(observer: &mut Watcher, now: u64) -> Duration {
+    let begin = cpu_time();
     while observer.turn(now) {
         thread::sleep(PATIENCE);
     }
-    let took = cpu_time().saturating_sub(begin);
-    (took, drain.bytes.load(Relaxed) - before)
+    cpu_time().saturating_sub(begin)
+}
+
+fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(PATIENCE);
+    }
+    panic!("what is due does not arrive");
 }
 
 /// A session over which bytes go that are there already.
