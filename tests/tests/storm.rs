@@ -16,6 +16,7 @@ const INSIDE: &str = "FYKE_STORM";
 /// What the kernel holds at most, over all namespaces.
 const TABLE: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 const EXPORTER_ADMIN: u16 = 8087;
+const AGGREGATOR_ADMIN: u16 = 8088;
 
 const POD: &str = "10.9.0.2";
 const SERVER: &str = "10.9.0.130";
@@ -123,6 +124,11 @@ fn inside(storm: &Storm) {
         println!("{name} {}", value(&told, &format!("fyke_exporter_{name}")));
     }
     exporter.end();
+    aggregator.wait_until("every flow is stored", AGGREGATOR_ADMIN, |told| {
+        let emitted = value(told, "fyke_aggregator_records_emitted_total");
+        value(told, "fyke_aggregator_flows") == 0
+            && value(told, "fyke_sink_store_delivered_total") == emitted
+    });
     aggregator.end();
     let stored = Stored::read(&data);
     println!("sent {sent}, begun {kernel}, stored {stored:?}");
