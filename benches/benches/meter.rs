@@ -55,7 +55,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     for profile in [Profile::Antrea, Profile::Fyke] {
         if is_asked_for("exporting") {
-            exporting::cost(&mut goals, connections, profile)?;
+            exporting::cost(connections, profile)?;
         }
     }
     if is_asked_for("intervals") {
