@@ -9,14 +9,16 @@ use std::time::Duration;
 use daemon::admin::{Admin, Readiness};
 use daemon::{Ended, Shutdown, SteadyClock, Supervisor, now_ns};
 use flow::{Batch, FlowRecord};
+use k8s::certificates::{FollowError, Follower, ServerFiles, ServerSource};
 use prometheus_client::registry::Registry;
+use rustls::ServerConfig;
 use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{CollectorLimits, Reported, collect};
+use crate::collect::{self, CollectorLimits, Reported, Room, collect};
 use crate::correlate::{Correlator, Timeouts};
 use crate::fan_out::FanOut;
 use crate::metrics::{Metrics, SinkCounters};
@@ -39,6 +41,10 @@ const RESUME_HORIZON_MS: u64 = 3_600_000;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub listen: SocketAddr,
+    /// Where gRPC is taken, if anywhere.
+    pub grpc: Option<SocketAddr>,
+    /// What it is served with.
+    pub tls: Option<ServerFiles>,
     /// The embedded store's directory.
     pub data: Option<PathBuf>,
     /// The JSON-lines file.
@@ -56,6 +62,14 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot listen for gRPC on {address}; choose another with --grpc-listen")]
+    ListenGrpc {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("certificates of this collector cannot be used")]
+    Certificates(#[from] FollowError),
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
     #[error("store cannot be opened")]
@@ -100,8 +114,12 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         .map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
     let limits = CollectorLimits::default();
-    let collecting = collect(listener, limits, reported, Arc::clone(&metrics), stopped);
-    stages.spawn("collecting", collecting);
+    let room = Room::new(limits.records, reported);
+    if let Some(grpc) = Grpc::bind(&options, &mut servers).await? {
+        let collecting = grpc.collect(limits, room.clone(), Arc::clone(&metrics), stopped.clone());
+        stages.spawn("collecting over gRPC", collecting);
+    }
+    stages.spawn("collecting", collect(listener, limits, room, Arc::clone(&metrics), stopped));
     tracing::info!(listen = %address, "aggregator is up");
     readiness.set();
     ready();
@@ -124,6 +142,59 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         }
         records => Err(StartError::LeftBehind { records }),
     }
+}
+
+/// A port for gRPC.
+struct Grpc {
+    listener: TcpListener,
+    certificates: Option<ServerSource>,
+}
+
+impl Grpc {
+    /// Certificates are followed by one of the `servers`.
+    async fn bind(options: &Options, servers: &mut Supervisor) -> Result<Option<Self>, StartError> {
+        let Some(address) = options.grpc else { return Ok(None) };
+        let certificates = match &options.tls {
+            None => None,
+            Some(files) => {
+                let follower = Follower::server_files(files.clone()).await?;
+                let source = follower.server();
+                servers.spawn("certificates", follow(follower));
+                Some(source)
+            }
+        };
+        let listening = TcpListener::bind(address).await;
+        let listener = listening.map_err(|source| StartError::ListenGrpc { address, source })?;
+        let clients = options.tls.as_ref().and_then(|files| files.clients.as_ref());
+        match (&certificates, clients) {
+            (None, _) => tracing::warn!(
+                listen = %address,
+                "gRPC is taken from anybody, and not encrypted; see --tls-certificate"
+            ),
+            (Some(_), None) => tracing::warn!(
+                listen = %address,
+                "gRPC is taken from anybody; see --tls-client-ca"
+            ),
+            (Some(_), Some(_)) => tracing::info!(listen = %address, "gRPC is taken"),
+        }
+        Ok(Some(Self { listener, certificates }))
+    }
+
+    fn collect(
+        self,
+        limits: CollectorLimits,
+        room: Room,
+        metrics: Arc<Metrics>,
+        stopped: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> {
+        collect::grpc::collect(self.listener, self.certificates, limits, room, metrics, stopped)
+    }
+}
+
+/// Follows certificates for as long as the process lives.
+async fn follow(follower: Follower<ServerConfig>) {
+    let (_kept, never) = watch::channel(false);
+    follower.run(never).await;
 }
 
 /// Records that sinks missed or gave up, since the start. One that two sinks missed counts twice.

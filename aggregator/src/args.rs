@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::duration::parse_timeout;
+use k8s::certificates::{PairFiles, ServerFiles};
 
 use crate::Options;
 use crate::correlate::Timeouts;
@@ -15,6 +16,18 @@ pub struct Args {
     /// Where IPFIX over TCP is taken
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:4739")]
     listen: SocketAddr,
+    /// Where flows over gRPC are taken, as Antrea's Agents send them to port 14739
+    #[arg(long, value_name = "ADDRESS")]
+    grpc_listen: Option<SocketAddr>,
+    /// PEM file with the certificate that gRPC is served with; without, it is not encrypted
+    #[arg(long, value_name = "FILE", requires = "grpc_listen", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file with its key
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// PEM file with the authority that exporters' certificates must be of
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_client_ca: Option<PathBuf>,
     /// Directory of the embedded store
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -42,6 +55,11 @@ impl From<Args> for Options {
     fn from(args: Args) -> Self {
         Self {
             listen: args.listen,
+            grpc: args.grpc_listen,
+            tls: args.tls_certificate.zip(args.tls_key).map(|(certificates, key)| ServerFiles {
+                pair: PairFiles { certificates, key },
+                clients: args.tls_client_ca,
+            }),
             data: args.data,
             log: args.log,
             timeouts: Timeouts {

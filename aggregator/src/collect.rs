@@ -1,12 +1,13 @@
-//! The Collecting Process: Transport Sessions over TCP become batches of Flow Records.
+//! The Collecting Process: Transport Sessions become batches of Flow Records.
 //!
-//! Sessions are [`ipfix::transport::collect`]'s: a task each, and what a peer sends can end its own
+//! Those of IPFIX are [`ipfix::transport::collect`]'s: a task each, and what a peer sends can end its own
 //! and nothing else. Here is what becomes of their messages. A full queue stops the reading, and
 //! TCP stops the sender.
 //!
 //! A Flow Record takes far more memory than its bytes on the wire. So the records that exist
 //! between here and correlation are bounded in number, over all sessions, and a message is not
 //! decoded before there is room for as many records as its length allows.
+pub mod grpc; // sessions of the other protocol
 mod decoder; // messages become Flow Records
 mod room; // how many there may be
 mod session; // what each session does with its messages
@@ -17,14 +18,14 @@ use std::time::Duration;
 use flow::FlowRecord;
 use ipfix::transport::collect::{CollectingProcess, Limits};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::metrics::Metrics;
 pub use decoder::{Decoder, Malformed};
-use room::Room;
+pub use room::Room;
 use session::Sessions;
 
-/// What one message of a session told.
+/// What one message of a session told, or some flows of one Node.
 #[derive(Debug)]
 pub struct Reported {
     /// The Node, by Observation Domain.
@@ -37,6 +38,7 @@ pub struct Reported {
 /// Bounds of the Collecting Process.
 #[derive(Debug, Clone, Copy)]
 pub struct CollectorLimits {
+    /// Open at a time, of each protocol.
     pub sessions: usize,
     /// Records that are being decoded or wait for correlation, over all sessions: about 45 MB.
     pub records: usize,
@@ -50,18 +52,17 @@ impl Default for CollectorLimits {
     }
 }
 
-/// Accepts Transport Sessions until `shutdown` turns true, then lets those that are open finish.
+/// Accepts Transport Sessions of IPFIX over TCP until `shutdown` turns true, then lets those that are open finish.
 pub async fn collect(
     listener: TcpListener,
     limits: CollectorLimits,
-    reported: mpsc::Sender<Reported>,
+    room: Room,
     metrics: Arc<Metrics>,
     shutdown: watch::Receiver<bool>,
 ) {
-    let CollectorLimits { sessions, records, idle } = limits;
-    let sessions_limits = Limits { sessions, idle, ..Limits::default() };
-    let room = Room::new(records, reported);
-    let process = CollectingProcess::new(Sessions { room, metrics }, sessions_limits);
+    let CollectorLimits { sessions, idle, .. } = limits;
+    let limits = Limits { sessions, idle, ..Limits::default() };
+    let process = CollectingProcess::new(Sessions { room, metrics }, limits);
     process.tcp(listener, shutdown).await;
 }
 

@@ -21,7 +21,7 @@ pub enum EndReason {
     Closed,
     /// The peer went away in the middle of a message.
     Truncated,
-    /// What the peer sent is not IPFIX.
+    /// What the peer sent is not IPFIX, or no gRPC.
     Malformed,
     /// The connection failed.
     Broken,
@@ -78,14 +78,17 @@ impl EndReason {
 /// Why a Data Record that came whole is of no use. The only values its `reason` label takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// Its template does not say between which addresses the flow is.
+    /// Its template, or it itself, does not say between which addresses the flow is.
     NoAddresses,
+    /// It is longer than any flow needs to be.
+    TooLong,
 }
 
 impl Unusable {
     fn label(self) -> &'static str {
         match self {
             Self::NoAddresses => "no_addresses",
+            Self::TooLong => "too_long",
         }
     }
 }
@@ -135,6 +138,12 @@ struct CorrelatorCounters {
 impl Metrics {
     pub fn session_ended(&self, end: EndReason) {
         self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).inc();
+    }
+
+    /// How many sessions have ended for this reason.
+    #[cfg(test)]
+    pub(crate) fn ended(&self, end: EndReason) -> u64 {
+        self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }).get()
     }
 
     pub fn records_unusable(&self, why: Unusable, records: u64) {
@@ -193,7 +202,7 @@ impl Metrics {
         let lost = "Data Records that sequence numbers show to be missing";
         let resets = "Times that a session began to share names anew";
         [
-            ("messages", "IPFIX messages received", &self.messages),
+            ("messages", "Messages received, of IPFIX or gRPC", &self.messages),
             ("records_received", "Data Records received", &self.records_received),
             ("records_lost", lost, &self.records_lost),
             (

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::demo::{self, peer::Role, requirements::Missing, run::Options};
+use crate::doctor::{self, DoctorCommand};
 use crate::flows::{self, FlowsArgs};
 use crate::ipfix::{self, IpfixCommand};
 use crate::seen::seen;
@@ -33,6 +34,11 @@ enum Command {
     Ipfix {
         #[command(subcommand)]
         command: IpfixCommand,
+    },
+    /// Find out why flows do not arrive, and what to do about it
+    Doctor {
+        #[command(subcommand)]
+        command: DoctorCommand,
     },
     /// One end of the demo's traffic
     #[command(hide = true)]
@@ -97,6 +103,9 @@ pub fn main() -> ExitCode {
         }
         Command::Ipfix { command } => {
             ended(ipfix::run(&command, io::stdout()).map(|()| ExitCode::SUCCESS))
+        }
+        Command::Doctor { command } => {
+            ended(doctor::run(&command, daemon::now_ns, &mut io::stdout().lock()))
         }
         Command::DemoTraffic { role } => ended(demo::peer::run(&role).map(|()| ExitCode::SUCCESS)),
     }

@@ -2,6 +2,7 @@
 mod app; // which command was typed
 pub mod flows; // what is in the store
 pub mod ipfix; // messages from and to anywhere
+pub mod doctor; // what keeps flows from arriving
 pub mod demo; // the whole of Fyke on this machine's kernel
 pub mod seen; // the store's flows as the demo's check wants them
 

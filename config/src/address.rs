@@ -9,6 +9,10 @@ use std::net::Ipv6Addr;
 
 /// Where IPFIX is received, unless the address says otherwise (IANA's port).
 pub const DEFAULT_PORT: u16 = 4739;
+/// The longest name that DNS has, in characters.
+const HOST: usize = 253;
+/// The longest part of one, and so of what Kubernetes makes one of.
+const LABEL: usize = 63;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -88,15 +92,30 @@ fn read_host(host: &str) -> Result<Host, String> {
     if host.chars().any(|c| c.is_whitespace() || c.is_control() || "[]\"'".contains(c)) {
         return Err("the host has a character that no host has".into());
     }
+    if host.len() > HOST {
+        return Err("the host is longer than any".into());
+    }
     match host.split_once('/') {
         None => Ok(Host::Named(host.to_owned())),
         Some((namespace, name))
             if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
         {
+            // Both become parts of a URL.
+            if !is_label(namespace, LABEL) || !is_label(name, LABEL) {
+                return Err("no Service has such a name: small letters, digits and -".into());
+            }
             Ok(Host::Service { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         Some(_) => Err("a Service is written NAMESPACE/NAME".into()),
     }
+}
+
+/// Whether `text` is a label of a name as Kubernetes has them (RFC 1123): small letters, digits,
+/// and within it hyphens; `longest` bytes at most.
+pub fn is_label(text: &str, longest: usize) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let has_ends = !text.is_empty() && !text.starts_with('-') && !text.ends_with('-');
+    has_ends && text.len() <= longest && text.bytes().all(is_inner)
 }
 
 fn read_port(text: &str) -> Result<u16, String> {
@@ -198,10 +217,16 @@ mod tests {
             ("fe80::1", "needs brackets"),
             ("::1", "needs brackets"),
             ("host:", "the port is missing"),
+            ("../x:80", "no Service"),
+            ("ns/a?b:80", "no Service"),
+            ("ns/#:80", "no Service"),
+            ("Ns/svc:80", "no Service"),
+            (&"h".repeat(254), "longer than any"),
             ("", "the host is missing"),
             (":4739", "the host is missing"),
             ("a/b/c:1", "NAMESPACE/NAME"),
             ("/b:1", "NAMESPACE/NAME"),
+            ("ns/-a:80", "no Service"),
             ("a b:1", "no host has"),
         ] {
             let error = parse(text).unwrap_err();

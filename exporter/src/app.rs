@@ -1,5 +1,7 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
+mod kubernetes; // the API server
 mod naming; // where names come from
+mod denying; // who tells of what is denied
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,27 +11,23 @@ use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
 use daemon::{Cause, Chain, Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use k8s::client::{self, Connection, ConnectionError, Source};
+use k8s::client::{Connection, ConnectionError};
 use prometheus_client::registry::Registry;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::args::Args;
+use crate::args::Given;
 use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysctls};
-use crate::deny::nfqueue::Treatment;
-use crate::deny::prefix::Prefixes;
-use crate::deny::sources::{AuditSource, NflogSource, NfqueueSource};
-use crate::deny::{self, Reporter, Source as DenySource, Table};
-use crate::destination::{Compatibility, Redaction, Spec};
-use crate::destinations::{Defaults, Watching, Way};
+use crate::deny::{self, Denials, Table};
+use crate::destinations::Way;
 use crate::export::{RouteError, Stop, observation_domain};
-use crate::meter::{Limits, MAX_DESTINATIONS, Meter};
+use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::names::AskError;
 use crate::observe::{Observer, Target};
 use crate::reload::{self, Live, Reload};
 use crate::senders::{Senders, Wanted};
-use crate::settings::{Denial, Settings, Texts};
+use crate::settings::{Settings, Texts};
 use crate::zones::Zones;
 use naming::Names;
 
@@ -72,7 +70,7 @@ pub enum StartError {
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once events are received and every connection
 /// that was there before is known.
 pub(crate) async fn run(
-    args: Args,
+    args: Given,
     settings: Settings,
     texts: Texts,
     ready: impl FnOnce(),
@@ -89,28 +87,22 @@ pub(crate) async fn run(
         return rest(&settings, reload, &metrics, &mut shutdown, ready).await;
     }
     let live = Live::new(&settings)?;
-    if settings.set_sysctls.value {
-        // What stays wrong is told by the observer.
-        for problem in turn_on_sysctls() {
-            tracing::error!(problem = %Chain(&problem), "kernel cannot be made to tell more");
-        }
-    }
+    set_sysctls(&settings);
     let mut tasks = Tasks::default();
-    let connection = api_server(&settings).await?;
+    let connection = kubernetes::api_server(&settings).await?;
     let names = naming::begin(&settings, connection.clone(), &mut tasks.servers)?;
     let (reporter, denials) = deny::channel(deny::CAPACITY, Arc::clone(&metrics.denied));
-    let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));
-    let observer = observer(&settings, &metrics, &names)?.with_denied(denials, table);
-    let custom = custom_resources(&settings, connection.as_ref(), &metrics, &mut tasks);
-    let way = Way::new(connection, Arc::clone(&metrics.found));
+    let observer = observer(&settings, &metrics, &names, denials)?;
+    let custom =
+        kubernetes::destinations(&settings, connection.as_ref(), &metrics, &mut tasks.servers);
     let wanted = Wanted { configured: live.configured.subscribe(), custom };
-    let mut senders = senders(&settings, wanted, way, &metrics)?;
+    let mut senders = senders(&settings, wanted, connection, &metrics)?;
     let orders = live.orders.clone();
     let reload = follow(Some(live));
     let readiness = Readiness::default();
     tasks.serve(&settings, &metrics, Some(&names), readiness.clone()).await?;
     tasks.servers.spawn("configuration", reload.run());
-    tasks.hear_denied(&settings.denial, &reporter, &metrics.deny_ovs);
+    denying::hear(&settings.denial, &reporter, &metrics.deny_ovs, &mut tasks.servers);
     let (switch, stop) = Stop::new();
     // The first attempts to connect are made at once, before anything is known to be sent.
     orders.send_modify(|orders| orders.targets = senders.follow());
@@ -129,6 +121,8 @@ pub(crate) async fn run(
         }
         ended = tasks.until_end(&mut shutdown) => ended,
     };
+    // What a destination that went earlier did not take says nothing about this end.
+    let gone = metrics.left_behind();
     // The observer hands out what is left and drops the queues, which ends the exporting.
     let now = Instant::now();
     switch.stop_by(now + LAST_WORDS);
@@ -136,12 +130,20 @@ pub(crate) async fn run(
     // Why it ended tells more than what came of that.
     ended?;
     flushed.map_err(|_| StartError::Stuck)??;
-    match metrics.left_behind() {
+    match metrics.left_behind() - gone {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())
         }
         records => Err(StartError::LeftBehind { records }),
+    }
+}
+
+/// What stays wrong is told by the observer.
+fn set_sysctls(settings: &Settings) {
+    let problems = settings.set_sysctls.value.then(turn_on_sysctls);
+    for problem in problems.into_iter().flatten() {
+        tracing::error!(problem = %Chain(&problem), "kernel cannot be made to tell more");
     }
 }
 
@@ -190,32 +192,6 @@ impl Tasks {
         Ok(())
     }
 
-    /// Listens to whoever denies packets.
-    fn hear_denied(&mut self, from: &Denial, reporter: &Reporter, ovs: &deny::ovs::Counters) {
-        if let Some(options) = from.ovs_options() {
-            let reporter = reporter.of(DenySource::Ovs);
-            let watching = deny::ovs::watch(options, reporter, ovs.clone(), now_ns);
-            self.servers.spawn("Open vSwitch", watching);
-        }
-        let prefixes = Prefixes::new(from.prefixes.value.clone().unwrap_or_default());
-        if let Some(groups) = from.nflog.value.clone().filter(|it| !it.is_empty()) {
-            let reporter = reporter.of(DenySource::Nflog);
-            let source = NflogSource { groups, prefixes, reporter };
-            self.servers.spawn("netfilter's log", source.run(now_ns));
-        }
-        if let Some(queues) = from.nfqueue.value.clone().filter(|it| !it.is_empty()) {
-            let treatment = Treatment { fate: from.fate.value, fail_open: from.fail_open.value };
-            let reporter = reporter.of(DenySource::Nfqueue);
-            let source = NfqueueSource { queues, treatment, reporter };
-            self.servers.spawn("netfilter's queues", source.run(now_ns));
-        }
-        if let Some(path) = from.audit_log.value.clone() {
-            let (zone, reporter) = (from.zone(), reporter.of(DenySource::AuditLog));
-            let source = AuditSource { path, zone, reporter };
-            self.servers.spawn("the Agent's log", source.run(now_ns));
-        }
-    }
-
     /// Waits until the process is asked to stop, or has to because a task has ended.
     async fn until_end(&mut self, shutdown: &mut Shutdown) -> Result<(), Ended> {
         tokio::select! {
@@ -233,6 +209,7 @@ fn observer(
     settings: &Settings,
     metrics: &Arc<Metrics>,
     names: &Names,
+    denials: Denials,
 ) -> Result<Observer<NetlinkSource>, StartError> {
     let zones = Zones::of(&settings.zones.value);
     let reliable = settings.reliable_events.value;
@@ -242,57 +219,20 @@ fn observer(
     meter.inherit_before(now_ns());
     let enricher = names.enricher(settings);
     let poll_interval = settings.poll_interval.value;
+    let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));
     let metrics = Arc::clone(metrics);
     let mut observer = Observer::new(source, meter, enricher, zones, poll_interval, metrics);
     observer.live = names.live();
-    Ok(observer)
-}
-
-/// The way to the API server, if there is one. A Pod may have been given none.
-async fn api_server(settings: &Settings) -> Result<Option<Arc<Connection>>, StartError> {
-    let Some(source) = settings.api_server(client::in_cluster()) else { return Ok(None) };
-    let is_asked_for = source != Source::InCluster;
-    match Connection::open(source).await {
-        Ok(connection) => Ok(Some(Arc::new(connection))),
-        Err(error) if is_asked_for => Err(StartError::ApiServer(error)),
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), "the API server is not asked");
-            Ok(None)
-        }
-    }
-}
-
-/// Destinations that custom resources ask for, from now on.
-fn custom_resources(
-    settings: &Settings,
-    connection: Option<&Arc<Connection>>,
-    metrics: &Metrics,
-    tasks: &mut Tasks,
-) -> watch::Receiver<Arc<[Spec]>> {
-    let Some(connection) = connection else { return watch::channel(Arc::default()).1 };
-    let profile = settings.profile.value;
-    let defaults = Defaults {
-        profile,
-        compatibility: Compatibility::of(profile),
-        redaction: Redaction::default(),
-        template_refresh: Spec::TEMPLATE_REFRESH,
-        room: MAX_DESTINATIONS.saturating_sub(settings.specs().len()),
-    };
-    let clock = Arc::new(|| now_ns() / 1_000_000);
-    let (options, counters) = (Watching::options(), Arc::clone(&metrics.found));
-    let (watching, resources) =
-        Watching::new(Arc::clone(connection), options, defaults, counters, clock);
-    let run = async { watching.run().await.map(|never| match never {}).map_err(Cause::from) };
-    tasks.servers.spawn_fallible("custom resources", run);
-    resources.specs
+    Ok(observer.with_denied(denials, table))
 }
 
 fn senders(
     settings: &Settings,
     wanted: Wanted,
-    way: Way,
+    connection: Option<Arc<Connection>>,
     metrics: &Arc<Metrics>,
 ) -> Result<Senders, StartError> {
+    let way = Way::new(connection, Arc::clone(&metrics.found));
     let created =
         |path: &PathBuf| create(path).map_err(|error| StartError::Copy(path.clone(), error));
     let copy = settings.copy.value.as_ref().map(created).transpose()?;

@@ -13,6 +13,19 @@ use crate::settings::Files;
 /// configuration (--agent-config), then from defaults.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    given: Given,
+    /// Tell every mistake in the configuration, and end
+    #[arg(long, conflicts_with = "print_config")]
+    check_config: bool,
+    /// Show the configuration in force and where each value comes from, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+// What a command says of the configuration. No documentation: it would replace the command's.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Given {
     /// Name of this Node [env: `NODE_NAME`]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -58,12 +71,6 @@ pub struct Args {
     /// The Antrea Agent's configuration, antrea-agent.conf, for its section flowExporter
     #[arg(long, value_name = "FILE")]
     agent_config: Option<PathBuf>,
-    /// Tell every mistake in the configuration, and end
-    #[arg(long, conflicts_with = "print_config")]
-    check_config: bool,
-    /// Show the configuration in force and where each value comes from, and end
-    #[arg(long)]
-    print_config: bool,
 }
 
 /// What is to be done.
@@ -83,6 +90,12 @@ impl Args {
         }
     }
 
+    pub(crate) const fn given(&self) -> &Given {
+        &self.given
+    }
+}
+
+impl Given {
     pub(crate) fn files(&self) -> Files {
         Files { agent: self.agent_config.clone(), own: self.config.clone() }
     }

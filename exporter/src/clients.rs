@@ -71,7 +71,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Remembers `limit` clients at most, about 250 bytes each.
+    /// Remembers `limit` clients at most, less than 350 bytes each.
     pub fn new(limit: usize) -> Self {
         Self { index: Index::new(limit), dump: 0 }
     }
@@ -136,7 +136,8 @@ impl Clients {
     /// Of several connections in turn with the same ends, the one that began when `due` did.
     fn find_by(&self, key: &Tuple, due: &Due<'_>) -> Option<&Client> {
         let meets = |client: &&Client| {
-            let ended_before = client.ended_ns.is_some_and(|end| end + SLACK_NS < due.start_ns);
+            let ended_before =
+                client.ended_ns.is_some_and(|end| end.saturating_add(SLACK_NS) < due.start_ns);
             !ended_before && client.start_ns <= due.end_ns.saturating_add(SLACK_NS)
         };
         let all = self.index.get(key).iter().filter(meets);

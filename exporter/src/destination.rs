@@ -4,6 +4,7 @@
 //! `flow-exporter.conf` lists) or of a `FlowExporterDestination` (`crd/NAME`). Whoever makes them
 //! hands on all of them at once, as `watch::Receiver<Arc<[Spec]>>`.
 mod filter; // which records
+mod selector; // by labels of Pods
 mod redaction; // and what of them is left out
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use flow::Profile;
 
 pub use filter::{Directions, Filter};
 pub use redaction::Redaction;
+pub use selector::LabelSelector;
 
 /// The name of the one destination that Antrea's keys and the command line describe.
 pub const STATIC: &str = "static";
@@ -92,7 +94,9 @@ pub struct ObjectName {
 /// How messages are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compatibility {
-    /// One record per message, since Antrea's Flow Aggregator takes no more.
+    /// One record per message, since Antrea's Flow Aggregator takes no more. A connection that has
+    /// fallen silent is told again with nothing new, and one that was denied has always ended, as
+    /// Antrea's exporter has it.
     Antrea,
     /// As many records as a message holds (RFC 7011).
     Ipfix,

@@ -6,29 +6,34 @@
 //! it is depends on where addresses lie, and not on whether their owners are known by name.
 mod classify; // what kind of flow, and whose to tell
 mod rules; // which policies decided
+mod exit; // by which Egress it leaves
+mod labels; // and what its Pods are labelled
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Profile, Service};
+use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Service};
 use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
 use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
 use crate::meter::{Due, EndReason};
+use crate::names::egress::Egresses;
 use crate::names::{Counts, End, Policies};
 use classify::{Map, Place};
+use exit::Exit;
 
 pub use classify::{Rules, TrafficMode, Untold};
+pub use labels::PodLabels;
 
 /// Makes Flow Records of what the meter hands out.
 #[derive(Debug)]
 pub struct Enricher {
     cluster: Arc<ArcSwap<Cluster>>,
     node: Name,
-    profile: Profile,
     rules: Rules,
     policies: Option<Policies>,
+    egresses: Option<Egresses>,
     counts: Arc<Counts>,
     tcp_states: Vec<Name>,
 }
@@ -42,19 +47,19 @@ struct Seat<'a> {
 
 impl Enricher {
     /// `node` is the name of the Node this runs on; `cluster` stays as it is.
-    pub fn new(cluster: Arc<Cluster>, node: &str, profile: Profile) -> Self {
-        Self::following(Arc::new(ArcSwap::new(cluster)), node, profile)
+    pub fn new(cluster: Arc<Cluster>, node: &str) -> Self {
+        Self::following(Arc::new(ArcSwap::new(cluster)), node)
     }
 
     /// Looks names up in the newest of the snapshots that somebody publishes.
-    pub fn following(cluster: Arc<ArcSwap<Cluster>>, node: &str, profile: Profile) -> Self {
+    pub fn following(cluster: Arc<ArcSwap<Cluster>>, node: &str) -> Self {
         let states = (0..).map_while(tcp_state::name).map(Name::from);
         Self {
             cluster,
             node: node.into(),
-            profile,
             rules: Rules::default(),
             policies: None,
+            egresses: None,
             counts: Arc::default(),
             tcp_states: states.collect(),
         }
@@ -70,6 +75,13 @@ impl Enricher {
     #[must_use]
     pub fn with_policies(mut self, policies: Policies) -> Self {
         self.policies = Some(policies);
+        self
+    }
+
+    /// Names the Egresses by which Pods' connections leave.
+    #[must_use]
+    pub fn with_egresses(mut self, egresses: Egresses) -> Self {
+        self.egresses = Some(egresses);
         self
     }
 
@@ -92,10 +104,20 @@ impl Enricher {
     /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
         let cluster = self.cluster.load();
-        let key = self.key(due);
         let (source, destination) = self.seats(&cluster, due);
+        self.record_of(&cluster, due, source, destination)
+    }
+
+    fn record_of(
+        &self,
+        cluster: &Cluster,
+        due: &Due<'_>,
+        source: Seat<'_>,
+        destination: Seat<'_>,
+    ) -> Option<FlowRecord> {
+        let key = key(due);
         let snat = translated_source(due);
-        let flow_type = match self.flow_type(&cluster, source.place, destination.place, due) {
+        let flow_type = match self.flow_type(cluster, source.place, destination.place, due) {
             Ok(flow_type) => flow_type,
             Err(why) => {
                 self.counts.not_exportable(why.name());
@@ -109,6 +131,10 @@ impl Enricher {
             return None;
         }
         let [ingress, egress] = self.allowing(due);
+        let exit = match flow_type {
+            FlowType::ToExternal => self.exit(cluster, source, destination.place.address),
+            _ => Exit::default(),
+        };
         let tcp_state = due.tcp_state.and_then(|state| self.tcp_states.get(usize::from(state)));
         Some(FlowRecord {
             flow_id: u64::from(due.id),
@@ -120,11 +146,14 @@ impl Enricher {
             reverse: reverse(&due.totals, &due.deltas),
             source: self.endpoint(source, End::Source),
             destination: self.endpoint(destination, End::Destination),
-            service: self.service(&cluster, due),
+            service: self.service(cluster, due),
             ingress,
             egress,
             tcp_state: tcp_state.cloned().unwrap_or_default(),
             flow_type,
+            egress_name: exit.name,
+            egress_ip: exit.address,
+            egress_node_name: exit.node,
             proxy_snat_ip: snat.map(|(address, _)| address),
             proxy_snat_port: snat.map_or(0, |(_, port)| port),
             ..FlowRecord::default()
@@ -145,9 +174,16 @@ impl Enricher {
             Some(may_be_known_soon(found, time_ms, cluster.services_known_until()))
         };
         let has_part = source.place.is_local || destination.place.is_local;
-        !(may_come(&source)
+        let exit_may_come = || {
+            let to = destination.place.address;
+            !destination.place.is_local && self.exit_may_come(&cluster, source, to)
+        };
+        let may_any_come = !cluster.knows_nodes()
+            || may_come(&source)
             || may_come(&destination)
-            || has_part && (service() == Some(true) || self.rules_may_come(due)))
+            || exit_may_come()
+            || has_part && (service() == Some(true) || self.rules_may_come(due));
+        !may_any_come
     }
 
     fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> (Seat<'a>, Seat<'a>) {
@@ -183,35 +219,14 @@ impl Enricher {
         to: Place,
         due: &Due<'_>,
     ) -> Result<FlowType, Untold> {
+        if !cluster.knows_nodes() {
+            // As in Antrea, whose zones have connections of Pods only. Zone 0 has the Node's too.
+            return if due.zone == 0 { Err(Untold::NotListed) } else { Ok(FlowType::Unspecified) };
+        }
         let node = cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
         let from_own_address = node.is_some_and(|node| node.name == self.node);
         let own = cluster.node(&self.node);
         Map { cluster, own, rules: &self.rules, from_own_address }.flow_type(from, to)
-    }
-
-    /// Source as the client has it, destination after NAT.
-    fn key(&self, due: &Due<'_>) -> FlowKey {
-        let (source, destination) = (due.original.source(), due.reply.source());
-        let protocol = due.original.protocol();
-        match due.original.as_icmp() {
-            Some(icmp) => FlowKey {
-                source,
-                destination,
-                // Antrea's template has no room for what tells pings apart; its ports are 0.
-                source_port: if self.profile == Profile::Fyke { icmp.id } else { 0 },
-                destination_port: 0,
-                protocol,
-                icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),
-            },
-            None => FlowKey {
-                source,
-                destination,
-                source_port: due.original.source_port(),
-                destination_port: due.reply.source_port(),
-                protocol,
-                icmp_type_code: 0,
-            },
-        }
     }
 
     /// Only a Pod of this Node is named. If it is one, but not known for certain which, the Node
@@ -255,6 +270,31 @@ fn may_be_known_soon<T>(found: Lookup<'_, T>, time_ms: u64, known_until_ms: u64)
         Some(Reason::TooRecent | Reason::NotListed) => true,
         Some(Reason::Unknown) => time_ms > known_until_ms,
         _ => false,
+    }
+}
+
+/// Source as the client has it, destination after NAT.
+fn key(due: &Due<'_>) -> FlowKey {
+    let (source, destination) = (due.original.source(), due.reply.source());
+    let protocol = due.original.protocol();
+    match due.original.as_icmp() {
+        Some(icmp) => FlowKey {
+            source,
+            destination,
+            // Antrea's template has no room for what tells pings apart; its ports are 0.
+            source_port: icmp.id,
+            destination_port: 0,
+            protocol,
+            icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),
+        },
+        None => FlowKey {
+            source,
+            destination,
+            source_port: due.original.source_port(),
+            destination_port: due.reply.source_port(),
+            protocol,
+            icmp_type_code: 0,
+        },
     }
 }
 

@@ -1,10 +1,11 @@
 //! The Exporting Process: Flow Records leave the Node over one Transport Session at a time.
 //!
-//! The session itself is [`ipfix::transport::export`]'s: no message that was written whole is ever
-//! written again. What is lost with a session shows at the far end, since totals travel with
+//! The session itself is [`ipfix::transport::export`]'s or [`grpc::export`]'s: no message that was
+//! written whole is ever written again. What is lost with a session shows at the far end, since totals travel with
 //! deltas. Here is what the crate leaves to its caller: where records come from, when to try
 //! again, and when to give up.
 mod route; // the way to a destination
+mod process; // sessions of either protocol
 mod flows; // records as messages, without the session
 mod stop; // when to end
 
@@ -15,14 +16,14 @@ use std::time::Duration;
 use daemon::Chain;
 use flow::FlowRecord;
 use ipfix::encode::EncodeError;
-use ipfix::transport::SessionError;
-use ipfix::transport::export::ExportingProcess;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::metrics::DestinationMetrics;
 pub use flows::Flows;
+pub use process::Protocol;
+use process::{Error, Process, seconds};
 pub use route::{Form, Route, RouteError};
 pub use stop::{Stop, StopSwitch};
 
@@ -45,15 +46,14 @@ pub struct Exporting {
     route: watch::Receiver<Route>,
     /// The one in use, for the log; there may be another already.
     address: String,
-    domain: u32,
-    process: ExportingProcess<Flows>,
+    process: Process,
     metrics: Arc<DestinationMetrics>,
 }
 
 impl Exporting {
     /// Sends to the destination called `name`, by a route that may change at any time. Fails if a
     /// Template fits no message. `domain` is the Node's [`observation_domain`]; `copy` gets a copy
-    /// of every message, as an IPFIX File.
+    /// of every message of IPFIX, as an IPFIX File.
     pub fn new(
         name: String,
         mut route: watch::Receiver<Route>,
@@ -61,11 +61,10 @@ impl Exporting {
         copy: Option<File>,
         metrics: Arc<DestinationMetrics>,
     ) -> Result<Self, EncodeError> {
-        let Route { to, form } = route.borrow_and_update().clone();
-        let address = to.address.clone();
-        let messages = route.borrow().messages(domain);
-        let process = ExportingProcess::new(to, messages, Flows::new(form, copy))?;
-        Ok(Self { name, route, address, domain, process, metrics })
+        let route_now = route.borrow_and_update().clone();
+        let address = route_now.to.address.clone();
+        let process = Process::new(route_now, domain, copy)?;
+        Ok(Self { name, route, address, process, metrics })
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left
@@ -102,28 +101,34 @@ impl Exporting {
         &mut self,
         queue: &mut Receiver<Batch>,
         clock: &impl Fn() -> u64,
-    ) -> Result<(), SessionError> {
-        self.process.open(seconds(clock())).await?;
+    ) -> Result<(), Error> {
+        self.process.open(clock()).await?;
         self.log_open();
         loop {
             self.count();
             if self.process.pending() == 0 {
                 tokio::select! {
-                    // Records must not follow others into a session that is known to be over.
-                    biased;
-                    error = self.process.closed() => return Err(error),
-                    true = moved(&mut self.route) => {
-                        self.redirect().await;
-                        self.process.open(seconds(clock())).await?;
-                        self.log_open();
-                    }
-                    batch = queue.recv() => match batch {
-                        Some(batch) => batch.into_iter().for_each(|it| self.process.push(it)),
-                        None => return self.process.close().await,
-                    },
+                                   // Records must not follow others into a session that is known to be over.
+                                   biased;
+                                   error = self.process.closed() => return Err(error),
+                                   true = moved(&mut self.route) => {
+                                       self.redirect().await;
+                                       self.process.open(clock()).await?;
+                                       self.log_open();
+                                   }
+                                   batch = queue.recv() => match batch {
+                                       Some(batch) => {
+                                           self.metrics.unqueue(batch.len());
+                                           for record in batch {
+                self.process.push(record);
                 }
+                                           self.metrics.pending(self.process.pending());
+                                       }
+                                       None => return self.process.close().await,
+                                   },
+                               }
             }
-            self.process.flush(seconds(clock())).await?;
+            self.process.flush(clock()).await?;
         }
     }
 
@@ -134,13 +139,11 @@ impl Exporting {
     /// Leaves for the collector that is to be used now.
     async fn redirect(&mut self) {
         let route = self.route.borrow_and_update().clone();
-        let messages = route.messages(self.domain);
         let left = std::mem::replace(&mut self.address, route.to.address.clone());
-        if let Err(error) = self.process.redirect(route.to, messages).await {
+        if let Err(error) = self.process.redirect(route).await {
             let destination = &self.name;
             tracing::warn!(destination, collector = left, error = %Chain(&error), "session broke when it was left");
         }
-        self.process.export_mut().reform(route.form);
     }
 
     /// Gives up what has not left, which is nothing if all went well.
@@ -150,6 +153,7 @@ impl Exporting {
         queue.close();
         let mut records = self.process.abandon().len();
         while let Some(batch) = queue.recv().await {
+            self.metrics.unqueue(batch.len());
             records += batch.len();
         }
         self.count();
@@ -167,6 +171,7 @@ impl Exporting {
     /// Makes what the process has done so far visible.
     fn count(&self) {
         let counters = self.process.counters();
+        self.metrics.pending(self.process.pending());
         let refused = self.metrics.exported(&counters, self.process.is_open());
         if refused > 0 {
             let destination = &self.name;
@@ -194,11 +199,6 @@ async fn pause(delay: Duration, stop: &Stop) {
         () = sleep(delay) => {}
         _ = stop.requested() => {}
     }
-}
-
-/// Seconds, as message headers tell the time; they end in 2106.
-fn seconds(nanoseconds: u64) -> u32 {
-    u32::try_from(nanoseconds / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use config::Findings;
 
-use crate::args::{Args, Task};
+use crate::args::{Args, Given, Task};
 use crate::settings::{self, Loaded, Settings};
 
 /// Does what the command line asks for. `ready` is called once events are received and every
@@ -18,7 +18,7 @@ pub fn launch(
     errors: &mut impl Write,
     ready: impl FnOnce(),
 ) -> io::Result<ExitCode> {
-    let loaded = args.load();
+    let loaded = args.given().load();
     match (args.task(), loaded.settings) {
         (Task::Check, _) => check(&loaded.findings, out, errors),
         (Task::Print, Some(settings)) => {
@@ -29,7 +29,7 @@ pub fn launch(
         (Task::Run, Some(settings)) => {
             daemon::logs::init();
             settings::log(&loaded.findings);
-            let run = crate::app::run(args.clone(), settings, loaded.texts, ready);
+            let run = crate::app::run(args.given().clone(), settings, loaded.texts, ready);
             Ok(daemon::run_to_exit(run))
         }
         (Task::Print | Task::Run, None) => {
@@ -39,7 +39,7 @@ pub fn launch(
     }
 }
 
-impl Args {
+impl Given {
     /// Reads everything anew.
     pub(crate) fn load(&self) -> Loaded {
         let variable = |name| Some((name, std::env::var(name).ok()?));

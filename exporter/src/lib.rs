@@ -18,6 +18,7 @@ pub mod observe; // the loop that keeps up with the kernel
 pub mod export; // records leave the Node
 pub mod destinations; // what custom resources ask for, and the way there
 pub mod metrics; // what is counted
+pub mod doctor; // what keeps flows from arriving
 mod senders; // the exporting processes there are
 mod reload; // a configuration that changes
 mod app; // ties them together
@@ -27,5 +28,5 @@ mod launch; // what the command line asks for
 mod faults; // mistakes made on purpose, to see the checks fail
 
 pub use app::StartError;
-pub use args::Args;
+pub use args::{Args, Given};
 pub use launch::launch;

@@ -55,7 +55,7 @@ pub use set::{Id, MAX_DESTINATIONS, Set};
 pub use settings::{Lag, Limits, Stats, Timeouts};
 use store::{Key, Store};
 pub use telling::Offer;
-use track::{MAX_HELD, Track};
+use track::{LOOK, MAX_HELD, Track};
 use trail::Trail;
 
 /// Remembers connections until everything about them is reported.
@@ -82,6 +82,8 @@ struct Zone {
     /// The dump under way, by its place among all dumps.
     dump: Option<u32>,
     trail: Trail,
+    /// Connections alive now, without those that were denied.
+    live: u64,
 }
 
 impl Meter {
@@ -105,7 +107,7 @@ impl Meter {
         Stats { stored: self.store.len() as u64, held, ..self.stats }
     }
 
-    /// What a dump shows of connections that began before `began` (nanoseconds since 1970) was
+    /// What is first heard of connections that began before `began` (nanoseconds since 1970) was
     /// told by an exporter before this one, or happened before anything was recorded. It is told
     /// once in totals with deltas of zero, and deltas count from there.
     pub fn inherit_before(&mut self, began: u64) {
@@ -124,6 +126,7 @@ impl Meter {
             return;
         };
         if let Some(slot) = zone.trail.follow(&self.store, &key, entry) {
+            self.stats.known += 1;
             self.update(slot, entry, now);
         } else if let Some(slot) = self.look_up(key, entry, now)
             && let Some(zone) = self.zones.iter_mut().find(|it| it.number == entry.zone)
@@ -135,12 +138,32 @@ impl Meter {
     /// A dump of `zone` begins. One that was under way there is forgotten.
     pub fn dump_started(&mut self, zone: u16) {
         self.dump_number = self.dump_number.wrapping_add(1);
-        let at = self.zones.iter().position(|it| it.number == zone).unwrap_or_else(|| {
-            self.zones.push(Zone { number: zone, dump: None, trail: Trail::default() });
+        let number = self.dump_number;
+        let zone = self.zone(zone);
+        zone.dump = Some(number);
+        zone.trail.restart();
+    }
+
+    fn zone(&mut self, number: u16) -> &mut Zone {
+        let at = self.zones.iter().position(|it| it.number == number).unwrap_or_else(|| {
+            self.zones.push(Zone { number, dump: None, trail: Trail::default(), live: 0 });
             self.zones.len() - 1
         });
-        self.zones[at].dump = Some(self.dump_number);
-        self.zones[at].trail.restart();
+        &mut self.zones[at]
+    }
+
+    /// How many connections of a zone are alive, without those that were denied.
+    pub fn live_in(&self, zone: u16) -> u64 {
+        self.zones.iter().find(|it| it.number == zone).map_or(0, |it| it.live)
+    }
+
+    /// One connection more is alive, or one less.
+    fn count_live(&mut self, slot: u32, more: bool) {
+        let connection = self.store.get(slot);
+        let (zone, is_denied) = (connection.key.zone, connection.denied.is_some());
+        let step = |count: &mut u64| if more { *count += 1 } else { *count -= 1 };
+        step(&mut self.stats.live);
+        step(if is_denied { &mut self.stats.denied } else { &mut self.zone(zone).live });
     }
 
     /// The dump of `zone` has ended; `complete` if it showed every connection there is.
@@ -170,6 +193,7 @@ impl Meter {
     fn look_up(&mut self, key: Key, entry: &Entry, now: u64) -> Option<u32> {
         let hash = self.store.hash(&key);
         if let Some(slot) = self.store.find(hash, &key, entry) {
+            self.stats.known += 1;
             match entry.kind {
                 Kind::Destroy => self.destroyed(slot, entry, now),
                 Kind::Dump | Kind::New | Kind::Update => self.seen(slot, entry, now),
@@ -178,12 +202,11 @@ impl Meter {
         }
         if entry.kind == Kind::Dump && entry.status & status::DYING != 0 {
             // The event of its end has been taken or is on its way.
+            self.stats.late += 1;
             return None;
         }
         let mut connection = Connection::new(key, entry, self.dump_number, now);
-        // Without the kernel's timestamps a connection that no event announced counts as old.
-        let is_old = entry.start_ns.is_none_or(|start| start < self.began);
-        if self.began > 0 && entry.kind == Kind::Dump && is_old {
+        if self.began > 0 && is_old(entry, self.began) {
             connection.inherit(self.tracks.all());
         }
         let told = if connection.is_known { connection.totals() } else { Counters::default() };
@@ -192,7 +215,7 @@ impl Meter {
             return None;
         };
         self.stats.inserted += 1;
-        self.stats.live += 1;
+        self.count_live(slot, true);
         for (_, track) in self.tracks.iter_mut() {
             track.begin(slot, told);
         }
@@ -227,12 +250,17 @@ impl Meter {
 
     fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
         let connection = self.store.get_mut(slot);
-        let is_overtaken = entry.kind == Kind::Dump && connection.seen == self.dump_number;
-        if is_overtaken && connection.has_counted_beyond(entry) {
+        connection.seen = self.dump_number;
+        if connection.is_ahead_of(entry) {
             return;
         }
-        connection.seen = self.dump_number;
+        let is_inherited = connection.turns_out_old(entry, self.began);
         let news = connection.update(entry, now);
+        if is_inherited {
+            connection.inherit(self.tracks.all());
+            let counters = connection.totals();
+            self.tracks.iter_mut().for_each(|(_, it)| it.told.get_mut(slot).counters = counters);
+        }
         self.stats.counter_resets += u64::from(news.reset);
         if news.counters && connection.running != self.tracks.all() {
             self.activate(slot, now);
@@ -268,11 +296,11 @@ impl Meter {
 
     /// Undoes the closing of a connection that only seemed to have vanished.
     fn revive(&mut self, slot: u32, now: u64) {
+        self.count_live(slot, true);
         let connection = self.store.get_mut(slot);
         connection.state = State::Live;
         // Its end waits to be told, or it is a tombstone.
         self.stats.closed_waiting -= u64::from(connection.is_awaited());
-        self.stats.live += 1;
         self.stats.reappeared += 1;
         self.lists.unlink(slot);
         for (id, track) in self.tracks.iter_mut() {
@@ -285,10 +313,10 @@ impl Meter {
     }
 
     fn close(&mut self, slot: u32, state: State) {
+        self.count_live(slot, false);
         let connection = self.store.get_mut(slot);
         connection.state = state;
         connection.running = Set::EMPTY;
-        self.stats.live -= 1;
         for (id, track) in self.tracks.iter_mut() {
             track.lists.unlink(slot);
             if connection.has_news(id, &track.told.get(slot).counters) {
@@ -351,5 +379,16 @@ impl Meter {
                 self.store.release(slot, &mut self.lists);
             }
         }
+    }
+}
+
+/// Whether the first that is heard of a connection shows that it began before `began`.
+fn is_old(entry: &Entry, began: u64) -> bool {
+    match (entry.kind, entry.start_ns) {
+        _ if entry.denied.is_some() => false,
+        (Kind::New, _) => false,
+        // Without the kernel's timestamps a connection that no event announced counts as old.
+        (kind, None) => kind == Kind::Dump,
+        (_, Some(start)) => start < began,
     }
 }

@@ -1,6 +1,9 @@
 //! What the exporter counts.
+mod antrea; // under the names that Antrea has
 mod source; // what the kernel tells, and what becomes of it
 mod destinations; // for each destination
+#[cfg(test)]
+mod reference; // the reference page
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +16,7 @@ use crate::conntrack::SourceTally;
 use crate::deny;
 use crate::destinations::Counters;
 use crate::meter::Stats;
+pub use antrea::AntreaMetrics;
 pub use destinations::DestinationMetrics;
 use destinations::Families;
 pub use source::SourceMetrics;
@@ -21,6 +25,7 @@ pub use source::SourceMetrics;
 pub struct Metrics {
     pub(crate) found: Arc<Counters>,
     pub source: SourceMetrics,
+    pub antrea: AntreaMetrics,
     meter: MeterCounters,
     pub dumps_failed: Counter,
     pub entries_filtered: Counter,
@@ -40,6 +45,8 @@ struct MeterCounters {
     closed_waiting: Gauge,
     inserted: Counter,
     refused: Counter,
+    known: Counter,
+    late: Counter,
     vanished: Counter,
     counter_resets: Counter,
     closed_without_counters: Counter,
@@ -53,6 +60,8 @@ impl Metrics {
         for (counter, value) in [
             (&meter.inserted, stats.inserted),
             (&meter.refused, stats.refused),
+            (&meter.known, stats.known),
+            (&meter.late, stats.late),
             (&meter.vanished, stats.vanished),
             (&meter.counter_resets, stats.counter_resets),
             (&meter.closed_without_counters, stats.closed_without_counters),
@@ -62,13 +71,13 @@ impl Metrics {
         for (gauge, value) in
             [(&meter.live, stats.live), (&meter.closed_waiting, stats.closed_waiting)]
         {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            set(gauge, value);
         }
     }
 
     /// The series of one destination.
     pub fn destination(&self, name: &str) -> DestinationMetrics {
-        self.destinations.of(name)
+        self.destinations.of(name, &self.antrea.reconnections)
     }
 
     /// Ends the series of a destination that has gone.
@@ -84,6 +93,7 @@ impl Metrics {
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         self.found.register(registry);
+        self.antrea.register(registry);
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
         self.source.register(registry);
         let counters = self.meter.rows().into_iter().chain(self.rows());
@@ -124,16 +134,22 @@ fn take_over(counter: &Counter, value: u64) {
     counter.inner().store(value, Ordering::Relaxed);
 }
 
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
 /// A counter's name, what it counts, and itself.
 type Row<'a> = (&'static str, &'static str, &'a Counter);
 
 impl MeterCounters {
-    fn rows(&self) -> [Row<'_>; 5] {
+    fn rows(&self) -> [Row<'_>; 7] {
         let vanished = "Connections that ended without a DESTROY event";
         let uncounted = "Connections that ended without ever having been counted";
         [
             ("connections", "Connections taken into the store", &self.inserted),
             ("connections_refused", "Entries that found the store full", &self.refused),
+            ("entries_known", "Entries of connections that were known", &self.known),
+            ("entries_late", "Entries of connections that were over already", &self.late),
             ("connections_vanished", vanished, &self.vanished),
             ("counter_resets", "Times somebody else zeroed counters", &self.counter_resets),
             ("connections_uncounted", uncounted, &self.closed_without_counters),

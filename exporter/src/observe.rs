@@ -156,7 +156,7 @@ impl<S: ConnectionSource> Observer<S> {
             if self.is_quiet() {
                 self.source.wait(patience)?;
             }
-            self.observe(clock())?;
+            self.observe_timed(clock)?;
             on_round(self.rounds());
             let is_behind = self.turn(clock());
             patience = if is_behind { LITTLE_PATIENCE } else { PATIENCE };
@@ -188,8 +188,12 @@ impl<S: ConnectionSource> Observer<S> {
         }
         let stats = self.meter.stats();
         self.upkeep.look_at_resets(&stats);
+        self.upkeep.look_at_overruns(self.source.tally().overruns, now, next);
         self.metrics.source.clients(&self.intake.clients.tally());
         self.metrics.observed(&self.source.tally(), &stats);
+        let zones = self.intake.zones.counted().iter();
+        let recorded = zones.map(|&zone| self.meter.live_in(zone)).sum();
+        self.metrics.antrea.observed(recorded, stats.denied);
         self.waiting.count(&stats);
         for outlet in &self.outlets {
             outlet.metrics().lags(&self.meter.lag(outlet.id));
@@ -210,13 +214,14 @@ impl<S: ConnectionSource> Observer<S> {
     /// Hands out everything, as far as there is room before there is no time left.
     fn hand_out_rest(&mut self, clock: &impl Fn() -> u64) {
         let deadline = clock() + nanoseconds(LAST_RECORDS);
-        while self.flush() || self.is_untold() && clock() < deadline {
-            if !self.outlets.iter().any(Outlet::has_room) {
+        loop {
+            let is_told = self.flush();
+            if !is_told && !self.is_untold() || clock() >= deadline {
+                break;
+            }
+            if !is_told {
                 // The far ends are other threads; there is nothing to wait on but time.
                 std::thread::sleep(Duration::from_millis(5));
-            }
-            if clock() >= deadline {
-                break;
             }
         }
         for outlet in &self.outlets {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::args::Args;
+use crate::args::Given;
 use crate::destination::Spec;
 use crate::destinations::Way;
 use crate::export::RouteError;
@@ -34,7 +34,7 @@ pub(crate) struct Live {
 /// Follows the files and applies what changes.
 #[derive(Debug)]
 pub(crate) struct Reload {
-    args: Args,
+    args: Given,
     texts: Texts,
     /// What is in the files could not be applied, for which they need not be to blame.
     try_again: bool,
@@ -78,10 +78,10 @@ fn usable(settings: &Settings) -> Result<Arc<[Spec]>, RouteError> {
 }
 
 impl Reload {
-    /// Follows what [`Args::load`] has read. `live` is what there is to change; nothing if the
+    /// Follows what [`Given::load`] has read. `live` is what there is to change; nothing if the
     /// exporter rests.
     pub(crate) const fn new(
-        args: Args,
+        args: Given,
         texts: Texts,
         running: Settings,
         live: Option<Live>,

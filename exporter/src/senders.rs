@@ -62,7 +62,8 @@ pub(crate) struct Senders {
     leaving: Vec<Leaving>,
     tasks: JoinSet<u64>,
     next: u64,
-    refused: usize,
+    /// Names of those that are not there, and why.
+    refused: Vec<(String, String)>,
 }
 
 /// One Exporting Process, from outside.
@@ -112,13 +113,15 @@ impl Senders {
             leaving: Vec::new(),
             tasks: JoinSet::new(),
             next: 0,
-            refused: 0,
+            refused: Vec::new(),
         }
     }
 
     /// Makes the destinations those that are wanted. Returns them as an observer has to know them.
     pub(crate) fn follow(&mut self) -> Arc<[Target]> {
-        let wanted = self.wanted.specs();
+        let mut wanted = self.wanted.specs();
+        // The configuration's come first, whoever was there before.
+        let beyond = wanted.split_off(wanted.len().min(MAX_DESTINATIONS));
         for sender in
             self.running.extract_if(.., |it| wanted.iter().all(|spec| spec.name != it.spec.name))
         {
@@ -128,15 +131,16 @@ impl Senders {
             switch.stop_by(Instant::now() + LAST_WORDS);
             self.leaving.push(Leaving { name: spec.name, number });
         }
-        self.refused = 0;
+        let mut refused = Vec::new();
         for spec in wanted {
             let name = spec.name.clone();
             if let Err(error) = self.have(spec) {
-                self.refused += 1;
-                tracing::error!(destination = name, error = %Chain(&error), "destination cannot be used");
+                refused.push((name, Chain(&error).to_string()));
             }
         }
-        self.metrics.destinations_refused.set(i64::try_from(self.refused).unwrap_or(i64::MAX));
+        let too_many = || Refusal::TooMany.to_string();
+        refused.extend(beyond.into_iter().map(|spec| (spec.name, too_many())));
+        self.refuse(refused);
         self.running.iter().map(|sender| sender.target(&self.metrics)).collect()
     }
 
@@ -152,7 +156,7 @@ impl Senders {
                 deadline = stop.requested() => break deadline,
                 Ok(()) = self.wanted.configured.changed() => tell(self.follow()),
                 Ok(()) = self.wanted.custom.changed() => tell(self.follow()),
-                () = sleep(RETRY), if self.refused > 0 => tell(self.follow()),
+                () = sleep(RETRY), if !self.refused.is_empty() => tell(self.follow()),
                 Some(ended) = self.tasks.join_next() => self.has_ended(ended?),
             }
         };
@@ -163,6 +167,15 @@ impl Senders {
             ended?;
         }
         Ok(())
+    }
+
+    /// Tells of each refusal once, however often it is tried again.
+    fn refuse(&mut self, refused: Vec<(String, String)>) {
+        for (destination, error) in refused.iter().filter(|it| !self.refused.contains(it)) {
+            tracing::error!(destination, error, "destination cannot be used");
+        }
+        self.metrics.destinations_refused.set(i64::try_from(refused.len()).unwrap_or(i64::MAX));
+        self.refused = refused;
     }
 
     /// Starts or changes one.

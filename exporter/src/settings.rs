@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use config::address::Protocol;
 use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
 use k8s::client::Source;
@@ -43,7 +44,7 @@ pub struct Settings {
     pub kubernetes: Setting<Kubernetes>,
     pub kubeconfig: Setting<Option<PathBuf>>,
     pub naming: Naming,
-    /// The destination `static`, if [`Settings::has_static`].
+    /// The destination `static`, if there is one.
     pub collector: Collector,
     pub destinations: Vec<Spec>,
     pub poll_interval: Setting<Duration>,
@@ -114,6 +115,7 @@ impl Settings {
             way_to_api_server(kubernetes.value, kubeconfig.value.as_ref(), in_cluster).is_some()
         });
         let collector = collector::pick(sources, exports, are_listed, objects);
+        check_copy(&mut sources.findings, &copy, collector.as_ref(), are_listed);
         let [poll_interval, active_timeout, idle_timeout] = times?;
         Some(Self {
             enable,
@@ -312,6 +314,26 @@ fn check_filter(findings: &mut Findings, protocols: &Setting<Option<ProtocolFilt
         let what = "the filter lets nothing through, so nothing is exported; \
                     leave the key out to record everything";
         findings.note(Severity::Doubt, protocols.origin.clone(), keys::PROTOCOLS.name(), what);
+    }
+}
+
+/// Says so if nothing will ever be written into the copy.
+fn check_copy(
+    findings: &mut Findings,
+    copy: &Setting<Option<PathBuf>>,
+    collector: Option<&Collector>,
+    are_listed: bool,
+) {
+    let Some(Collector { address, .. }) = collector else { return };
+    let what = if are_listed && address.origin == Origin::Default {
+        "stays empty: only what the collector of flowCollectorAddr is sent is written there"
+    } else if address.value.protocol == Some(Protocol::Grpc) {
+        "stays empty: what is sent over gRPC is no IPFIX"
+    } else {
+        return;
+    };
+    if copy.value.is_some() {
+        findings.note(Severity::Doubt, copy.origin.clone(), keys::COPY.name(), what);
     }
 }
 

@@ -101,6 +101,11 @@ impl Zones {
         clients.into_iter().chain(self.recorded.iter().copied()).collect()
     }
 
+    /// Those of Antrea, or every zone that is recorded if none is Antrea's.
+    pub fn counted(&self) -> &[u16] {
+        if self.marked.is_empty() { &self.recorded } else { &self.marked }
+    }
+
     /// Whether connections of `zone` are recorded.
     pub fn records(&self, zone: u16) -> bool {
         self.recorded.contains(&zone)

@@ -20,6 +20,9 @@ pub struct Field {
     pub name: &'static str,
     pub elements: Elements,
     pub access: Access,
+    /// Where Antrea's gRPC message `Flow` has it: field numbers from the outermost message in.
+    /// Empty if it has no place there.
+    pub path: &'static [u8],
 }
 
 /// The Information Elements that carry an attribute.
@@ -95,6 +98,12 @@ impl Profile {
 pub static FIELDS: [&[Field]; 3] = [&antrea::ROWS, &fyke::ROWS, &aggregated::ROWS];
 
 impl Field {
+    /// Says where the gRPC message has this attribute.
+    const fn at(mut self, path: &'static [u8]) -> Self {
+        self.path = path;
+        self
+    }
+
     /// Every row of the table, in order.
     pub fn all() -> impl Iterator<Item = &'static Field> {
         FIELDS.iter().copied().flatten()
@@ -132,7 +141,7 @@ impl Field {
 }
 
 const fn one(name: &'static str, element: InformationElement, access: Access) -> Field {
-    Field { name, elements: Elements::One(element), access }
+    Field { name, elements: Elements::One(element), access, path: &[] }
 }
 
 const fn per_family(
@@ -141,7 +150,7 @@ const fn per_family(
     v6: InformationElement,
     access: Access,
 ) -> Field {
-    Field { name, elements: Elements::PerFamily { v4, v6 }, access }
+    Field { name, elements: Elements::PerFamily { v4, v6 }, access, path: &[] }
 }
 
 /// Builds an [`Access`] to a plain member of [`FlowRecord`].

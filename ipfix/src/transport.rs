@@ -19,8 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use crate::{framing::Framer, message::MessageError};
 
 pub use backoff::Backoff;
-pub use destination::{Deadlines, Destination, Locator, SessionError, Transport};
-pub use socket::{RECEIVE_BUFFER, bind_udp, receive_buffer};
+pub use destination::{Deadlines, Destination, Locator, SessionError, Stream, Transport};
+pub use socket::{RECEIVE_BUFFER, bind_udp, keep_alive, receive_buffer};
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls};
 

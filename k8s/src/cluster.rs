@@ -151,6 +151,11 @@ impl Cluster {
         }
     }
 
+    /// Whether `address` is, or was a short while ago, a Node's own.
+    pub fn is_node_address(&self, address: IpAddr) -> bool {
+        self.node_addresses.contains(&address)
+    }
+
     /// The Node of that name, also if it left a short while ago.
     pub fn node(&self, name: &Name) -> Option<&Node> {
         self.nodes.get(name).map(AsRef::as_ref)
@@ -167,9 +172,10 @@ impl Cluster {
         Some(self.owners.get(&controller.uid).map_or(controller, AsRef::as_ref))
     }
 
-    /// Labels of a namespace, as far as they are kept, in the order of their keys.
-    pub fn namespace_labels(&self, name: &Name) -> &[(Name, Name)] {
-        self.namespaces.get(name).map_or(&[], AsRef::as_ref)
+    /// Labels of a namespace, as far as they are kept, in the order of their keys. `None` if the
+    /// namespace is not known.
+    pub fn namespace(&self, name: &Name) -> Option<&Arc<[(Name, Name)]>> {
+        self.namespaces.get(name)
     }
 
     /// Until when everything about Pods is known, save in gaps. Milliseconds since 1970.
@@ -180,6 +186,11 @@ impl Cluster {
     /// As [`Self::pods_known_until`], for Services.
     pub fn services_known_until(&self) -> u64 {
         self.coverage.services.settled()
+    }
+
+    /// Whether Nodes have been listed once. Before, nothing is known of where Pods are.
+    pub fn knows_nodes(&self) -> bool {
+        !self.coverage.nodes.is_none()
     }
 
     /// Whether any Node has a network for its Pods.

@@ -41,7 +41,7 @@ impl StandInAgent {
         let serving = serve(listener, &folder, "first", &answers, &asked);
         let agent = Self { port, folder, answers, asked, serving };
         // It has been up for an hour.
-        agent.set_written(SystemTime::now() - Duration::from_hours(1));
+        agent.up_since(SystemTime::now() - Duration::from_hours(1));
         agent
     }
 
@@ -60,10 +60,11 @@ impl StandInAgent {
         let written = std::fs::metadata(self.token_file()).and_then(|it| it.modified());
         self.restart().await;
         std::fs::write(self.token_file(), token).expect("a file");
-        self.set_written(written.expect("a time"));
+        self.up_since(written.expect("a time"));
     }
 
-    fn set_written(&self, at: SystemTime) {
+    /// Has it written its token then, which it does when it starts.
+    pub fn up_since(&self, at: SystemTime) {
         let file = std::fs::File::options().write(true).open(self.token_file()).expect("a file");
         file.set_modified(at).expect("times can be set");
     }

@@ -26,6 +26,12 @@ pub struct Connection {
     pub id: u32,
     /// How often the kernel of a Node fails to say that it ended.
     pub end_unheard: bool,
+    /// Ids of the rules that let it in and out: ingress, egress.
+    pub rules: [Option<u32>; 2],
+    /// No other Node has it in its table.
+    pub only_at: Option<String>,
+    /// The Node by whose Egress it leaves the cluster, if that is another than its Pod's.
+    pub leaves_by: Option<String>,
 }
 
 /// Octets per packet.
@@ -59,6 +65,9 @@ impl Connection {
             cluster.pod(address, self.start_ms).owner().map(|pod| pod.node.as_str())
         };
         // A client from outside enters by the Node that has the address it connects to.
+        if self.only_at.as_deref().is_some_and(|only| only != node) {
+            return None;
+        }
         let enters = node_of(self.client.ip())
             .or_else(|| {
                 let node = cluster.node_at(self.server.ip(), self.start_ms).owner()?;
@@ -66,16 +75,25 @@ impl Connection {
             })
             .or_else(|| node_of(backend.ip()));
         let (original, reply) = if enters == Some(node) {
-            let seen_client = self.translated.unwrap_or(self.client);
-            (self.tuple(self.client, self.server), self.tuple(backend, seen_client))
+            let kept = self.leaves_by.is_some();
+            let seen = self.translated.filter(|_| !kept).unwrap_or(self.client);
+            (self.tuple(self.client, self.server), self.tuple(backend, seen))
         } else if node_of(backend.ip()) == Some(node) {
             let client = self.translated.unwrap_or(self.client);
             (self.tuple(client, backend), self.tuple(backend, client))
+        } else if self.leaves_by.as_deref() == Some(node) {
+            let seen = self.translated.unwrap_or(self.client);
+            (self.tuple(self.client, self.server), self.tuple(self.server, seen))
         } else {
             return None;
         };
         let is_first = kind == Kind::New;
+        let [ingress, egress] = self.rules;
+        let own = |rule: Option<u32>, pod: IpAddr| rule.filter(|_| node_of(pod) == Some(node));
+        let labels = [own(egress, self.client.ip()), own(ingress, backend.ip())];
         Some(Entry {
+            mark: self.mark(node_of(self.client.ip()), node, original != reply.reversed()),
+            labels: labels_of(labels).filter(|_| kind != Kind::Destroy),
             id: self.id ^ u32::from(enters == Some(node)),
             counters: (!is_first).then(|| self.counters(now_ms)),
             start_ns: (!is_first).then_some(self.start_ms * 1_000_000),
@@ -84,10 +102,22 @@ impl Connection {
         })
     }
 
+    /// What Antrea writes on it: where its first packet came from, and that a Service's address
+    /// was replaced.
+    fn mark(&self, client: Option<&str>, node: &str, is_translated: bool) -> u32 {
+        let source = match client {
+            Some(client) if client == node => 3, // a Pod of this Node
+            Some(_) => 1,                        // the tunnel
+            None => 2,                           // the gateway
+        };
+        source | if is_translated && self.backend.is_some() { 1 << 4 } else { 0 }
+    }
+
     /// The same with Antrea on the Node: what the host's rules translate is tracked in zone 0 as
     /// well as, in what is left of it, in Antrea's zone. Pods' connections are in that alone.
     pub fn antreas_entries(&self, entry: &Entry) -> Vec<Entry> {
-        let antrea = Entry { zone: 65520, mark: 2, ..*entry };
+        let zone = if self.client.is_ipv6() { 65510 } else { 65520 };
+        let antrea = Entry { zone, ..*entry };
         // What the host's rules are for; AntreaProxy itself translates what Pods send.
         let is_translated = entry.original == self.tuple(self.client, self.server)
             && self.is_from_outside
@@ -97,7 +127,8 @@ impl Connection {
         }
         let chosen = self.virtual_address.or(self.backend).unwrap_or(self.server);
         let seen = self.translated.unwrap_or(self.client);
-        let host = Entry { reply: self.tuple(chosen, seen), id: entry.id + 1_000_000, ..*entry };
+        let (reply, id) = (self.tuple(chosen, seen), entry.id + 1_000_000);
+        let host = Entry { reply, id, mark: 0, labels: None, ..*entry };
         vec![host, Entry { original: self.tuple(seen, chosen), ..antrea }]
     }
 
@@ -114,4 +145,11 @@ impl Connection {
             ),
         }
     }
+}
+
+/// A connection's label: the ids of both rules, if there is one.
+fn labels_of([egress, ingress]: [Option<u32>; 2]) -> Option<[u8; 16]> {
+    let half = |id: Option<u32>| u128::from(id.unwrap_or_default());
+    let both = half(egress) << 32 | half(ingress);
+    (both != 0).then_some(both.to_be_bytes())
 }

@@ -6,8 +6,11 @@
 pub mod connections; // what the kernel of each Node would say
 pub mod wire; // what an exporter sends
 pub mod pipeline; // exporters, wire, aggregator, store
+pub mod policies; // what exporters know of rules
+pub mod egresses; // and of ways out
 pub mod scenario; // the text form
 pub mod binary; // real processes
+pub mod doorway; // how a process in a namespace reaches what is not in it
 pub mod ports; // where servers listen that must be told
 pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster

@@ -8,10 +8,13 @@ use aggregator::collect::Decoder;
 use aggregator::correlate::{Correlator, Timeouts};
 use anyhow::{Context, Result};
 use exporter::conntrack::{Kind, Player, Recorded, Step};
+use exporter::deny::{self, Denied, Reporter};
 use exporter::destination::{Filter, STATIC};
 use exporter::enrich::Enricher;
 use exporter::export::{Batch, observation_domain};
 use exporter::meter::{Limits, Meter};
+use exporter::names::Policies;
+use exporter::names::egress::Egresses;
 use exporter::observe::{Observer, Orders, Target};
 use exporter::zones::{Part, Zones};
 use flow::{FlowRecord, Profile};
@@ -22,17 +25,82 @@ use crate::connections::Connection;
 use crate::wire::Wire;
 
 const STEP_MS: u64 = 250;
-const SECOND: Duration = Duration::from_secs(1);
+
+/// What there is before anything happens.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    pub cluster: Arc<Cluster>,
+    pub nodes: &'a [String],
+    pub profile: Profile,
+    /// Whether Pods' connections are in Antrea's zones rather than in zone 0.
+    pub antrea: bool,
+    pub timers: Timers,
+    pub policies: Policies,
+    pub egresses: Option<Egresses>,
+}
+
+/// Of the exporters, and how often the aggregator stores what goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Timers {
+    pub poll: Duration,
+    pub active: Duration,
+    pub idle: Duration,
+    pub aggregator: Duration,
+}
+
+/// What happens.
+#[derive(Debug)]
+pub struct Script<'a> {
+    pub connections: &'a [Connection],
+    /// Each with the Node that denied it.
+    pub denied: &'a [(String, Denied)],
+}
 
 /// One Node: what its kernel plays, and the exporter that listens.
 #[derive(Debug)]
 struct Node {
     name: String,
     player: Player,
+    reporter: Reporter,
     observer: Observer<Recorded>,
     batches: mpsc::Receiver<Batch>,
     wire: Wire,
     templates_sent: bool,
+}
+
+impl Node {
+    fn new(name: &str, setting: &Setting<'_>) -> Self {
+        let Timers { poll, active, idle, .. } = setting.timers;
+        let zones = if setting.antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
+        let (player, source) = Recorded::new();
+        let meter = Meter::new(Limits { connections: 100_000 });
+        let mut enricher = Enricher::new(Arc::clone(&setting.cluster), name)
+            .with_policies(setting.policies.clone());
+        if let Some(egresses) = &setting.egresses {
+            enricher = enricher.with_egresses(egresses.clone());
+        }
+        let (queue, batches) = mpsc::channel(1);
+        let target = Target {
+            name: STATIC.into(),
+            number: 0,
+            timeouts: exporter::meter::Timeouts::new(active, idle),
+            filter: Filter::default(),
+            queue: queue.downgrade(),
+            metrics: Arc::default(),
+        };
+        let orders =
+            Orders { poll_interval: poll, targets: [target].into(), name_wait: Duration::ZERO };
+        let orders = watch::channel(orders).1;
+        let counts = Arc::<deny::Counts>::default();
+        let (reporter, denials) = deny::channel(deny::CAPACITY, Arc::clone(&counts));
+        let table = deny::Table::new(deny::Table::LIMIT, idle, counts);
+        let observer = Observer::new(source, meter, enricher, zones, poll, Arc::default())
+            .obeying(orders, 0)
+            .with_denied(denials, table);
+        let wire = Wire::new(observation_domain(name), setting.profile);
+        let (name, templates_sent) = (name.to_owned(), false);
+        Self { name, player, reporter, observer, batches, wire, templates_sent }
+    }
 }
 
 /// The whole of Fyke, with kernels that play a script.
@@ -46,56 +114,34 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// `antrea`: whether Pods' connections are in Antrea's zones rather than in zone 0.
-    pub fn new(cluster: Cluster, nodes: &[String], profile: Profile, antrea: bool) -> Result<Self> {
-        let cluster = Arc::new(cluster);
-        let zones = if antrea { Zones::of(&[Part::Antrea]) } else { Zones::plain(&[0]) };
-        let node = |name: &String| {
-            let (player, source) = Recorded::new();
-            let timeouts = exporter::meter::Timeouts::new(5 * SECOND, 15 * SECOND);
-            let meter = Meter::new(Limits { connections: 100_000 });
-            let enricher = Enricher::new(Arc::clone(&cluster), name, Profile::Fyke);
-            let metrics = Arc::default();
-            let (queue, batches) = mpsc::channel(1);
-            let target = Target {
-                name: STATIC.into(),
-                number: 0,
-                timeouts,
-                filter: Filter::default(),
-                queue: queue.downgrade(),
-                metrics: Arc::default(),
-            };
-            let orders = Orders {
-                poll_interval: 2 * SECOND,
-                targets: [target].into(),
-                name_wait: Duration::ZERO,
-            };
-            let orders = watch::channel(orders).1;
-            let observer =
-                Observer::new(source, meter, enricher, zones.clone(), 2 * SECOND, metrics)
-                    .obeying(orders, 0);
-            let wire = Wire::new(observation_domain(name), profile);
-            Node { name: name.clone(), player, observer, batches, wire, templates_sent: false }
-        };
-        let nodes: Vec<_> = nodes.iter().map(node).collect();
+    pub fn new(setting: &Setting<'_>) -> Self {
+        let timers = setting.timers;
+        let nodes: Vec<_> = setting.nodes.iter().map(|name| Node::new(name, setting)).collect();
         let decoder = nodes.iter().map(|_| Decoder::default()).collect();
-        let timeouts =
-            Timeouts { active: 10 * SECOND, inactive: 30 * SECOND, clock_skew: 5 * SECOND };
+        let timeouts = Timeouts {
+            active: timers.aggregator,
+            inactive: 3 * timers.aggregator,
+            clock_skew: Duration::from_secs(5),
+        };
         let correlator = Correlator::new(timeouts, 100_000);
-        Ok(Self { cluster, antrea, nodes, decoder, correlator })
+        let (cluster, antrea) = (Arc::clone(&setting.cluster), setting.antrea);
+        Self { cluster, antrea, nodes, decoder, correlator }
     }
 
-    /// Plays `connections` from `from_ms` on until everything is told, and keeps the records in
-    /// a store at `data`.
-    pub fn run(&mut self, connections: &[Connection], data: &Path, from_ms: u64) -> Result<()> {
-        let last = connections.iter().map(|c| c.end_ms).max().unwrap_or(from_ms);
+    /// Plays a script from `from_ms` on until everything is told, and keeps the records in a store
+    /// at `data`.
+    pub fn run(&mut self, script: &Script<'_>, data: &Path, from_ms: u64) -> Result<()> {
+        let connections = script.connections.iter().map(|connection| connection.end_ms);
+        let denied = script.denied.iter().map(|(_, denied)| denied.time_ns / 1_000_000);
+        let last = connections.chain(denied).max().unwrap_or(from_ms);
         let mut writer = store::Writer::open(data)?;
         let mut told = Vec::new();
         let mut now = from_ms;
         while now < last + 120_000 {
             let next = now + STEP_MS;
             for index in 0..self.nodes.len() {
-                self.play(index, connections, now..next)?;
+                self.play(index, script.connections, now..next)?;
+                self.deny(index, script.denied, now..next)?;
                 let records = self.export(index, next)?;
                 for (domain, record) in records {
                     self.correlator.receive(record, domain, next);
@@ -131,6 +177,22 @@ impl Pipeline {
                 for entry in entry(connection, kind, at).filter(|_| happens).into_iter().flatten() {
                     node.player.play(Step::Event(entry));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the Node's Open vSwitch tells between two moments.
+    fn deny(
+        &self,
+        index: usize,
+        all: &[(String, Denied)],
+        within: std::ops::Range<u64>,
+    ) -> Result<()> {
+        let node = self.nodes.get(index).context("a node")?;
+        for (at, denied) in all {
+            if *at == node.name && within.contains(&(denied.time_ns / 1_000_000)) {
+                node.reporter.tell(denied.clone());
             }
         }
         Ok(())

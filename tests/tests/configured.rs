@@ -143,7 +143,7 @@ fn certificates(folder: &Path) {
     }
 }
 
-const OWN: &str = "clusterFile: cluster.yaml\n\
+const OWN: &str = "clusterFile: cluster.yaml\nzones: [0]\n\
     tls: {caFile: ca.pem, certFile: exporter.test.pem, keyFile: exporter.test.key, serverName: collector.test}\n";
 
 fn agent(address: &str) -> String {
@@ -208,4 +208,67 @@ fn an_exporter_that_follows_an_agent_with_its_exporter_off_rests() {
     let mut exporter = Exporter::start(own, &format!("{gate}{}", agent("no:such:address")));
     exporter.wait_for("nothing is exported");
     exporter.end();
+}
+
+/// An aggregator where the exporter runs.
+fn aggregator(exporter: &Exporter) -> Child {
+    let mut command = exporter.inside();
+    command.arg(built("fyke")).args(["aggregator", "--listen", "127.0.0.1:0"]);
+    command.args(["--grpc-listen", "127.0.0.1:14739", "--tls-client-ca", "ca.pem"]);
+    command.args(["--tls-certificate", "collector.test.pem", "--tls-key", "collector.test.key"]);
+    command.args(["--admin", "127.0.0.1:0", "--active-timeout", "1s", "--data", "store"]);
+    command.args(["--log", "flows.json"]);
+    command.stdout(Stdio::piped()).stderr(File::create(exporter.path("errors")).expect("a file"));
+    let mut process = command.spawn().expect("an aggregator starts");
+    let mut ready = [0; 6];
+    let told = process.stdout.as_mut().expect("a pipe").read_exact(&mut ready);
+    let errors = || fs::read_to_string(exporter.path("errors"));
+    assert!(told.is_ok() && &ready == b"ready\n", "{:?}", errors());
+    process
+}
+
+#[test]
+fn over_grpc_and_mutual_tls_the_store_has_what_the_kernel_counted() {
+    let own = format!("profile: fyke\n{OWN}");
+    let mut exporter = Exporter::start(&own, &agent("127.0.0.1:14739:grpc"));
+    let mut aggregator = aggregator(&exporter);
+    for (port, datagrams) in [(5001, 1_usize), (5002, 30), (5003, 7)] {
+        let script = format!(
+            "exec 3<>/dev/udp/10.0.0.2/{port}; for i in $(seq {datagrams}); do \
+             printf %0$((i * 3))d 0 >&3 || true; done"
+        );
+        assert!(exporter.inside().args(["bash", "-c", &script]).status().expect("bash").success());
+    }
+    let kernel =
+        exporter.inside().args(["conntrack", "-L", "-p", "udp"]).output().expect("it runs");
+    let kernel = String::from_utf8_lossy(&kernel.stdout).into_owned();
+    let counted = |port: u16, name: &str| -> u64 {
+        let flow = kernel.lines().find(|line| line.contains(&format!("dport={port} ")));
+        let flow = flow.unwrap_or_else(|| panic!("{port} is not in {kernel}"));
+        let value = flow.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value.expect("a counter").parse().expect("a number")
+    };
+    assert!(counted(5002, "packets") > 1, "{kernel}");
+    exporter.end();
+    signal(aggregator.id(), "TERM");
+    let status = aggregator.wait().expect("it ends");
+    let errors = fs::read_to_string(exporter.path("errors")).expect("a log");
+    assert!(status.success() && errors.contains("everything is flushed"), "{errors}");
+    let log = fs::read_to_string(exporter.path("flows.json")).expect("a log");
+    for port in [5001, 5002, 5003] {
+        let flow = |line: &&str| line.contains(&format!("\"destinationTransportPort\":{port},"));
+        let told = |name: &str| -> u64 {
+            let value = |line: &str| -> u64 {
+                let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                line[name].as_u64().expect("a number")
+            };
+            log.lines().filter(flow).map(value).sum()
+        };
+        assert_eq!(told("octetDeltaCount"), counted(port, "bytes"), "{port}: {log}");
+        assert_eq!(told("packetDeltaCount"), counted(port, "packets"), "{port}: {log}");
+    }
+    // Certificates were asked for, and shown.
+    assert!(!errors.contains("from anybody"), "{errors}");
+    let store = fs::read_dir(exporter.path("store")).expect("a store").count();
+    assert!(store > 0, "the store has files");
 }

@@ -8,12 +8,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ipfix", &[]),
     ("config", &[]),
     ("flow", &["ipfix"]),
+    ("grpc", &["flow", "ipfix"]),
     ("daemon", &["config"]),
     ("k8s", &["flow", "config"]),
-    ("exporter", &["flow", "ipfix", "k8s", "config", "daemon"]),
+    ("exporter", &["flow", "ipfix", "grpc", "k8s", "config", "daemon"]),
     ("store", &["flow", "config"]),
     ("sinks", &["flow", "ipfix", "store", "config"]),
-    ("aggregator", &["flow", "ipfix", "k8s", "store", "sinks", "config", "daemon"]),
+    ("aggregator", &["flow", "ipfix", "grpc", "k8s", "store", "sinks", "config", "daemon"]),
 ];
 
 /// These may use everything: they are where the whole meets.

@@ -1,6 +1,8 @@
 //! Many connections that begin at once: everyone is stored, counted by the sender, by the kernel,
 //! and by the store.
 
+#![expect(clippy::print_stdout, reason = "figures are for whoever runs it by hand")]
+
 use std::collections::HashSet;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -113,7 +115,7 @@ fn inside(storm: &Storm) {
     assert_eq!(sent, storm.count());
     let (kernel, refused) = (begun(), refused());
     assert_eq!((kernel, refused), (u64::from(sent), 0), "what the kernel has taken");
-    exporter.wait_until("every end is told", EXPORTER_ADMIN, |told| {
+    wait_until("every end is told", EXPORTER_ADMIN, |told| {
         value(told, "fyke_exporter_connections_live") == 0
             && value(told, "fyke_exporter_connections_waiting") == 0
     });
@@ -124,7 +126,7 @@ fn inside(storm: &Storm) {
         println!("{name} {}", value(&told, &format!("fyke_exporter_{name}")));
     }
     exporter.end();
-    aggregator.wait_until("every flow is stored", AGGREGATOR_ADMIN, |told| {
+    wait_until("every flow is stored", AGGREGATOR_ADMIN, |told| {
         let emitted = value(told, "fyke_aggregator_records_emitted_total");
         value(told, "fyke_aggregator_flows") == 0
             && value(told, "fyke_sink_store_delivered_total") == emitted
@@ -221,13 +223,6 @@ impl Daemon {
         daemon
     }
 
-    #[track_caller]
-    fn wait_until(&self, what: &str, port: u16, is_so: impl Fn(&str) -> bool) {
-        let within = Duration::from_secs(150);
-        let came = eventually(within, || is_so(&metrics(Command::new("bash"), port)));
-        assert!(came, "{what}: not within {within:?}");
-    }
-
     fn end(mut self) {
         signal(self.0.id(), "TERM");
         let status = self.0.wait().expect("it ends");
@@ -291,4 +286,11 @@ fn sh(script: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}\n{errors}");
     String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[track_caller]
+fn wait_until(what: &str, port: u16, is_so: impl Fn(&str) -> bool) {
+    let within = Duration::from_secs(150);
+    let came = eventually(within, || is_so(&metrics(Command::new("bash"), port)));
+    assert!(came, "{what}: not within {within:?}");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::run::run;
-use crate::{peers, registry};
+use crate::{messages, peers, registry};
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     for (path, content) in all(root)? {
@@ -23,10 +23,10 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// The table of the exporter's keys and its custom resource are Rust, so its own tests write what
+/// The exporter's keys, its custom resource and its metrics are Rust, so its own tests write what
 /// follows from them, or compare it.
 fn from_rust(cargo: &mut Command) -> Result<()> {
-    let tests = ["settings::reference", "destinations::crd"];
+    let tests = ["settings::reference", "destinations::crd", "metrics::reference"];
     run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "--"]).args(tests))
 }
 
@@ -44,5 +44,6 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 fn all(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files = registry::generate(root)?;
     files.extend(peers::generate(root)?);
+    files.push(messages::generate(root)?);
     Ok(files)
 }

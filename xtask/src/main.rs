@@ -3,6 +3,7 @@
 mod codec; // the codec beside those of others
 mod fuzz; // inputs nobody thought of
 mod generate; // files made from other files
+mod messages; // gRPC messages as Rust
 mod peers; // Information Elements for those we compare with
 mod registry; // Information Elements as Rust
 mod run; // other programs

@@ -39,8 +39,19 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("kubectl", "kubernetes-client"),
 ];
 
-/// Foreign readers of our formats, and a foreign judge of schemas, from PyPI.
-const PYTHON: [&str; 4] = ["pyarrow", "ipfix", "jsonschema", "kubernetes_validate"];
+/// Foreign readers of our formats, and a foreign judge of schemas, from PyPI, and what each is
+/// imported as.
+const PYTHON: [(&str, &str); 8] = [
+    ("pyarrow", "pyarrow"),
+    ("ipfix", "ipfix"),
+    ("jsonschema", "jsonschema"),
+    ("kubernetes-validate", "kubernetes_validate"),
+    ("prometheus-client", "prometheus_client"),
+    // The gRPC project's own implementation, its compiler of .proto files, and HTTP/2 by hand.
+    ("grpcio", "grpc"),
+    ("grpcio-tools", "grpc_tools"),
+    ("h2", "h2"),
+];
 
 pub(crate) fn install(root: &Path) -> Result<()> {
     let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
@@ -80,7 +91,7 @@ fn is_installed(program: &str) -> bool {
 fn python(root: &Path) -> Result<()> {
     let venv = root.join("target/test-venv");
     let python = venv.join("bin/python");
-    let probe = PYTHON.map(|package| format!("import {package}")).join("; ");
+    let probe = PYTHON.map(|(_, module)| format!("import {module}")).join("; ");
     let works = Command::new(&python).args(["-c", &probe]).stderr(Stdio::null()).status();
     if works.is_ok_and(|status| status.success()) {
         return Ok(());
@@ -91,5 +102,7 @@ fn python(root: &Path) -> Result<()> {
         packages(&["python3-venv"])?;
         make()?;
     }
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON))
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(PYTHON.map(|(package, _)| package)))
 }

@@ -44,6 +44,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     run(Command::new(&fyke).args(["demo", "--connections", "10000"]))?;
     let storm = ["test", "--package", "tests", "--test", "storm", "--", "--ignored"];
     run(in_root(root, &storm).env("FYKE_BINARY", &fyke))?;
+    // What goes wrong for longer than a test of every change can wait.
+    cargo(root, &["build", "--package", "cli"])?;
+    cargo(root, &["test", "--package", "tests", "--test", "mixed", "--", "--ignored"])?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 

@@ -9,7 +9,7 @@ use super::Reported;
 
 /// The room that all sessions share, and the queue behind it.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub struct Room {
     records: Arc<Semaphore>,
     limit: usize,
     queue: mpsc::Sender<Reported>,
@@ -23,7 +23,8 @@ pub(super) struct Reserved<'a> {
 }
 
 impl Room {
-    pub(super) fn new(limit: usize, queue: mpsc::Sender<Reported>) -> Self {
+    /// Makes room for `limit` records, from which they go to `queue`.
+    pub fn new(limit: usize, queue: mpsc::Sender<Reported>) -> Self {
         Self { records: Arc::new(Semaphore::new(limit)), limit, queue }
     }
 

@@ -5,6 +5,7 @@ use ipfix::encode::{Encoder, Packing};
 use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use super::*;
 
@@ -88,7 +89,8 @@ impl Running {
         let (sender, reported) = mpsc::channel(1024);
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(Metrics::default());
-        let task = tokio::spawn(collect(listener, limits, sender, Arc::clone(&metrics), stopped));
+        let room = Room::new(limits.records, sender);
+        let task = tokio::spawn(collect(listener, limits, room, Arc::clone(&metrics), stopped));
         let peer = TcpStream::connect(address).await.unwrap();
         Self { peer, reported, metrics, stop, task }
     }

@@ -132,13 +132,13 @@ impl Rounds {
             rounds.push(took);
         }
         let zones = watch::zones();
-        let begin = cpu_time();
+        let start = cpu_time();
         assert_eq!(least::read(&zones)?, u64::from(connections), "the table has changed");
-        self.least.push(cpu_time().saturating_sub(begin));
+        self.least.push(cpu_time().saturating_sub(start));
         let mut source = watch::source();
-        let begin = cpu_time();
+        let start = cpu_time();
         least::parse(&mut source, &zones, |_| {})?;
-        self.parsed.push(cpu_time().saturating_sub(begin));
+        self.parsed.push(cpu_time().saturating_sub(start));
         if round > 2 && round % 2 == 1 {
             node::send_on_each(connections)?;
         }

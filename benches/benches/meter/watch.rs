@@ -17,7 +17,6 @@ use exporter::{
     observe::{Observer, Orders, Target},
     zones::{Part, Zones},
 };
-use flow::Profile;
 use tokio::sync::{mpsc, watch};
 
 use crate::{least, node};
@@ -64,7 +63,7 @@ pub(crate) fn observer(targets: &[Target], poll_interval: Duration, now: u64) ->
     let metrics: Arc<Metrics> = Arc::default();
     let (zones, source) = (Zones::of(&PARTS), source());
     let meter = Meter::new(Limits { connections: 2_000_000 });
-    let enricher = Enricher::new(node::cluster(), NODE, Profile::Fyke);
+    let enricher = Enricher::new(node::cluster(), NODE);
     let (_, denials) = deny::channel(deny::CAPACITY, Arc::clone(&metrics.denied));
     let table = Table::new(Table::LIMIT, Duration::from_secs(15), Arc::clone(&metrics.denied));
     let orders =

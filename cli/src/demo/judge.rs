@@ -11,7 +11,7 @@
 
 mod event; // one line of conntrack's text
 mod flow; // connections of both Nodes become flows
-mod socket; // room for events
+pub mod socket; // room for events
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Judge {
                 socket::event_socket(process.id()).is_some()
             })?;
             let socket = socket::event_socket(process.id()).context("conntrack is gone")?;
-            socket::enlarge(process.id(), socket, SOCKET_BUFFER)?;
+            socket::resize(process.id(), socket, SOCKET_BUFFER)?;
             Ok((node, process))
         });
         Ok(Self { watchers: watchers.collect::<Result<_>>()? })

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::StartError;
 use crate::enrich::Enricher;
+use crate::names::egress::Following;
 use crate::names::{Agent, Asker, Counts, Live, Policies, Watching, listed};
 use crate::settings::Settings;
 
@@ -24,6 +25,7 @@ const LISTED_WITHIN: Duration = Duration::from_secs(20);
 pub(super) struct Names {
     cluster: Arc<ArcSwap<Cluster>>,
     progress: Option<Progress>,
+    egresses: Option<Following>,
     policies: Option<Policies>,
     counts: Arc<Counts>,
 }
@@ -35,12 +37,13 @@ pub(super) fn begin(
     servers: &mut Supervisor,
 ) -> Result<Names, StartError> {
     let counts = Arc::<Counts>::default();
-    let (cluster, progress) = if let Some(path) = &settings.cluster.value {
-        (from_file(path, &settings.node.value)?, None)
+    let (cluster, progress, egresses) = if let Some(path) = &settings.cluster.value {
+        (from_file(path, &settings.node.value)?, None, None)
     } else {
         let connection = connection.ok_or(StartError::NoCluster)?;
+        let egresses = followed(Arc::clone(&connection), servers);
         let (cluster, progress) = watched(connection, &settings.node.value, servers);
-        (cluster, Some(progress))
+        (cluster, Some(progress), Some(egresses))
     };
     let token = &settings.naming.agent_token.value;
     // Beside a cluster file there need be no Agent.
@@ -51,7 +54,7 @@ pub(super) fn begin(
         let asker = Asker::new(agent, policies.clone(), Arc::clone(&counts), now_ms);
         servers.spawn("policies", asker.run());
     }
-    Ok(Names { cluster, progress, policies, counts })
+    Ok(Names { cluster, progress, egresses, policies, counts })
 }
 
 fn from_file(path: &Path, node: &str) -> Result<Arc<ArcSwap<Cluster>>, StartError> {
@@ -73,14 +76,24 @@ fn watched(
     (live.cluster(), live.progress())
 }
 
+fn followed(connection: Arc<Connection>, servers: &mut Supervisor) -> Following {
+    let (following, watching) = Following::begin(connection, Arc::new(now_ms));
+    servers.spawn_fallible("egresses", async { Err(watching.await.into()) });
+    following
+}
+
 impl Names {
     pub(super) fn enricher(&self, settings: &Settings) -> Enricher {
         let (cluster, counts) = (Arc::clone(&self.cluster), Arc::clone(&self.counts));
-        let enricher = Enricher::following(cluster, &settings.node.value, settings.profile.value)
+        let enricher = Enricher::following(cluster, &settings.node.value)
             .with_rules(settings.naming.rules())
             .counting(counts);
-        match &self.policies {
+        let enricher = match &self.policies {
             Some(policies) => enricher.with_policies(policies.clone()),
+            None => enricher,
+        };
+        match &self.egresses {
+            Some(following) => enricher.with_egresses(following.egresses.clone()),
             None => enricher,
         }
     }
@@ -102,8 +115,13 @@ impl Names {
     pub(super) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
         self.counts.register(registry);
-        if let Some(progress) = &self.progress {
-            registry.register_collector(Box::new(Watching(progress.clone())));
+        let followed = self.egresses.as_ref().map(|egresses| egresses.progress.clone());
+        let progress: Vec<_> = self.progress.iter().cloned().chain(followed).collect();
+        if !progress.is_empty() {
+            registry.register_collector(Box::new(Watching(progress)));
+        }
+        if let Some(egresses) = &self.egresses {
+            egresses.register(registry);
         }
     }
 }

@@ -77,6 +77,11 @@ impl Index {
         self.by_packet.get(key).map_or(&[], Vec::as_slice)
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.by_packet.values().map(Vec::capacity).sum()
+    }
+
     /// Remembers the connection, or that it goes on.
     pub(super) fn update(&mut self, key: Tuple, entry: &Entry, dump: u32, now: u64) {
         let known = self.by_packet.get_mut(&key);
@@ -96,7 +101,8 @@ impl Index {
             self.tally.refused += 1;
             return;
         }
-        let all = self.by_packet.entry(key).or_default();
+        // Few ends are used again while they are remembered, so there is no room for more.
+        let all = self.by_packet.entry(key).or_insert_with(|| Vec::with_capacity(1));
         if all.len() >= IN_TURN {
             let oldest = all.remove(0);
             self.tally.known -= 1;

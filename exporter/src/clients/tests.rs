@@ -209,3 +209,13 @@ fn there_is_a_limit_which_the_ended_make_room_for() {
     let tally = bench.clients.tally();
     assert_eq!((tally.known, tally.live, tally.forgotten_early), (2, 2, 1));
 }
+
+#[test]
+fn a_client_takes_the_memory_it_is_said_to() {
+    let bench = Bench::with(2, &[entry(Kind::New, LOCAL)]);
+    assert_eq!(bench.clients.index.room(), 1);
+    let place = size_of::<(Tuple, Vec<Client>)>();
+    // A table of places is half empty when it has just grown, and an end is noted for each.
+    let each = size_of::<Client>() + 2 * place + size_of::<(u64, Tuple, u32)>();
+    assert!(each <= 350, "{each}");
+}

@@ -26,6 +26,8 @@ pub enum Step {
     Event(Entry),
     /// Events have been lost.
     Overrun,
+    /// Events are kept, and come later.
+    HoldBack,
     /// What dumps started from now on find, in all zones. Kinds do not matter.
     Table(Vec<Entry>),
     /// The dump started next ends as interrupted.
@@ -114,6 +116,7 @@ impl ConnectionSource for Recorded {
                     taken.overrun = true;
                     self.tally.overruns += 1;
                 }
+                Step::HoldBack => self.tally.held_back += 1,
                 Step::Table(table) => self.table = table,
                 Step::InterruptDump => self.interrupt = true,
                 Step::FailDump => self.fail = true,

@@ -32,7 +32,7 @@ impl TableFill {
     }
 
     /// 0 means that there is no limit.
-    const fn is_nearly_full(self) -> bool {
+    pub(crate) const fn is_nearly_full(self) -> bool {
         self.max > 0 && self.count.saturating_mul(100) > self.max.saturating_mul(NEARLY_FULL)
     }
 }

@@ -13,7 +13,7 @@ use super::audit::AuditLog;
 use super::nflog::Nflog;
 use super::nfqueue::{Nfqueue, Overruns, Treatment};
 use super::prefix::Prefixes;
-use super::{Loss, Reporter, Source};
+use super::{Loss, Reporter};
 
 /// Until a source is tried again that has failed.
 const RETRY: Duration = Duration::from_secs(30);
@@ -110,12 +110,15 @@ async fn serve(queue: u16, treatment: Treatment, reporter: Reporter, clock: fn()
         let end = match started {
             Ok(_) => end.await,
             Err(error) => {
-                tracing::warn!(queue, %error, "no thread for a queue");
-                return sleep(RETRY).await;
+                failed(&reporter, &error);
+                sleep(RETRY).await;
+                continue;
             }
         };
-        if let Ok(Err(error)) = end {
-            failed(reporter.source(), &error, &reporter);
+        match end {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => failed(&reporter, &error),
+            Err(gone) => failed(&reporter, &gone),
         }
         sleep(RETRY).await;
     }
@@ -127,15 +130,50 @@ async fn keep_going<E: std::error::Error + Send + 'static>(
     attempt: impl Fn() -> Result<(), E> + Clone + Send + 'static,
 ) {
     while !reporter.is_closed() {
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(attempt.clone()).await {
-            failed(reporter.source(), &error, reporter);
-            sleep(RETRY).await;
+        match tokio::task::spawn_blocking(attempt.clone()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => failed(reporter, &error),
+            Err(panicked) => failed(reporter, &panicked),
         }
+        sleep(RETRY).await;
     }
 }
 
-fn failed(source: Source, error: &(dyn std::error::Error + 'static), reporter: &Reporter) {
+fn failed(reporter: &Reporter, error: &(dyn std::error::Error + 'static)) {
     reporter.set_active(false);
-    let source = source.name();
+    let source = reporter.source().name();
     tracing::error!(source, error = %Chain(error), retry_in = ?RETRY, "denied packets are missed");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::deny::{Counts, Source, channel};
+
+    /// Until then whoever tries without a pause has done so thousands of times.
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_panics_is_made_again_as_rarely_as_one_that_fails() {
+        let counts = Arc::new(Counts::default());
+        let (reporter, _denials) = channel(1, Arc::clone(&counts));
+        reporter.set_active(true);
+        let attempts = Arc::new(AtomicU32::new(0));
+        let attempt = {
+            let attempts = Arc::clone(&attempts);
+            move || -> Result<(), std::io::Error> {
+                attempts.fetch_add(1, Ordering::Relaxed);
+                panic!("on purpose")
+            }
+        };
+        let began = Instant::now();
+        timeout(10 * RETRY, keep_going(&reporter, attempt)).await.unwrap_err();
+        assert!(began.elapsed() >= 10 * RETRY);
+        let made = attempts.load(Ordering::Relaxed);
+        assert!((9..=11).contains(&made), "{made} attempts");
+        assert!(!counts.is_active(Source::Ovs));
+    }
 }

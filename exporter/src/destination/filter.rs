@@ -3,6 +3,8 @@ use std::net::IpAddr;
 use flow::{FlowRecord, FlowType, Name, PolicyRule};
 use ipnet::IpNet;
 
+use super::LabelSelector;
+use crate::enrich::PodLabels;
 use crate::filter::ProtocolFilter;
 
 /// Which records a destination is sent. A record passes if it meets every criterion; one that is
@@ -12,6 +14,8 @@ pub struct Filter {
     pub protocols: ProtocolFilter,
     /// One end is a Pod in one of these namespaces, as far as this Node can name it.
     pub namespaces: Vec<Name>,
+    /// One end is a Pod of this Node with such labels, as far as they are known.
+    pub pod_labels: Option<LabelSelector>,
     /// One end's address is in one of these networks.
     pub networks: Vec<IpNet>,
     /// The connection is to one of these ports, before or after destination NAT.
@@ -44,10 +48,11 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether `record` passes.
-    pub fn allows(&self, record: &FlowRecord) -> bool {
+    /// Whether `record` passes, of whose Pods these are the labels.
+    pub fn allows(&self, record: &FlowRecord, labels: &PodLabels) -> bool {
         self.protocols.allows(record.key.protocol)
             && any(&self.namespaces, |it| is_in_namespace(record, it))
+            && self.pod_labels.as_ref().is_none_or(|it| is_selected(labels, it))
             && any(&self.networks, |it| is_in_network(record, it))
             && any(&self.ports, |it| is_to_port(record, *it))
             && any(&self.flow_types, |it| record.flow_type == *it)
@@ -74,6 +79,10 @@ fn is_named(name: &Name) -> bool {
 
 fn is_in_namespace(record: &FlowRecord, namespace: &Name) -> bool {
     [&record.source, &record.destination].iter().any(|end| end.namespace == *namespace)
+}
+
+fn is_selected(PodLabels(ends): &PodLabels, selector: &LabelSelector) -> bool {
+    ends.iter().flatten().any(|labels| selector.matches(labels))
 }
 
 fn is_in_network(record: &FlowRecord, network: &IpNet) -> bool {
@@ -115,6 +124,11 @@ mod tests {
         }
     }
 
+    fn labels() -> PodLabels {
+        let of = |value: &str| Some([("app".into(), value.into())].into());
+        PodLabels([None, of("web")])
+    }
+
     fn all() -> Filter {
         Filter::default()
     }
@@ -122,14 +136,14 @@ mod tests {
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "made where they are passed")]
     fn check(passing: Filter, kept_out: Filter) {
-        assert!(passing.allows(&record()), "{passing:?}");
-        assert!(!kept_out.allows(&record()), "{kept_out:?}");
+        assert!(passing.allows(&record(), &labels()), "{passing:?}");
+        assert!(!kept_out.allows(&record(), &labels()), "{kept_out:?}");
     }
 
     #[test]
     fn what_is_not_asked_for_is_met_by_all() {
-        assert!(all().is_empty() && all().allows(&record()));
-        assert!(all().allows(&FlowRecord::default()));
+        assert!(all().is_empty() && all().allows(&record(), &labels()));
+        assert!(all().allows(&FlowRecord::default(), &PodLabels::default()));
     }
 
     #[test]
@@ -138,6 +152,12 @@ mod tests {
         check(protocols(6), protocols(17));
         let namespaces = |name: &str| Filter { namespaces: vec![name.into()], ..all() };
         check(namespaces("shop"), namespaces("sho"));
+        let selector = |text| Some(LabelSelector::parse(text).unwrap());
+        let pods = |text| Filter { pod_labels: selector(text), ..all() };
+        check(pods("app=web"), pods("app=db"));
+        // Who has no known labels has not none.
+        check(pods("!tier"), pods("!app"));
+        assert!(!pods("!tier").allows(&record(), &PodLabels::default()));
         let networks = |text: &str| Filter { networks: vec![text.parse().unwrap()], ..all() };
         for end in ["10.0.0.2/32", "10.0.1.0/24", "10.96.0.0/16"] {
             check(networks(end), networks("10.0.2.0/24"));
@@ -164,11 +184,11 @@ mod tests {
     #[test]
     fn denied_is_what_either_direction_says() {
         let denied = Filter { denied_only: true, ..all() };
-        assert!(!denied.allows(&record()));
+        assert!(!denied.allows(&record(), &labels()));
         for action in 0..=3 {
             let mut record = record();
             record.egress.action = action;
-            assert_eq!(denied.allows(&record), action >= 2, "{action}");
+            assert_eq!(denied.allows(&record, &labels()), action >= 2, "{action}");
         }
     }
 }

@@ -36,6 +36,7 @@ pub struct Counters {
 impl Counters {
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
+        self.announce();
         let registry = registry.sub_registry_with_prefix("fyke_exporter");
         let gauges = [
             ("custom_resources_running", "FlowExporterDestinations in force", &self.running),
@@ -81,6 +82,22 @@ impl Counters {
             ("certificates_configurations", configurations, &self.configurations),
         ] {
             registry.register(name, help, counter.clone());
+        }
+    }
+
+    /// Has every series there, at 0.
+    fn announce(&self) {
+        for reason in Refusal::REASONS {
+            self.refused.get_or_create(&why(reason)).inc_by(0);
+        }
+        for reason in ServiceError::REASONS {
+            self.not_located.get_or_create(&why(reason)).inc_by(0);
+        }
+        for reason in Reason::ALL {
+            self.restarts.get_or_create(&why(reason.name())).inc_by(0);
+        }
+        for what in LeftOut::ALL {
+            self.left_out.get_or_create(&why(what.name())).inc_by(0);
         }
     }
 

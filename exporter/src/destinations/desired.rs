@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow::Name;
+use flow::{Name, Profile};
 use k8s::objects::{Change, CustomObject, Object};
 
 use super::translate::{Defaults, Refusal, read};
-use crate::destination::Spec;
+use crate::destination::{Compatibility, Redaction, Spec};
+use crate::meter::MAX_DESTINATIONS;
 
 /// Destinations of custom resources that run at the same time, at most. The oldest do, so that all
 /// Nodes choose the same and a new one ends no other.
@@ -32,6 +33,19 @@ pub(super) struct Picture {
     pub(super) refused: Arc<[Refused]>,
     /// Resources there was no room for, since the list began.
     pub(super) unknown: u64,
+}
+
+impl Defaults {
+    /// For resources beside `configured` other destinations.
+    pub fn beside(configured: usize, profile: Profile) -> Self {
+        Self {
+            profile,
+            compatibility: Compatibility::of(profile),
+            redaction: Redaction::default(),
+            template_refresh: Spec::TEMPLATE_REFRESH,
+            room: MAX_DESTINATIONS.saturating_sub(configured),
+        }
+    }
 }
 
 /// All resources as the API server tells them.

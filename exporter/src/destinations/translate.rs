@@ -14,6 +14,10 @@ use crate::destination::{
 };
 use crate::filter::ProtocolFilter;
 
+/// The longest names that Kubernetes gives: of a namespace, of an object.
+const LABEL: usize = 63;
+const NAME: usize = 253;
+
 /// What a resource says nothing of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
@@ -40,6 +44,8 @@ pub enum Refusal {
     TlsUnused(&'static str),
     #[error("no certificate can be for {0:?}; say spec.tlsConfig.serverName")]
     ServerName(String),
+    #[error("spec.tlsConfig.{0} is not namespace and name of an object")]
+    ObjectName(&'static str),
     #[error("spec.{0} is not 1 or more")]
     Timeout(&'static str),
     #[error("there are {0} older ones, which is as many as run")]
@@ -47,8 +53,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const REASONS: [&str; 7] =
-        ["malformed", "address", "no_tls", "tls_unused", "server_name", "timeout", "too_many"];
+    pub const REASONS: [&str; 8] = [
+        "malformed",
+        "address",
+        "no_tls",
+        "tls_unused",
+        "server_name",
+        "object_name",
+        "timeout",
+        "too_many",
+    ];
 
     /// As a metric's label.
     pub const fn reason(&self) -> &'static str {
@@ -58,6 +72,7 @@ impl Refusal {
             Self::NoTls(_) => "no_tls",
             Self::TlsUnused(_) => "tls_unused",
             Self::ServerName(_) => "server_name",
+            Self::ObjectName(_) => "object_name",
             Self::Timeout(_) => "timeout",
             Self::TooMany(_) => "too_many",
         }
@@ -74,7 +89,8 @@ struct Whole {
 /// ours, or have been checked by nobody.
 pub(super) fn read(name: &str, json: &str, defaults: &Defaults) -> Result<Spec, Refusal> {
     let Whole { spec } = serde_json::from_str(json).map_err(|error| {
-        let mut why = error.to_string();
+        // What is quoted there may be anything.
+        let mut why = error.to_string().replace(char::is_control, " ");
         why.truncate(why.floor_char_boundary(300));
         Refusal::Malformed(why)
     })?;
@@ -114,8 +130,8 @@ fn address(text: &str) -> Result<address::Address, Refusal> {
 }
 
 fn transport(spec: &FlowExporterDestinationSpec) -> Result<Transport, Refusal> {
-    let tls = spec.tls_config.as_ref();
-    match (spec.protocol, tls.map(material)) {
+    let tls = spec.tls_config.as_ref().map(material).transpose()?;
+    match (spec.protocol, tls) {
         (crd::Protocol::Grpc {}, Some(tls)) => Ok(Transport::Grpc(tls)),
         (crd::Protocol::Grpc {}, None) => Err(Refusal::NoTls("grpc")),
         (crd::Protocol::Ipfix { transport }, tls) => match (transport, tls) {
@@ -128,19 +144,27 @@ fn transport(spec: &FlowExporterDestinationSpec) -> Result<Transport, Refusal> {
     }
 }
 
-fn material(tls: &crd::TlsConfig) -> TlsSpec {
-    let object = |it: &ObjectReference| ObjectName {
-        namespace: it.namespace.clone(),
-        name: it.name.clone(),
-    };
-    TlsSpec {
+fn material(tls: &crd::TlsConfig) -> Result<TlsSpec, Refusal> {
+    let identity = tls.client_secret.as_ref().map(|it| object(it, "clientSecret")).transpose()?;
+    Ok(TlsSpec {
         server_name: tls.server_name.clone(),
         min_version: match tls.min_tls_version {
             crd::TlsVersion::Tls12 => TlsVersion::Tls12,
             crd::TlsVersion::Tls13 => TlsVersion::Tls13,
         },
-        ca: Authorities::ConfigMap(object(&tls.ca_config_map)),
-        identity: tls.client_secret.as_ref().map(|it| Identity::Secret(object(it))),
+        ca: Authorities::ConfigMap(object(&tls.ca_config_map, "caConfigMap")?),
+        identity: identity.map(Identity::Secret),
+    })
+}
+
+/// What is no name of an object becomes no part of a URL, nor of the Role that the log proposes.
+fn object(it: &ObjectReference, field: &'static str) -> Result<ObjectName, Refusal> {
+    let ObjectReference { namespace, name } = it.clone();
+    let labels = name.split('.').all(|label| address::is_label(label, NAME));
+    if address::is_label(&namespace, LABEL) && labels && name.len() <= NAME {
+        Ok(ObjectName { namespace, name })
+    } else {
+        Err(Refusal::ObjectName(field))
     }
 }
 
@@ -166,7 +190,7 @@ fn check_server_name(spec: &Spec) -> Result<(), Refusal> {
     let name = tls.server_name.clone().unwrap_or_else(|| spec.host());
     match ServerName::try_from(name.as_str()) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Refusal::ServerName(name)),
+        Err(_) => Err(Refusal::ServerName(name.chars().take(100).collect())),
     }
 }
 
@@ -272,6 +296,42 @@ mod tests {
         }
         let none = json!({ "address": "a:1", "protocol": ipfix("tcp"), "idleFlowExportTimeoutSeconds": 0 });
         assert_eq!(read_spec(&none).unwrap_err().reason(), "timeout");
+    }
+
+    #[test]
+    fn names_that_no_object_has_are_refused() {
+        let reason = |namespace: &str, name: &str| {
+            let tls = json!({ "caConfigMap": { "namespace": namespace, "name": name } });
+            let spec = json!({
+                "address": "a:1", "protocol": { "ipfix": { "transport": "tls" } }, "tlsConfig": tls,
+            });
+            read_spec(&spec).map(drop).map_err(|refusal| refusal.reason())
+        };
+        assert_eq!(reason("ns-1", "ca.example.org"), Ok(()));
+        let role = "x\nrules:\n- apiGroups: [\"*\"]\n  resources: [\"*\"]\n  verbs: [\"*\"]\n#";
+        for name in [role, "../secrets/x", "ca?watch=1", "Ca", "", "-", &"a".repeat(254)] {
+            assert_eq!(reason("ns", name), Err("object_name"), "{name}");
+            assert_eq!(reason(name, "ca"), Err("object_name"), "{name}");
+        }
+        assert_eq!(reason("two.labels", "ca"), Err("object_name"));
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_of_a_log() {
+        let transport = format!("x\n{}", "y".repeat(5_000));
+        let ipfix = json!({ "ipfix": { "transport": transport } });
+        let mut tls = tls();
+        tls["serverName"] = format!("{}!", "x".repeat(5_000)).into();
+        let tls = json!({
+            "address": "a:1", "protocol": { "ipfix": { "transport": "tls" } }, "tlsConfig": tls,
+        });
+        let host = json!({
+            "address": format!("{}:1", "h".repeat(5_000)), "protocol": { "ipfix": { "transport": "tcp" } },
+        });
+        for spec in [json!({ "address": "a:1", "protocol": ipfix }), tls, host] {
+            let told = read_spec(&spec).unwrap_err().to_string();
+            assert!(told.len() < 500 && !told.contains('\n'), "{told}");
+        }
     }
 
     #[test]

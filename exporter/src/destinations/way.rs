@@ -15,9 +15,6 @@ use super::material::{Material, origin};
 use super::translate::service;
 use crate::destination::{Spec, TlsSpec, Transport};
 
-/// The application protocol of gRPC (RFC 7301, RFC 9113).
-const H2: &str = "h2";
-
 /// Finds destinations, with the API server's help if there is one.
 #[derive(Debug, Clone)]
 pub struct Way {
@@ -32,8 +29,6 @@ pub enum WayError {
     Name(String, #[source] InvalidDnsNameError),
     #[error("certificates cannot be used")]
     Files(#[from] FollowError),
-    #[error("it takes gRPC, which cannot be spoken yet")]
-    NotIpfix,
 }
 
 impl Way {
@@ -46,41 +41,44 @@ impl Way {
     pub fn check(spec: &Spec) -> Result<(), WayError> {
         match &spec.transport {
             Transport::Tcp | Transport::Udp => Ok(()),
-            Transport::Grpc(_) => Err(WayError::NotIpfix),
-            Transport::Tls(tls) => {
+            Transport::Tls(tls) | Transport::Grpc(tls) => {
                 server_name(spec, tls)?;
                 Ok(check_files(&origin(tls))?)
             }
         }
     }
 
-    /// Makes the destination of an IPFIX session of `spec`. Needs a runtime around it, where what
+    /// Makes the destination of a session of `spec`. Needs a runtime around it, where what
     /// protects sessions is followed for as long as the destination or a clone of it lasts.
     pub fn to(&self, spec: &Spec) -> Result<transport::Destination, WayError> {
         let (carrier, material) = match &spec.transport {
             Transport::Tcp => (transport::Transport::Tcp, None),
             Transport::Udp => (transport::Transport::Udp, None),
-            Transport::Tls(tls) => {
+            Transport::Tls(tls) | Transport::Grpc(tls) => {
                 let name = server_name(spec, tls)?;
-                let material = self.material(tls, None);
+                let material = self.material(tls);
                 let config = material.clone();
                 let tls = ClientTls::fallible(name, move || config.config());
                 (transport::Transport::Tls(tls), Some(material))
             }
-            Transport::Grpc(_) => return Err(WayError::NotIpfix),
         };
-        let mut to = transport::Destination::new(told(&spec.address), carrier);
+        let address = match &spec.transport {
+            // Each request says whom it is for, by a name that DNS could have.
+            Transport::Grpc(_) => by_name(&spec.address),
+            Transport::Tcp | Transport::Udp | Transport::Tls(_) => told(&spec.address),
+        };
+        let mut to = transport::Destination::new(address, carrier);
         to.locator = Some(self.locator(spec.address.clone(), material));
         Ok(to)
     }
 
-    /// What protects gRPC sessions of a destination, and the name its certificate must be for.
-    pub fn grpc(
+    /// What protects sessions of a destination, and the name its certificate must be for.
+    pub fn protection(
         &self,
         spec: &Spec,
         tls: &TlsSpec,
     ) -> Result<(Material, ServerName<'static>), WayError> {
-        Ok((self.material(tls, Some(H2)), server_name(spec, tls)?))
+        Ok((self.material(tls), server_name(spec, tls)?))
     }
 
     /// `host:port` to connect to now, for the system's resolver if the host is a name. A Service
@@ -94,9 +92,9 @@ impl Way {
         Ok(std::net::SocketAddr::new(found?, address.port).to_string())
     }
 
-    fn material(&self, tls: &TlsSpec, protocol: Option<&'static str>) -> Material {
+    fn material(&self, tls: &TlsSpec) -> Material {
         let (connection, counters) = (self.connection.clone(), Arc::clone(&self.counters));
-        Material::follow(tls, protocol, connection, counters)
+        Material::follow(tls, None, connection, counters)
     }
 
     fn locator(&self, address: Address, material: Option<Material>) -> Locator {
@@ -132,4 +130,43 @@ fn by_name(address: &Address) -> String {
 fn server_name(spec: &Spec, tls: &TlsSpec) -> Result<ServerName<'static>, WayError> {
     let name = tls.server_name.clone().unwrap_or_else(|| spec.host());
     ServerName::try_from(name.clone()).map_err(|error| WayError::Name(name, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use grpc::export::{Export, ExportError, ExportingProcess};
+
+    use super::*;
+    use crate::destinations::of_aggregator;
+
+    struct Nothing;
+
+    impl Export for Nothing {
+        type Record = ();
+
+        fn encode(&self, (): &(), _export_time_ns: u64, _domain: u32, _out: &mut Vec<u8>) {}
+    }
+
+    #[tokio::test]
+    async fn a_service_can_be_asked_for_over_grpc() {
+        let way = Way::new(None, Arc::default());
+        let spec = Spec {
+            name: "aggregator".to_owned(),
+            address: config::address::parse("flow-aggregator/flow-aggregator:14739:grpc").unwrap(),
+            transport: Transport::Grpc(of_aggregator()),
+            filter: crate::destination::Filter::default(),
+            profile: flow::Profile::Antrea,
+            compatibility: crate::destination::Compatibility::Antrea,
+            timeouts: crate::destination::Timeouts {
+                active: std::time::Duration::from_secs(5),
+                idle: std::time::Duration::from_secs(15),
+            },
+            redaction: crate::destination::Redaction::default(),
+            template_refresh: Spec::TEMPLATE_REFRESH,
+        };
+        let mut process = ExportingProcess::new(way.to(&spec).unwrap(), 1, Nothing);
+        // There is no such Service, nor what TLS needs; but a URL it makes.
+        let error = process.open().await.unwrap_err();
+        assert!(matches!(error, ExportError::Session(_)), "{error}");
+    }
 }

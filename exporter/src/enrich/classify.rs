@@ -38,6 +38,8 @@ pub enum Untold {
     /// No Pod of this Node has a part in it; that includes a Pod of another Node that leaves the
     /// cluster here, by an Egress.
     Passing,
+    /// Nodes are not listed yet, so nobody knows whose addresses are Pods'.
+    NotListed,
 }
 
 impl Untold {
@@ -48,6 +50,7 @@ impl Untold {
             Self::Host => "host",
             Self::NoPod => "no_pod",
             Self::Passing => "passing",
+            Self::NotListed => "not_listed",
         }
     }
 }

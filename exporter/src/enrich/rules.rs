@@ -60,8 +60,8 @@ impl Enricher {
 }
 
 fn ids(due: &Due<'_>) -> [(Direction, Option<u32>); 2] {
-    // In zone 0 somebody else may write labels.
-    let labels = due.labels.filter(|_| due.zone != 0).map(Labels);
+    // In zone 0 somebody else may write labels. Those of denied packets are Antrea's own.
+    let labels = due.labels.filter(|_| due.zone != 0 || due.denied.is_some()).map(Labels);
     [
         (Direction::Ingress, labels.and_then(Labels::ingress_rule)),
         (Direction::Egress, labels.and_then(Labels::egress_rule)),

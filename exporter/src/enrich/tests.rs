@@ -28,11 +28,11 @@ fn at(text: &str) -> (IpAddr, u16) {
 fn seen(original: [&str; 2], reply: [&str; 2]) -> Option<FlowRecord> {
     let tuple = |ends: [&str; 2]| Tuple::new(at(ends[0]), at(ends[1]), 6);
     let (original, reply) = (tuple(original), tuple(reply));
-    enricher(Profile::Fyke).record(&due(&original, &reply))
+    enricher().record(&due(&original, &reply))
 }
 
-fn enricher(profile: Profile) -> Enricher {
-    Enricher::new(Arc::new(Cluster::from_yaml(CLUSTER).unwrap()), "a", profile)
+fn enricher() -> Enricher {
+    Enricher::new(Arc::new(Cluster::from_yaml(CLUSTER).unwrap()), "a")
 }
 
 fn due<'a>(original: &'a Tuple, reply: &'a Tuple) -> Due<'a> {
@@ -118,15 +118,12 @@ fn a_client_from_outside_sent_on_to_another_node_keeps_both_addresses() {
 }
 
 #[test]
-fn the_echo_identifier_is_told_in_our_profile_only() {
+fn the_echo_identifier_stands_in_the_place_of_the_port() {
     let echo = Tuple::icmp(ip("10.10.0.2"), ip("10.10.1.2"), Icmp { kind: 8, code: 0, id: 4711 });
     let reply = Tuple::icmp(ip("10.10.1.2"), ip("10.10.0.2"), Icmp { kind: 0, code: 0, id: 4711 });
-    let ports = [Profile::Fyke, Profile::Antrea].map(|profile| {
-        let record = enricher(profile).record(&due(&echo, &reply)).unwrap();
-        assert_eq!((record.key.icmp_type_code, record.proxy_snat_ip), (0x0800, None));
-        record.key.source_port
-    });
-    assert_eq!(ports, [4711, 0]);
+    let record = enricher().record(&due(&echo, &reply)).unwrap();
+    assert_eq!((record.key.icmp_type_code, record.proxy_snat_ip), (0x0800, None));
+    assert_eq!(record.key.source_port, 4711);
 }
 
 #[test]
@@ -165,7 +162,7 @@ fn a_pod_is_named_by_when_the_connection_began() {
         tracker.apply(deletion, LISTED + deleted);
     }
     tracker.advance(LISTED + 120_000);
-    let enricher = Enricher::new(Arc::new(tracker.cluster()), "a", Profile::Fyke);
+    let enricher = Enricher::new(Arc::new(tracker.cluster()), "a");
     let (client, server) = (at("10.10.0.2:4000"), at("192.0.2.9:80"));
     let (original, reply) = (Tuple::new(client, server, 6), Tuple::new(server, client, 6));
     let named = |start_ms: u64| {
@@ -182,7 +179,7 @@ fn a_pod_is_named_by_when_the_connection_began() {
 /// What Node a tells of a connection between these, by these rules.
 fn by(rules: &Rules, cluster: &str, source: &str, destination: &str) -> Option<FlowType> {
     let cluster = Arc::new(Cluster::from_yaml(cluster).unwrap());
-    let enricher = Enricher::new(cluster, "a", Profile::Fyke).with_rules(rules.clone());
+    let enricher = Enricher::new(cluster, "a").with_rules(rules.clone());
     let original = Tuple::new(at(source), at(destination), 6);
     let reply = Tuple::new(at(destination), at(source), 6);
     enricher.record(&due(&original, &reply)).map(|record| record.flow_type)
@@ -253,7 +250,7 @@ fn services_are_known_by_every_way_that_leads_to_them_and_no_other() {
     let ways = "loadBalancerIPs: [203.0.113.5], externalIPs: [203.0.113.6], ";
     let cluster = CLUSTER.replace(ports, &format!("{ways}{ports}"));
     let cluster = Arc::new(Cluster::from_yaml(&cluster).unwrap());
-    let enricher = Enricher::new(cluster, "a", Profile::Fyke);
+    let enricher = Enricher::new(cluster, "a");
     let reply = Tuple::new(at("10.10.1.2:8080"), at("10.10.0.2:1"), 6);
     for (asked, name) in [
         ("10.96.0.10:80", "shop/db:sql"),
@@ -277,7 +274,7 @@ fn services_are_known_by_every_way_that_leads_to_them_and_no_other() {
 fn a_rule_without_an_agent_is_counted_and_what_the_source_knows_is_told() {
     use crate::deny::{Action, Direction, RuleRef};
     use flow::PolicyRule;
-    let enricher = enricher(Profile::Fyke);
+    let enricher = enricher();
     let tuples = [["10.10.0.2:1", "10.10.1.2:2"], ["10.10.1.2:2", "10.10.0.2:1"]];
     let [original, reply] = tuples.map(|ends| Tuple::new(at(ends[0]), at(ends[1]), 6));
     let labels = Some(0x2_0000_0000_u128.to_be_bytes());
@@ -292,4 +289,30 @@ fn a_rule_without_an_agent_is_counted_and_what_the_source_knows_is_told() {
     assert_eq!(told(RuleRef::Named(named.clone())), PolicyRule { action: 2, ..named });
     assert_eq!(told(RuleRef::Id(7)), PolicyRule { action: 2, ..PolicyRule::default() });
     assert_eq!(enricher.counts().unresolved_so_far(End::Ingress, "no_agent"), 1);
+}
+
+#[test]
+fn labels_are_those_of_local_pods_that_are_known_in_full() {
+    let labels = |count: usize| {
+        let pairs: Vec<_> = (0..count).map(|it| format!("k{it:02}: v")).collect();
+        format!("labels: {{{}}}, ", pairs.join(", "))
+    };
+    let told = |count: usize, ends: [&str; 2]| {
+        let cluster =
+            CLUSTER.replace("addresses: [10.10.0.2]", &(labels(count) + "addresses: [10.10.0.2]"));
+        let cluster =
+            cluster.replace("addresses: [10.10.1.2]", &(labels(1) + "addresses: [10.10.1.2]"));
+        let enricher = Enricher::new(Arc::new(Cluster::from_yaml(&cluster).unwrap()), "a");
+        let [from, to] = ends.map(at);
+        let (original, reply) = (Tuple::new(from, to, 6), Tuple::new(to, from, 6));
+        let (record, PodLabels(labels)) =
+            enricher.record_with_labels(&due(&original, &reply)).unwrap();
+        assert_eq!(Some(record), enricher.record(&due(&original, &reply)));
+        labels.map(|it| it.map(|it| it.len()))
+    };
+    assert_eq!(told(2, ["10.10.0.2:1", "10.10.1.2:2"]), [Some(2), None], "the other Node's is not");
+    assert_eq!(told(2, ["10.10.0.3:1", "10.10.0.2:2"]), [Some(0), Some(2)]);
+    assert_eq!(told(2, ["10.10.0.9:1", "10.10.0.2:2"]), [None, Some(2)], "nobody knows whose");
+    assert_eq!(told(31, ["10.10.0.2:1", "192.0.2.9:2"]), [Some(31), None]);
+    assert_eq!(told(32, ["10.10.0.2:1", "192.0.2.9:2"]), [None, None], "there may be more");
 }

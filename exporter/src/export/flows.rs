@@ -1,15 +1,17 @@
-//! What the Exporting Process sends: Flow Records, in the Templates of their profile.
+//! What the Exporting Process sends: Flow Records, in the Templates of their profile or as Antrea's
+//! gRPC messages.
 
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use flow::{Family, FlowRecord, Profile, encode, template};
+use flow::{Family, FlowEndReason, FlowRecord, PolicyRule, Profile, encode, template};
 use ipfix::encode::{EncodeError, Encoder};
 use ipfix::template::{Template, TemplateId};
 use ipfix::transport::export::Export;
 
 use super::Form;
+use crate::destination::Compatibility;
 
 /// Templates are numbered as Antrea does: IPv4 first.
 const V4: TemplateId = TemplateId::MIN;
@@ -19,16 +21,16 @@ const V6: TemplateId = match TemplateId::new(257) {
 };
 
 /// Flow Records as IPFIX, and what becomes of the messages.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Flows {
     form: Form,
     /// Gets a copy of every message that was written whole, as an IPFIX File (RFC 5655).
-    copy: Option<File>,
+    copy: Option<Arc<File>>,
 }
 
 impl Flows {
-    pub const fn new(form: Form, copy: Option<File>) -> Self {
-        Self { form, copy }
+    pub fn new(form: Form, copy: Option<File>) -> Self {
+        Self { form, copy: copy.map(Arc::new) }
     }
 
     /// What is sent is like this from the next session on.
@@ -36,20 +38,55 @@ impl Flows {
         self.form = form;
     }
 
-    /// What this destination is not told of a record that others share.
+    /// The records that this destination gets for one: Antrea's exporter tells a connection that
+    /// has fallen silent again, with nothing new.
+    pub(super) fn told(
+        &self,
+        record: Arc<FlowRecord>,
+    ) -> impl Iterator<Item = Arc<FlowRecord>> + use<> {
+        let is_silent = record.end_reason == FlowEndReason::IdleTimeout && has_news(&record);
+        if self.form.compatibility != Compatibility::Antrea || !is_silent {
+            return [Some(record), None].into_iter().flatten();
+        }
+        let mut last = FlowRecord::clone(&record);
+        for counters in [&mut last.forward, &mut last.reverse] {
+            (counters.packets_delta, counters.octets_delta) = (0, 0);
+        }
+        let mut first = Arc::unwrap_or_clone(record);
+        first.end_reason = FlowEndReason::ActiveTimeout;
+        [Some(Arc::new(first)), Some(Arc::new(last))].into_iter().flatten()
+    }
+
+    /// A record that others share, as this destination is told it, where that differs.
     fn censored(&self, record: &FlowRecord) -> Option<FlowRecord> {
         // Antrea's template has no room for what tells pings apart; its ports are 0.
         let is_ping = matches!(record.key.protocol, flow::protocol::ICMP | flow::protocol::ICMPV6);
         let portless = self.form.profile == Profile::Antrea && is_ping;
-        (portless || !self.form.redaction.is_empty()).then(|| {
+        // Each record of a denied connection says that it has ended.
+        let ended = self.form.compatibility == Compatibility::Antrea && is_denied(record);
+        (portless || ended || !self.form.redaction.is_empty()).then(|| {
             let mut censored = record.clone();
             if portless {
                 censored.key.source_port = 0;
+            }
+            if ended {
+                censored.end_reason = FlowEndReason::EndOfFlow;
             }
             self.form.redaction.apply(&mut censored);
             censored
         })
     }
+}
+
+fn has_news(record: &FlowRecord) -> bool {
+    [&record.forward, &record.reverse]
+        .iter()
+        .any(|it| (it.packets_delta, it.octets_delta) != (0, 0))
+}
+
+fn is_denied(record: &FlowRecord) -> bool {
+    let denies = |action| matches!(action, PolicyRule::DROP | PolicyRule::REJECT);
+    denies(record.ingress.action) || denies(record.egress.action)
 }
 
 impl Export for Flows {
@@ -78,10 +115,30 @@ impl Export for Flows {
 
     /// A copy that cannot be written is given up; it must not stop the records themselves.
     fn sent(&mut self, messages: &[u8]) {
-        let Some(copy) = &mut self.copy else { return };
-        if let Err(error) = copy.write_all(messages) {
+        let Some(copy) = &self.copy else { return };
+        if let Err(error) = copy.as_ref().write_all(messages) {
             tracing::error!(%error, "copy cannot be written and ends here");
             self.copy = None;
         }
     }
 }
+
+impl grpc::export::Export for Flows {
+    type Record = Arc<FlowRecord>;
+
+    fn encode(
+        &self,
+        record: &Arc<FlowRecord>,
+        export_time_ns: u64,
+        domain: u32,
+        out: &mut Vec<u8>,
+    ) {
+        let censored = self.censored(record);
+        let record = censored.as_ref().unwrap_or(record);
+        let with_ids = self.form.profile == Profile::Fyke;
+        grpc::encode(record, &grpc::Head { export_time_ns, domain, with_ids }, out);
+    }
+}
+
+#[cfg(test)]
+mod tests;

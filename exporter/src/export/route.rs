@@ -7,7 +7,8 @@ use ipfix::encode::Packing;
 use ipfix::transport;
 use ipfix::transport::export::{Messages, Refresh};
 
-use crate::destination::{Compatibility, Redaction, Spec};
+use super::Protocol;
+use crate::destination::{Compatibility, Redaction, Spec, Transport};
 use crate::destinations::{Way, WayError};
 
 /// Over UDP, Templates are sent again after so many messages too.
@@ -17,6 +18,7 @@ const REFRESH_MESSAGES: u32 = 1000;
 #[derive(Debug, Clone)]
 pub struct Route {
     pub to: transport::Destination,
+    pub protocol: Protocol,
     pub form: Form,
 }
 
@@ -38,9 +40,12 @@ pub struct RouteError(pub String, #[source] pub WayError);
 impl Route {
     /// What TLS needs is read from now on. Needs a runtime around it.
     pub fn new(spec: &Spec, way: &Way) -> Result<Self, RouteError> {
-        // An Exporting Process of gRPC's own kind belongs here.
         let to = way.to(spec).map_err(|error| RouteError(spec.name.clone(), error))?;
-        Ok(Self { to, form: Form::of(spec) })
+        let protocol = match spec.transport {
+            Transport::Grpc(_) => Protocol::Grpc,
+            Transport::Tcp | Transport::Udp | Transport::Tls(_) => Protocol::Ipfix,
+        };
+        Ok(Self { to, protocol, form: Form::of(spec) })
     }
 
     pub(super) fn messages(&self, domain: u32) -> Messages {

@@ -31,7 +31,7 @@ fn route(collector: &TcpListener, profile: Profile) -> Route {
 
 fn at(address: &str, profile: Profile) -> Route {
     let to = transport::Destination::new(address, transport::Transport::Tcp);
-    Route { to, form: Form::plain(profile) }
+    Route { to, protocol: Protocol::Ipfix, form: Form::plain(profile) }
 }
 
 fn to(route: watch::Receiver<Route>, copy: Option<File>) -> Exporting {

@@ -5,7 +5,7 @@ use super::{
     set::{Id, Set},
     store::Key,
 };
-use crate::conntrack::{Counters, Entry, Tuple, tcp_state};
+use crate::conntrack::{Counters, Entry, Kind, Tuple, tcp_state};
 use crate::verdict::Verdict;
 
 /// Stands for "no TCP state".
@@ -47,6 +47,8 @@ pub(super) struct Connection {
     /// `start_ns` is the kernel's, not that of first sight.
     pub(super) start_known: bool,
     is_labelled: bool,
+    /// An event told of its beginning, or no dump ever shows it.
+    is_begun: bool,
     /// The tracks in whose wheel it is. In another it had no news when it was last due; news put
     /// it back.
     pub(super) running: Set,
@@ -85,6 +87,7 @@ impl Connection {
             is_counted: false,
             start_known: false,
             is_labelled: false,
+            is_begun: entry.kind == Kind::New || entry.denied.is_some(),
             running: Set::EMPTY,
             kernel: Counters::default(),
             start_ns: now,
@@ -110,6 +113,23 @@ impl Connection {
         self.is_known = true;
     }
 
+    /// Whether `entry` is the first to tell that this connection began before `began`, although
+    /// it was first seen after that. An event that tells of a change says no more than that.
+    #[inline]
+    pub(super) fn turns_out_old(&self, entry: &Entry, began: u64) -> bool {
+        let is_unclear = !self.start_known && !self.is_begun && !self.is_known;
+        is_unclear && self.start_ns >= began && entry.start_ns.is_some_and(|start| start < began)
+    }
+
+    /// Whether a dump shows what was so before the connection was over and its last counters were
+    /// asked for: the kernel fills a chunk some time before it is read. They would be taken for
+    /// zeroed otherwise, and count twice.
+    #[inline]
+    pub(super) fn is_ahead_of(&self, entry: &Entry) -> bool {
+        let is_lower = || entry.counters.is_some_and(|it| it.any_below(&self.kernel));
+        entry.kind == Kind::Dump && self.is_over() && is_lower()
+    }
+
     /// Takes over what an entry tells; what it leaves out stays as it was.
     #[inline]
     pub(super) fn update(&mut self, entry: &Entry, now: u64) -> News {
@@ -129,12 +149,6 @@ impl Connection {
             self.start_known = true;
         }
         entry.counters.map_or_else(News::default, |counters| self.count(counters, now))
-    }
-
-    /// Whether more is known of it than `entry` tells.
-    #[inline]
-    pub(super) fn has_counted_beyond(&self, entry: &Entry) -> bool {
-        entry.counters.is_some_and(|counters| counters.any_below(&self.kernel))
     }
 
     #[inline]

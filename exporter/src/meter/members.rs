@@ -14,6 +14,7 @@ use crate::conntrack::Counters;
 pub(super) struct Member {
     pub(super) track: Id,
     pub(super) debts: Debts,
+    pub(super) due: u64,
     pub(super) coalesced: u64,
     pub(super) lost: u64,
 }
@@ -74,7 +75,8 @@ impl Meter {
         let place = self.members.iter().position(Option::is_none)?;
         let id = Id(u8::try_from(place).ok()?);
         let like = self.tracks.iter().find(|(_, track)| track.timeouts == timeouts);
-        let member = |track| Member { track, debts: Debts::default(), coalesced: 0, lost: 0 };
+        let member =
+            |track| Member { track, debts: Debts::default(), due: 0, coalesced: 0, lost: 0 };
         if let Some((track, _)) = like {
             self.members[place] = Some(member(track));
             self.join(id, track);
@@ -118,7 +120,7 @@ impl Meter {
     pub fn lag(&self, id: Id) -> Lag {
         let Some(member) = &self.members[usize::from(id.0)] else { return Lag::default() };
         let owed = member.debts.len() as u64;
-        Lag { owed, coalesced: member.coalesced, lost: member.lost }
+        Lag { due: member.due, owed, coalesced: member.coalesced, lost: member.lost }
     }
 
     /// How many records it would take to tell a destination everything. Looks at all connections.
@@ -136,12 +138,12 @@ impl Meter {
     }
 
     /// Begins a track with what is known. Closed connections are the business of those who were
-    /// there.
+    /// there, unless they turn out to live after all.
     fn begin(&mut self, track: Id, now: u64) {
         let Some(begun) = self.tracks.get_mut(track) else { return };
         for slot in self.store.slots() {
             let connection = self.store.get_mut(slot);
-            let is_inherited = connection.state == State::Live && connection.is_known;
+            let is_inherited = connection.is_known;
             let told = if is_inherited { connection.totals() } else { Counters::default() };
             begun.begin(slot, told);
             if is_inherited {
@@ -168,6 +170,7 @@ impl Meter {
                 let nothing = Counters::default();
                 member.debts.owe(slot, nothing, EndReason::ActiveTimeout, Class::Live);
                 connection.debts += 1;
+                member.due += 1;
             }
         }
     }
@@ -179,6 +182,8 @@ impl Meter {
         let Some(member) = &mut members[usize::from(id.0)] else { return };
         member.track = to;
         let debts = std::mem::take(&mut member.debts);
+        // They become part of what is due next.
+        member.coalesced += debts.len() as u64;
         for slot in store.slots() {
             let connection = store.get_mut(slot);
             let debt = debts.get(slot);

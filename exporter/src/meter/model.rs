@@ -13,7 +13,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::conntrack::{Counters, Tuple};
+use crate::conntrack::{Counters, Tuple, tcp_state};
 
 const TUPLES: u16 = 4;
 const CHUNK: usize = 2;
@@ -24,6 +24,8 @@ enum Happening {
     Begin(u16),
     Traffic(usize, u64),
     End(usize),
+    /// TCP is done with a connection, which the kernel remembers and is asked about.
+    Over(usize),
     ReadEvents(usize),
     LoseEvents,
     StartDump,
@@ -167,9 +169,16 @@ impl World {
         match *happening {
             Happening::Begin(port) => self.kernel.begin(port),
             Happening::Traffic(index, packets) if alive > 0 => {
-                self.kernel.alive[index % alive].packets += packets;
+                let known = &mut self.kernel.alive[index % alive];
+                known.packets += if known.entry.tcp_state.is_none() { packets } else { 0 };
             }
             Happening::End(index) if alive > 0 => self.kernel.end(index),
+            Happening::Over(index) if alive > 0 => {
+                let known = &mut self.kernel.alive[index % alive];
+                known.entry.tcp_state = Some(tcp_state::TIME_WAIT);
+                let entry = Entry { kind: Kind::Update, ..known.tell(Kind::Dump) };
+                self.observe(&entry);
+            }
             Happening::ReadEvents(count) => self.read_events(count),
             Happening::LoseEvents => self.kernel.lose_events(),
             Happening::StartDump => self.start_dump(),
@@ -199,6 +208,7 @@ impl World {
             }
             Happening::Traffic(..)
             | Happening::End(_)
+            | Happening::Over(_)
             | Happening::Remove(_)
             | Happening::Retime(..)
             | Happening::Stall(_) => {}
@@ -392,6 +402,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => (0..TUPLES).prop_map(Happening::Begin),
         4 => (any_index.clone(), 1..100_u64).prop_map(|(at, n)| Happening::Traffic(at, n)),
         3 => any_index.clone().prop_map(Happening::End),
+        2 => any_index.clone().prop_map(Happening::Over),
         4 => (0..5_usize).prop_map(Happening::ReadEvents),
         1 => Just(Happening::LoseEvents),
         2 => Just(Happening::StartDump),

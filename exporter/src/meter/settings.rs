@@ -45,6 +45,9 @@ impl Limits {
 /// How far one destination is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lag {
+    /// Records that came to be its due. Each was handed out, or turned down when it could have
+    /// been owed, or is counted below.
+    pub due: u64,
     /// Records it is owed now, one per connection.
     pub owed: u64,
     /// Records that became part of another one while it could take neither.
@@ -58,11 +61,17 @@ pub struct Lag {
 pub struct Stats {
     /// Connections alive now.
     pub live: u64,
+    /// Of these, how many were denied.
+    pub denied: u64,
+    /// Entries of connections that were known, alive or not.
+    pub known: u64,
+    /// Entries of a dump about connections that were over already, and unknown.
+    pub late: u64,
     /// Closed connections that wait to be handed out now.
     pub closed_waiting: u64,
-    /// Of these, how many are held for somebody else's sake.
+    /// How many that have ended are held for somebody else's sake.
     pub held: u64,
-    /// Closed connections that were to be held, but too many were.
+    /// Connections that had ended and were to be held, but too many were.
     pub not_held: u64,
     /// Slots taken now: live, waiting, and tombstones.
     pub stored: u64,

@@ -5,7 +5,7 @@ use super::debts::Class;
 use super::due::{Due, EndReason};
 use super::list::{BUCKETS, CLOSED, EXPIRING, HELD};
 use super::set::{Id, Set};
-use super::{MAX_HELD, Meter, Track};
+use super::{LOOK, MAX_HELD, Meter, Track};
 
 /// To whom a record is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Meter {
     /// most one per connection, and grow. Of a large `max` at least half is left to living
     /// connections and half to closed ones, if there are as many.
     ///
-    /// A closed connection that `waits` is held, and asked about again a quarter of a second
+    /// A connection that has ended and `waits` is held, and asked about again a quarter of a second
     /// later, unless too many are.
     pub fn due(
         &mut self,
@@ -38,11 +38,11 @@ impl Meter {
         let mut most = 0;
         for (track, ready) in self.tracks_of(ready) {
             self.tracks.get_mut(track).into_iter().for_each(|track| track.look(now));
-            let living = self.due_living(track, now, max / 2, ready, &mut report);
+            let living = self.due_living(track, now, max / 2, ready, &mut waits, &mut report);
             let room = max - living;
             let closed = self.due_closed(track, room, ready, &mut waits, &mut report);
             let rest = max - living - closed;
-            let more = self.due_living(track, now, rest, ready, &mut report);
+            let more = self.due_living(track, now, rest, ready, &mut waits, &mut report);
             most = most.max(living + closed + more);
         }
         most
@@ -108,6 +108,7 @@ impl Meter {
         now: u64,
         max: usize,
         ready: Set,
+        waits: &mut impl FnMut(&Due<'_>) -> bool,
         report: &mut impl FnMut(&Due<'_>, Offer) -> Set,
     ) -> usize {
         let mut handed_out = 0;
@@ -123,6 +124,13 @@ impl Meter {
             }
             let active_deadline = track.told.get(slot).active_deadline;
             let reason = connection.live_reason(active_deadline, track.timeouts.idle);
+            // What TCP has ended has no later record either.
+            if reason == EndReason::EndOfFlow && self.holds(id, slot, waits) {
+                if let Some(track) = self.tracks.get_mut(id) {
+                    track.wheel.push(&mut track.lists, slot, now.saturating_add(LOOK), now);
+                }
+                continue;
+            }
             if self.tell(id, slot, reason, ready, report) {
                 handed_out += 1;
                 if let Some(track) = self.tracks.get_mut(id) {
@@ -167,7 +175,10 @@ impl Meter {
         while handed_out < max
             && let Some(slot) = self.pop(id, CLOSED)
         {
-            if self.hold(id, slot, waits) {
+            if self.holds(id, slot, waits) {
+                if let Some(track) = self.tracks.get_mut(id) {
+                    track.lists.push_back(HELD, slot);
+                }
                 continue;
             }
             self.tell(id, slot, EndReason::EndOfFlow, ready, report);
@@ -177,22 +188,20 @@ impl Meter {
         handed_out
     }
 
-    /// Holds a closed connection if it waits and there is room.
-    fn hold(&mut self, id: Id, slot: u32, waits: &mut impl FnMut(&Due<'_>) -> bool) -> bool {
+    /// Whether a connection that has ended waits and there is room for it.
+    fn holds(&mut self, id: Id, slot: u32, waits: &mut impl FnMut(&Due<'_>) -> bool) -> bool {
         let Some(track) = self.tracks.get_mut(id) else { return false };
         let connection = self.store.get(slot);
+        let told = track.told.get(slot).counters;
         let totals = connection.totals();
-        let deltas = totals.zip(track.told.get(slot).counters, u64::saturating_sub);
-        if !waits(&connection.due(totals, deltas, EndReason::EndOfFlow)) {
+        let deltas = totals.zip(told, u64::saturating_sub);
+        let has_news = connection.has_news(id, &told);
+        if !has_news || !waits(&connection.due(totals, deltas, EndReason::EndOfFlow)) {
             return false;
         }
         let has_room = track.held < MAX_HELD;
-        if has_room {
-            track.held += 1;
-            track.lists.push_back(HELD, slot);
-        } else {
-            self.stats.not_held += 1;
-        }
+        track.held += usize::from(has_room);
+        self.stats.not_held += u64::from(!has_room);
         has_room
     }
 
@@ -224,6 +233,11 @@ impl Meter {
         told.counters = totals;
         connection.announce.remove(id);
         connection.is_known = true;
+        for id in track.members.iter() {
+            if let Some(member) = &mut members[usize::from(id.0)] {
+                member.due += 1;
+            }
+        }
         let class = if connection.state == State::Live { Class::Live } else { Class::Closed };
         for late in owed.and(late).iter() {
             let Some(member) = &mut members[usize::from(late.0)] else { continue };
@@ -276,6 +290,7 @@ impl Meter {
         let members = self.tracks.get(id).map_or(Set::EMPTY, |track| track.members);
         for id in members.iter() {
             if let Some(member) = &mut self.members[usize::from(id.0)] {
+                member.due += 1;
                 member.lost += 1;
             }
         }

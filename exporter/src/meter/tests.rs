@@ -1,3 +1,5 @@
+mod antreas; // what Antrea's tests expect
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
@@ -286,18 +288,6 @@ fn a_ghost_does_not_come_back_to_life() {
 }
 
 #[test]
-fn what_overtakes_a_dump_is_not_counted_twice() {
-    let mut bench = Bench::new();
-    bench.dump(&[dumped(1, 1)]);
-    bench.meter.dump_started(ZONE);
-    // Asked for on its own, while the dump's chunk from before waits to be read.
-    bench.observe(&[Entry { kind: Kind::Update, ..dumped(1, 10) }, dumped(1, 8)]);
-    bench.meter.dump_finished(ZONE, true);
-    assert_eq!(bench.meter.stats().counter_resets, 0);
-    bench.dump(&[dumped(1, 10)]).wait(5).expect(&[(1, 10, 10, ActiveTimeout)]);
-}
-
-#[test]
 fn a_dump_does_not_insert_the_dying() {
     let dying = Entry { status: status::DYING, ..dumped(1, 1) };
     Bench::new().dump(&[dying]).wait(5).expect(&[]).expect_stored(0);
@@ -379,6 +369,17 @@ fn counters_zeroed_by_others_lose_nothing_that_was_seen() {
     bench.expect(&[(1, 9, 19, ActiveTimeout)]);
     bench.observe(&[destroyed(1, 6)]).expect(&[(1, 2, 21, EndOfFlow)]);
     assert_eq!(bench.meter.stats().counter_resets, 1);
+}
+
+#[test]
+fn a_dump_from_before_the_last_counters_were_asked_for_changes_nothing() {
+    let mut bench = Bench::new();
+    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 9));
+    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
+    bench.dump(&[tcp(tcp_state::ESTABLISHED, dumped(1, 5))]);
+    bench.wait(1).expect(&[(1, 9, 9, EndOfFlow)]);
+    assert_eq!(bench.meter.stats().counter_resets, 0);
+    bench.observe(&[tcp(tcp_state::TIME_WAIT, destroyed(1, 9))]).expect(&[]);
 }
 
 #[test]
@@ -485,6 +486,66 @@ fn what_began_before_us_and_ends_at_once_is_still_told() {
     bench.expect(&[(1, 0, 50, EndOfFlow)]);
 }
 
+#[test]
+fn what_began_before_us_is_counted_by_no_event_either() {
+    let mut bench = Bench::new();
+    let began = bench.now;
+    bench.meter.inherit_before(began);
+    let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
+    // Its end comes before a dump shows it.
+    bench.observe(&[old(destroyed(1, 50))]).expect(&[(1, 0, 50, EndOfFlow)]);
+    // News of it does, which has neither counters nor a start.
+    bench.observe(&[entry(Kind::Update, 2)]).dump(&[old(dumped(2, 50))]);
+    bench.wait(5).expect(&[(2, 0, 50, ActiveTimeout)]);
+    bench.observe(&[old(destroyed(2, 60))]).expect(&[(2, 10, 60, EndOfFlow)]);
+    // One whose beginning was told belongs to nobody else, whatever clocks say.
+    bench.observe(&[new(3), old(destroyed(3, 7))]).expect(&[(3, 7, 7, EndOfFlow)]);
+    // What began later was not there to be told.
+    bench.observe(&[Entry { start_ns: Some(began), ..destroyed(4, 9) }]);
+    bench.expect(&[(4, 9, 9, EndOfFlow)]);
+}
+
+#[test]
+fn a_destination_that_comes_while_a_connection_seems_gone_counts_from_there() {
+    let seconds = std::time::Duration::from_secs;
+    let mut bench = Bench::new();
+    bench.dump(&[dumped(1, 5)]).wait(5).expect(&[(1, 5, 5, ActiveTimeout)]);
+    bench.dump(&[]).expect(&[]);
+    let late = bench.meter.add(Timeouts::new(seconds(7), seconds(15)), bench.now).unwrap();
+    bench.dump(&[dumped(1, 6)]).wait(7);
+    let mut deltas = Vec::new();
+    bench.meter.due(
+        bench.now,
+        10,
+        Set::ALL,
+        |_| false,
+        |due, offer| {
+            if offer.to.contains(late) {
+                deltas.push((due.deltas.packets, due.totals.packets));
+            }
+            Set::EMPTY
+        },
+    );
+    assert_eq!(deltas, [(1, 6)], "the first was told 5 of them");
+}
+
+#[test]
+fn what_tcp_has_ended_waits_as_what_the_kernel_has_forgotten_does() {
+    let mut bench = Bench::new();
+    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 5));
+    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
+    let mut told = Vec::new();
+    for waits in [true, true, false, false] {
+        bench.now += SECOND / 2;
+        let held = |due: &Due<'_>| due.reason == EndOfFlow && waits;
+        bench.meter.due(bench.now, 10, Set::ALL, held, |due, _| {
+            told.push((waits, record(due)));
+            Set::EMPTY
+        });
+    }
+    assert_eq!(told, [(false, (1, 5, 5, EndOfFlow))]);
+}
+
 /// Two destinations, of which the first alone takes records.
 struct Pair {
     bench: Bench,
@@ -520,7 +581,7 @@ impl Pair {
     }
 
     fn lag(&self) -> (u64, u64, u64) {
-        let Lag { owed, coalesced, lost } = self.bench.meter.lag(self.away);
+        let Lag { owed, coalesced, lost, .. } = self.bench.meter.lag(self.away);
         (owed, coalesced, lost)
     }
 
@@ -560,7 +621,7 @@ fn closed_connections_that_wait_for_one_destination_leave_room_for_those_of_the_
         assert_eq!((lost, pair.bench.meter.untold(pair.away)), (925, 75));
         let told: Vec<u32> = pair.pay().iter().map(|&(id, ..)| id).collect();
         assert_eq!(told, (925..1000).collect::<Vec<_>>(), "the latest are left");
-        assert_eq!(pair.bench.meter.lag(pair.quick), Lag::default());
+        assert_eq!(pair.bench.meter.lag(pair.quick), Lag { due: 1000, ..Lag::default() });
         pair.bench.expect_stored(0);
     }
 }

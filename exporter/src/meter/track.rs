@@ -26,10 +26,11 @@ pub(super) struct Track {
     looked: u64,
 }
 
-/// Closed connections that may be held at once: as many as can be looked at in a few milliseconds.
+/// Connections that have ended and may be held at once: as many as can be looked at in a few
+/// milliseconds.
 pub(super) const MAX_HELD: usize = 16_384;
 /// How often those that are held are looked at, in nanoseconds.
-const LOOK: u64 = 250_000_000;
+pub(super) const LOOK: u64 = 250_000_000;
 
 /// How far a connection has been told.
 #[derive(Debug, Clone, Copy)]

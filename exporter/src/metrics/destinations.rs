@@ -23,6 +23,8 @@ pub(super) struct Families {
 /// What is counted for one destination.
 #[derive(Debug, Default, Clone)]
 pub struct DestinationMetrics {
+    pub records_due: Counter,
+    pub records_unmade: Counter,
     pub records_sent: Counter,
     pub records_refused: Counter,
     pub records_filtered: Counter,
@@ -35,12 +37,18 @@ pub struct DestinationMetrics {
     pub connect_failures: Counter,
     pub connected: Gauge,
     pub records_lagging: Gauge,
+    pub records_queued: Gauge,
+    pub records_pending: Gauge,
     pub last_error_time: Gauge,
     /// Of all destinations, also those that have gone.
     left_behind: Counter,
+    /// Of all destinations: sessions that were not a destination's first.
+    reconnections: Gauge,
 }
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 12] = [
+    ("records_due", "Times something was to be told, or became part of what was"),
+    ("records_unmade", "Of these, connections that are not a Pod's, or are told by another Node"),
     ("records_sent", "Data Records written to the destination"),
     ("records_refused", "Records that do not fit a message"),
     ("records_filtered", "Records that the destination's filter keeps back"),
@@ -53,9 +61,11 @@ const COUNTERS: [(&str, &str); 10] = [
     ("connect_failures", "Attempts to connect that failed"),
 ];
 
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 5] = [
     ("connected", "1 while a Transport Session is open"),
     ("records_lagging", "Records that others have been told and this destination not yet"),
+    ("records_queued", "Records handed out that the Exporting Process has not taken yet"),
+    ("records_pending", "Records that it has taken, and not sent yet"),
     ("last_error_time_seconds", "When a session last failed or broke, in seconds since 1970"),
 ];
 
@@ -70,9 +80,11 @@ impl Families {
     }
 
     /// The series of a destination, which begin now unless there are some already.
-    pub(super) fn of(&self, name: &str) -> DestinationMetrics {
+    pub(super) fn of(&self, name: &str, reconnections: &Gauge) -> DestinationMetrics {
         let label = label(name);
         let [
+            due,
+            unmade,
             sent,
             refused,
             filtered,
@@ -84,9 +96,11 @@ impl Families {
             sessions_lost,
             failures,
         ] = self.counters.each_ref().map(|family| family.get_or_create_owned(&label));
-        let [connected, lagging, error] =
+        let [connected, lagging, queued, pending, error] =
             self.gauges.each_ref().map(|family| family.get_or_create_owned(&label));
         DestinationMetrics {
+            records_due: due,
+            records_unmade: unmade,
             records_sent: sent,
             records_refused: refused,
             records_filtered: filtered,
@@ -99,7 +113,10 @@ impl Families {
             connect_failures: failures,
             connected,
             records_lagging: lagging,
+            records_queued: queued,
+            records_pending: pending,
             last_error_time: error,
+            reconnections: reconnections.clone(),
             left_behind: self.left_behind.clone(),
         }
     }
@@ -128,6 +145,9 @@ impl DestinationMetrics {
     /// Takes over what the Exporting Process has counted since the start. Returns how many records
     /// it has refused since this was last called.
     pub fn exported(&self, counters: &ExportCounters, is_open: bool) -> u64 {
+        let known = self.sessions.get().max(1);
+        let again = counters.sessions.saturating_sub(known);
+        self.reconnections.inc_by(i64::try_from(again).unwrap_or(i64::MAX));
         let refused = counters.records_refused.saturating_sub(self.records_refused.get());
         for (counter, value) in [
             (&self.records_sent, counters.records),
@@ -146,6 +166,7 @@ impl DestinationMetrics {
     /// Takes over how far behind the destination is.
     pub fn lags(&self, lag: &Lag) {
         self.records_lagging.set(i64::try_from(lag.owed).unwrap_or(i64::MAX));
+        take_over(&self.records_due, lag.due);
         take_over(&self.records_coalesced, lag.coalesced);
         take_over(&self.records_lost, lag.lost);
     }
@@ -153,6 +174,20 @@ impl DestinationMetrics {
     /// A session has failed or broken at `now`, in seconds since 1970.
     pub fn failed(&self, now: u32) {
         self.last_error_time.set(i64::from(now));
+    }
+
+    /// Records were handed to the Exporting Process.
+    pub fn queue(&self, records: usize) {
+        self.records_queued.inc_by(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// And taken out of its queue.
+    pub fn unqueue(&self, records: usize) {
+        self.records_queued.dec_by(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    pub fn pending(&self, records: usize) {
+        self.records_pending.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Counts records that will never be sent.

@@ -2,7 +2,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::{Row, take_over};
+use super::{Row, set, take_over};
 use crate::clients::ClientTally;
 use crate::conntrack::{SourceTally, TableFill};
 
@@ -22,6 +22,9 @@ pub struct SourceMetrics {
     look_ups_missed: Counter,
     pub look_ups_skipped: Counter,
     pub look_ups_failed: Counter,
+    pub entries: Counter,
+    pub entries_denied: Counter,
+    pub entries_of_clients: Counter,
     pub not_allowed: Counter,
     pub label_generations: Counter,
     pub clients_found: Counter,
@@ -109,11 +112,13 @@ impl SourceMetrics {
         ]
     }
 
-    fn rows(&self) -> [Row<'_>; 9] {
+    fn rows(&self) -> [Row<'_>; 12] {
         let asked = "TCP connections over which nothing can follow, asked for their last counters";
         let missed = "Of those, connections that were gone already";
         let skipped = "Of such connections, those not asked for because too many were waiting";
         let failed = "Questions about one connection that the kernel did not answer";
+        let denied = "Entries made of denied packets";
+        let clients = "Entries of zone 0 that were searched for clients from outside";
         let not_allowed =
             "Entries of Antrea's zones that no policy has let pass yet; in each dump anew";
         let generations =
@@ -126,6 +131,9 @@ impl SourceMetrics {
             ("conntrack_look_ups_missed", missed, &self.look_ups_missed),
             ("conntrack_look_ups_skipped", skipped, &self.look_ups_skipped),
             ("conntrack_look_ups_failed", failed, &self.look_ups_failed),
+            ("entries", "Entries of events, dumps and look-ups", &self.entries),
+            ("entries_denied", denied, &self.entries_denied),
+            ("entries_of_clients", clients, &self.entries_of_clients),
             ("entries_not_allowed", not_allowed, &self.not_allowed),
             ("label_generations_forgotten", generations, &self.label_generations),
             ("clients_found", found, &self.clients_found),
@@ -133,8 +141,4 @@ impl SourceMetrics {
             ("clients_forgotten_early", early, &self.clients_forgotten_early),
         ]
     }
-}
-
-fn set(gauge: &Gauge, value: u64) {
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }

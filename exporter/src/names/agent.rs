@@ -5,6 +5,7 @@
 //! with a token is the only one that is accepted with it. Who may listen on the host's loopback
 //! before the Agent does could take its place; who may do that may read the token as well.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +71,6 @@ impl AskError {
 }
 
 /// The Agent of this Node.
-#[derive(Debug)]
 pub struct Agent {
     address: SocketAddr,
     token_file: PathBuf,
@@ -144,6 +144,15 @@ impl Agent {
         // Ends with the session. What goes wrong is told to whoever asks.
         tokio::spawn(async move { connection.await.ok() });
         Ok(requests)
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the token.
+        let Self { address, token_file, .. } = self;
+        let mut told = f.debug_struct("Agent");
+        told.field("address", address).field("token_file", token_file).finish_non_exhaustive()
     }
 }
 
@@ -226,5 +235,18 @@ impl ServerCertVerifier for Pin {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_reads_the_token_in_a_log() {
+        let mut agent = Agent::new(10_350, PathBuf::from("/token")).unwrap();
+        agent.known = Some(("s3cret".to_owned(), 7));
+        let shown = format!("{agent:?}");
+        assert!(shown.contains("/token") && !shown.contains("s3cret"), "{shown}");
     }
 }

@@ -28,6 +28,8 @@ pub enum End {
     /// The rule that let it in, or kept it out.
     Ingress,
     Egress,
+    /// Antrea's `Egress`: by which address it leaves the cluster.
+    Exit,
 }
 
 impl End {
@@ -38,6 +40,7 @@ impl End {
             Self::Service => "service",
             Self::Ingress => "ingress_rule",
             Self::Egress => "egress_rule",
+            Self::Exit => "egress",
         }
     }
 }
@@ -76,7 +79,7 @@ impl Counts {
         self.not_exportable.get_or_create(&Reason { reason }).get()
     }
 
-    pub(super) fn agent_failed(&self, reason: &'static str) {
+    pub(crate) fn agent_failed(&self, reason: &'static str) {
         self.agent_failures.get_or_create(&Reason { reason }).inc();
     }
 

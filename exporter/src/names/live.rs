@@ -13,8 +13,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// What names a flow of one Node: its own Pods, all Services, and all Nodes for their networks.
-const KINDS: [Kind; 3] = [Kind::Pod, Kind::Service, Kind::Node];
+/// What names a flow of one Node: its own Pods, all Services, all Nodes for their networks, and
+/// Namespaces, whose labels tell which Egress a Pod has.
+pub const KINDS: [Kind; 4] = [Kind::Pod, Kind::Service, Kind::Node, Kind::Namespace];
 
 /// As [`Margins::default`], but news may take 2 s at most. A Pod of this Node is bound to it, and
 /// a Service is given its address, by way of the same API server before kubelet and Agent can act
@@ -47,8 +48,9 @@ impl Live {
     ) -> (Self, impl Future<Output = k8s::watch::WatchingEnded> + Send + 'static) {
         let options =
             Options { kinds: KINDS.to_vec(), node: Some(node.to_owned()), ..Options::default() };
-        let no_labels = LabelFilter::new([]);
-        let tracker = Tracker::new(MARGINS, Limits::default(), no_labels);
+        // Nobody knows beforehand which ones an Egress asks for.
+        let labels = LabelFilter::new(["*"]);
+        let tracker = Tracker::new(MARGINS, Limits::default(), labels);
         let latest = tracker.latest();
         let watches = Watches::new(connection, options, clock);
         let live = Self::new(latest, watches.progress());
@@ -89,11 +91,11 @@ pub async fn listed(progress: &Progress, within: Duration) -> bool {
 
 /// How the watches are doing, asked when somebody reads the metrics.
 #[derive(Debug)]
-pub struct Watching(pub Progress);
+pub struct Watching(pub Vec<Progress>);
 
 impl Collector for Watching {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let kinds = self.0.kinds();
+        let kinds: Vec<_> = self.0.iter().flat_map(Progress::kinds).collect();
         let counter = |encoder: &mut DescriptorEncoder<'_>,
                        name,
                        help,

@@ -9,6 +9,7 @@
 //! not known, and their flows when they have changed or are the only ones that may have such an
 //! id. Without an Agent's API no policy is named, and each is counted.
 mod book; // what each id has meant, and when
+mod few; // lists of which only so much is kept
 mod flows; // ids in the text of flows
 mod listed; // policies, and which of their rules has which id
 
@@ -26,6 +27,7 @@ use super::agent::{Agent, AskError, Session};
 use super::counts::Counts;
 use crate::deny::Direction;
 use book::{Book, REUSE_MS};
+use few::Few;
 use flows::RuleFlow;
 use listed::Policy;
 
@@ -212,11 +214,10 @@ impl Asker {
     }
 
     fn flows(&self, json: &[u8]) -> Result<Vec<RuleFlow>, AskError> {
-        let texts: Vec<FlowText> = serde_json::from_slice(json).map_err(AskError::Content)?;
-        let cut = texts.len().saturating_sub(FLOWS);
-        self.counts.flows_cut.inc_by(cut as u64);
-        let flows = texts.iter().take(FLOWS);
-        Ok(flows.filter_map(|text| flows::read(&text.flow)).collect())
+        let texts: Few<FlowText, FLOWS> =
+            serde_json::from_slice(json).map_err(AskError::Content)?;
+        self.counts.flows_cut.inc_by(texts.more as u64);
+        Ok(texts.kept.iter().filter_map(|text| flows::read(&text.flow)).collect())
     }
 }
 

@@ -40,15 +40,18 @@ impl<S: ConnectionSource> Observer<S> {
     pub(super) fn take_denied(&mut self, now: u64) {
         let Self { meter, filter, metrics, denials, .. } = self;
         let Some(Denials { packets, table }) = denials else { return };
+        // What the meter knows it has to see the end of, whatever is wanted by then.
         let mut observe = |entry: &Entry| {
-            if filter.allows(entry.original.protocol()) {
-                meter.observe(entry, now);
-            } else {
-                metrics.entries_filtered.inc();
-            }
+            metrics.source.entries_denied.inc();
+            meter.observe(entry, now);
         };
         for denied in std::iter::from_fn(|| packets.take()).take(PACKETS_PER_TURN) {
-            table.take(&denied, now, &mut observe);
+            if filter.allows(denied.original.protocol()) {
+                table.take(&denied, now, &mut observe);
+            } else {
+                metrics.source.entries_denied.inc();
+                metrics.entries_filtered.inc();
+            }
         }
         table.sweep(now, &mut observe);
     }

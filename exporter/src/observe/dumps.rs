@@ -8,6 +8,10 @@ use crate::conntrack::{ConnectionSource, DumpProgress, SourceError};
 /// Connections looked up one by one per turn: about 5 µs each.
 pub(super) const LOOK_UPS_PER_TURN: usize = 512;
 
+/// So long after the kernel last kept an event back, it may still do so. It tries again ten times
+/// a second, and says so each time it fails.
+const KEPT_NS: u64 = 2_000_000_000;
+
 /// Which dump is under way and which come next.
 #[derive(Debug, Default)]
 pub(super) struct Dumps {
@@ -17,6 +21,11 @@ pub(super) struct Dumps {
     pub(super) rounds: u64,
     /// A dump of this round has failed, so the round shows less than every connection.
     failed: bool,
+    /// How long this round has taken so far, in nanoseconds.
+    busy_ns: u64,
+    /// How often events have been kept back, and until when some may be.
+    held_back: u64,
+    kept_until_ns: u64,
     /// When the next failure is worth a line in the log.
     pub(super) warn_ns: u64,
 }
@@ -28,9 +37,32 @@ impl<S: ConnectionSource> Observer<S> {
         self.dumps.waiting.reverse();
     }
 
+    /// As [`Observer::observe`], by a clock that also says how long a round of dumps takes.
+    pub(super) fn observe_timed(&mut self, clock: &impl Fn() -> u64) -> Result<(), SourceError> {
+        let (began, rounds) = (clock(), self.rounds());
+        self.observe(began)?;
+        let is_over = self.is_quiet();
+        if !is_over || self.rounds() > rounds {
+            self.dumps.busy_ns += clock().saturating_sub(began);
+        }
+        if is_over {
+            let busy = std::mem::take(&mut self.dumps.busy_ns);
+            if self.rounds() > rounds {
+                self.metrics.antrea.polled(busy);
+            }
+        }
+        Ok(())
+    }
+
     /// Asks for the last counters of TCP connections that are over, which the kernel keeps for up
     /// to two minutes more.
+    ///
+    /// Not during a dump: what of it is still unread is older than an answer would be, and would
+    /// look as if somebody had zeroed the counters.
     pub(super) fn look_up_finals(&mut self, now: u64) -> Result<(), SourceError> {
+        if !self.dumps.under_way.is_empty() {
+            return Ok(());
+        }
         for _ in 0..LOOK_UPS_PER_TURN {
             let Some((zone, tuple, id)) = self.intake.next_final() else { break };
             let (source, mut gate) = self.gate(now);
@@ -120,6 +152,7 @@ impl<S: ConnectionSource> Observer<S> {
                 break;
             }
         }
+        let complete = complete && !self.are_events_kept(now);
         for zone in std::mem::take(&mut self.dumps.under_way) {
             if self.intake.zones.tells_clients(zone) {
                 self.intake.clients.dump_finished(complete, now);
@@ -131,6 +164,17 @@ impl<S: ConnectionSource> Observer<S> {
             self.dumps.rounds += u64::from(!std::mem::take(&mut self.dumps.failed));
         }
         Ok(())
+    }
+
+    /// Whether the kernel may keep ends of connections that its table has no more: these have not
+    /// vanished, and told as such they would be told again when their events come.
+    fn are_events_kept(&mut self, now: u64) -> bool {
+        let held_back = self.source.tally().held_back;
+        if held_back != self.dumps.held_back {
+            self.dumps.held_back = held_back;
+            self.dumps.kept_until_ns = now + KEPT_NS;
+        }
+        now < self.dumps.kept_until_ns
     }
 
     pub(super) fn is_quiet(&self) -> bool {

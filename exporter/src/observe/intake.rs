@@ -72,6 +72,7 @@ impl Intake {
 
 impl Gate<'_> {
     pub(super) fn take(&mut self, entry: &Entry) {
+        self.metrics.source.entries.inc();
         if !self.filter.allows(entry.original.protocol()) {
             self.metrics.entries_filtered.inc();
             return;
@@ -82,6 +83,7 @@ impl Gate<'_> {
         }
         let zones = &self.intake.zones;
         if zones.tells_clients(entry.zone) {
+            self.metrics.source.entries_of_clients.inc();
             self.intake.clients.observe(entry, &self.cluster, self.now);
         } else if zones.needs_mark(entry.zone) {
             self.take_marked(entry);

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use flow::FlowRecord;
 use tokio::sync::mpsc::{Sender, WeakSender};
 
 use super::BATCH;
+use super::telling::Made;
 use crate::destination::Filter;
 use crate::export::Batch;
 use crate::meter::{Id, Timeouts};
@@ -54,21 +54,26 @@ impl Outlet {
         !self.is_gone() && self.queue.capacity() > 0
     }
 
-    pub(super) fn wants(&self, record: &FlowRecord) -> bool {
-        let wants = self.target.filter.allows(record);
+    pub(super) fn wants(&self, made: &Made) -> bool {
+        let wants = self.target.filter.allows(&made.record, &made.labels);
         if !wants {
             self.target.metrics.records_filtered.inc();
         }
         wants
     }
 
+    /// Something was due of which there is no record.
+    pub(super) fn has_none(&self) {
+        self.target.metrics.records_unmade.inc();
+    }
+
     /// Adds a record to the batch, if it is wanted.
-    pub(super) fn take(&mut self, record: &Arc<FlowRecord>) {
-        if self.wants(record) {
+    pub(super) fn take(&mut self, made: &Made) {
+        if self.wants(made) {
             if self.batch.is_empty() {
                 self.batch.reserve(BATCH);
             }
-            self.batch.push(Arc::clone(record));
+            self.batch.push(Arc::clone(&made.record));
         }
     }
 
@@ -77,8 +82,12 @@ impl Outlet {
         if self.batch.is_empty() {
             return;
         }
+        let records = self.batch.len();
+        // Before somebody can take them out.
+        self.target.metrics.queue(records);
         if let Err(error) = self.queue.try_send(std::mem::take(&mut self.batch)) {
             // The Exporting Process has ended in the meantime.
+            self.target.metrics.unqueue(records);
             let records = u64::try_from(error.into_inner().len()).unwrap_or(u64::MAX);
             self.target.metrics.abandon(records);
             let destination = &self.target.name;

@@ -9,7 +9,7 @@ use super::{BATCH, Observer, Outlet};
 use crate::clients::Clients;
 use crate::conntrack::ConnectionSource;
 use crate::deny::{Rules, judge};
-use crate::enrich::Enricher;
+use crate::enrich::{Enricher, PodLabels};
 use crate::meter::{Due, Meter, Offer, Set};
 use crate::metrics::Metrics;
 
@@ -19,7 +19,7 @@ impl<S: ConnectionSource> Observer<S> {
     /// there may be more.
     pub fn hand_out(&mut self, now: u64) -> bool {
         let Self { meter, enricher, intake, outlets, metrics, waiting, denials, .. } = self;
-        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics);
+        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics, outlets);
         let waits = |due: &Due<'_>| {
             maker.with_client(due, |due| waiting.holds(due, now, |due| enricher.is_settled(due)))
         };
@@ -33,7 +33,7 @@ impl<S: ConnectionSource> Observer<S> {
     pub(super) fn flush(&mut self) -> bool {
         let mut told = 0;
         let Self { meter, enricher, intake, outlets, metrics, denials, .. } = self;
-        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics);
+        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics, outlets);
         let may_be_more = tell(meter, outlets, &maker, |meter, ready, report| {
             told = meter.flush(BATCH, ready, report);
             told
@@ -42,12 +42,21 @@ impl<S: ConnectionSource> Observer<S> {
     }
 }
 
+/// A record, and what filters ask besides.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) record: Arc<FlowRecord>,
+    /// None, unless some destination's filter asks for them.
+    pub(super) labels: PodLabels,
+}
+
 /// What makes records of connections.
 struct Maker<'a> {
     enricher: &'a Enricher,
     clients: &'a Clients,
     rules: Option<&'a Rules>,
     metrics: &'a Metrics,
+    wants_labels: bool,
 }
 
 impl<'a> Maker<'a> {
@@ -56,8 +65,10 @@ impl<'a> Maker<'a> {
         clients: &'a Clients,
         denials: Option<&'a Denials>,
         metrics: &'a Metrics,
+        outlets: &[Outlet],
     ) -> Self {
-        Self { enricher, clients, rules: denials.map(Denials::rules), metrics }
+        let wants_labels = outlets.iter().any(|it| it.target.filter.pod_labels.is_some());
+        Self { enricher, clients, rules: denials.map(Denials::rules), metrics, wants_labels }
     }
 
     /// Shows `look` a connection as its client outside of the cluster has it, if it has one.
@@ -70,11 +81,15 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn make(&self, due: &Due<'_>) -> Option<Arc<FlowRecord>> {
-        let mut record = self.with_client(due, |seen| {
+    fn make(&self, due: &Due<'_>) -> Option<Made> {
+        let (mut record, labels) = self.with_client(due, |seen| {
             let has_client = !std::ptr::eq(seen, due);
             self.metrics.source.clients_found.inc_by(u64::from(has_client));
-            self.enricher.record(seen)
+            if self.wants_labels {
+                self.enricher.record_with_labels(seen).unzip()
+            } else {
+                (self.enricher.record(seen), None)
+            }
         });
         if let (Some(record), Some(verdict), Some(rules)) = (&mut record, &due.denied, self.rules) {
             judge(record, verdict, rules);
@@ -84,7 +99,8 @@ impl<'a> Maker<'a> {
         if record.is_none() {
             self.metrics.records_not_exportable.inc();
         }
-        record.map(Arc::new)
+        let labels = labels.unwrap_or_default();
+        record.map(|record| Made { record: Arc::new(record), labels })
     }
 }
 
@@ -98,10 +114,9 @@ fn tell(
     let mut ready = Set::EMPTY;
     let mut most = 0;
     for outlet in outlets.iter_mut().filter(|outlet| outlet.has_room()) {
-        let paid = meter.pay(outlet.id, BATCH, |due| {
-            if let Some(record) = maker.make(due) {
-                outlet.take(&record);
-            }
+        let paid = meter.pay(outlet.id, BATCH, |due| match maker.make(due) {
+            Some(made) => outlet.take(&made),
+            None => outlet.has_none(),
         });
         most = most.max(paid);
         if meter.lag(outlet.id).owed == 0 {
@@ -109,12 +124,16 @@ fn tell(
         }
     }
     let told = due(meter, ready, &mut |due, offer| {
-        let Some(record) = maker.make(due) else { return Set::EMPTY };
+        let Some(made) = maker.make(due) else {
+            let concerned = |it: &&Outlet| offer.to.contains(it.id) || offer.late.contains(it.id);
+            outlets.iter().filter(concerned).for_each(Outlet::has_none);
+            return Set::EMPTY;
+        };
         let mut owed = Set::EMPTY;
         for outlet in outlets.iter_mut() {
             if offer.to.contains(outlet.id) {
-                outlet.take(&record);
-            } else if offer.late.contains(outlet.id) && outlet.wants(&record) {
+                outlet.take(&made);
+            } else if offer.late.contains(outlet.id) && outlet.wants(&made) {
                 owed.insert(outlet.id);
             }
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 use crate::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
-use crate::destination::Filter;
+use crate::destination::{Filter, LabelSelector};
 use crate::export::Batch;
 use crate::meter::{Limits, Timeouts};
 use crate::metrics::DestinationMetrics;
@@ -52,7 +52,7 @@ fn observer(zones: &[u16]) -> (Player, Observer<Recorded>) {
     let (player, source) = Recorded::new();
     let meter = Meter::new(Limits { connections: 200_000 });
     let cluster = Arc::new(Cluster::from_yaml(CLUSTER).unwrap());
-    let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
+    let enricher = Enricher::new(cluster, "a");
     (player, Observer::new(source, meter, enricher, Zones::plain(zones), INTERVAL, Arc::default()))
 }
 
@@ -76,6 +76,29 @@ fn a_dump_that_fails_is_tried_again_after_the_interval() {
     observer.observe(nanoseconds(INTERVAL)).unwrap();
     assert_eq!((observer.metrics.dumps_failed.get(), observer.rounds()), (1, 1));
     assert_eq!(observer.meter.stats().vanished, 1, "this dump is believed");
+}
+
+#[test]
+fn what_a_dump_shows_no_more_has_not_vanished_while_events_are_kept() {
+    let (player, mut observer) = observer(&[0]);
+    player.play(Step::Event(entry(Kind::New)));
+    player.play(Step::HoldBack);
+    observer.observe(0).unwrap();
+    // Two dumps: what vanished in the first could be forgotten after the second.
+    let soon = nanoseconds(Duration::from_secs(1));
+    for now in [0, soon] {
+        observer.dumps.next_ns = 0;
+        observer.observe(now).unwrap();
+    }
+    assert_eq!((observer.meter.stats().live, observer.meter.stats().vanished), (1, 0));
+    player.play(Step::Event(entry(Kind::Destroy)));
+    observer.observe(soon).unwrap();
+    assert_eq!((observer.meter.stats().live, observer.meter.stats().vanished), (0, 0));
+
+    player.play(Step::Event(Entry { id: 2, ..entry(Kind::New) }));
+    observer.observe(soon).unwrap();
+    observer.observe(2 * nanoseconds(INTERVAL)).unwrap();
+    assert_eq!(observer.meter.stats().vanished, 1, "nothing is kept any more");
 }
 
 #[test]
@@ -325,6 +348,51 @@ fn each_destination_is_told_what_its_filter_lets_through() {
     assert_eq!(none.target.metrics.records_filtered.get(), 10);
 }
 
+/// The Pod's labels change while its connection goes on, and then a filter does.
+#[test]
+fn only_who_asks_for_labels_is_told_by_them() {
+    let labelled = |app: &str| {
+        let labels = format!("addresses: [10.0.0.2], labels: {{app: {app}}}");
+        Cluster::from_yaml(&CLUSTER.replace("addresses: [10.0.0.2]", &labels)).unwrap()
+    };
+    let (player, mut observer) = observer(&[0]);
+    let known = Arc::new(arc_swap::ArcSwap::from_pointee(labelled("web")));
+    observer.enricher = Enricher::following(Arc::clone(&known), "a");
+    let (mut all, mut web) = (Destination::new(0, 16), Destination::new(1, 16));
+    let selector = |text| Some(LabelSelector::parse(text).unwrap());
+    web.target.filter.pod_labels = selector("app=web");
+    let targets = |all: &Destination, web: &Destination| {
+        orders(&[all.target.clone(), web.target.clone()], INTERVAL)
+    };
+    let (sender, receiver) = watch::channel(targets(&all, &web));
+    let mut observer = observer.obeying(receiver, 0);
+    let unknown = || Cluster::from_yaml("nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]").unwrap();
+    let steps = [
+        (labelled("web"), "app=web", (10, 10), 0),
+        (labelled("db"), "app=web", (10, 0), 1),
+        (labelled("web"), "app=web", (10, 10), 1),
+        (labelled("web"), "app notin (web)", (10, 0), 2),
+        (labelled("db"), "app notin (web)", (10, 10), 2),
+        (unknown(), "app notin (web)", (10, 0), 3),
+    ];
+    for ((cluster, filter, expected, filtered), round) in steps.into_iter().zip(1..) {
+        let now = round * nanoseconds(2 * INTERVAL);
+        known.store(Arc::new(cluster));
+        web.target.filter.pod_labels = selector(filter);
+        sender.send_replace(targets(&all, &web));
+        observer.hear(now);
+        player.play(Step::Table(table(1, round * 10)));
+        (0..3).for_each(|step| observer.observe(now + step).unwrap());
+        observer.turn(now + nanoseconds(INTERVAL) + 9);
+        let [told, by_labels] = [&mut all, &mut web].map(|destination| {
+            destination.take().iter().map(|it| it.forward.packets_delta).sum::<u64>()
+        });
+        assert_eq!((told, by_labels), expected, "in round {round}");
+        let counts = [&all, &web].map(|it| it.target.metrics.records_filtered.get());
+        assert_eq!(counts, [0, filtered], "in round {round}");
+    }
+}
+
 #[test]
 fn destinations_come_and_go_while_connections_stay() {
     let (player, observer) = observer(&[0]);
@@ -436,6 +504,26 @@ mod denied {
         reporter.tell(packet(1));
         observer.observe(1).unwrap();
         assert_eq!(observer.metrics.entries_filtered.get(), 1);
+        assert_eq!(observer.meter.stats().stored, 0);
+    }
+
+    #[test]
+    fn a_denied_connection_that_nobody_wants_any_more_is_forgotten() {
+        let (reporter, observer) = denying();
+        let second = 1_000_000_000;
+        let mut destination = Destination::new(1, 16);
+        let targets = watch::Sender::new(orders(&[destination.target.clone()], INTERVAL));
+        let mut observer = observer.obeying(targets.subscribe(), second);
+        reporter.tell(packet(second));
+        observer.observe(second).unwrap();
+        observer.turn(7 * second);
+        destination.target.filter.protocols = ProtocolFilter::only(&[17]);
+        targets.send_replace(orders(&[destination.target.clone()], INTERVAL));
+        observer.hear(second);
+        for tick in 2..60 {
+            observer.observe(tick * second).unwrap();
+            observer.turn(tick * second);
+        }
         assert_eq!(observer.meter.stats().stored, 0);
     }
 }

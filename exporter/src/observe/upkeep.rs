@@ -16,6 +16,8 @@ pub(super) struct Upkeep {
     /// Problems that are there, as they are told.
     problems: BTreeSet<String>,
     resets: u64,
+    overruns: u64,
+    warn_ns: u64,
 }
 
 impl Upkeep {
@@ -31,6 +33,7 @@ impl Upkeep {
     pub(super) fn look_at(&mut self, health: &Health, metrics: &Metrics) {
         if let Some(table) = health.table {
             metrics.source.table(table);
+            metrics.antrea.table(table);
             if self.fullness.has_come(table) {
                 let (count, max) = (table.count, table.max);
                 tracing::warn!(
@@ -48,6 +51,20 @@ impl Upkeep {
             tracing::warn!(problem, "kernel tells less than it could");
         }
         self.problems = problems;
+    }
+
+    /// What the kernel dropped is told once per interval at most; the next may be at `next_ns`.
+    pub(super) fn look_at_overruns(&mut self, overruns: u64, now: u64, next_ns: u64) {
+        if overruns == self.overruns || now < self.warn_ns {
+            return;
+        }
+        let times = overruns - self.overruns;
+        tracing::warn!(
+            times,
+            "kernel dropped events; connections that began and ended meanwhile are lost, \
+            the others are read anew; reliableEvents has it keep them"
+        );
+        (self.overruns, self.warn_ns) = (overruns, next_ns);
     }
 
     /// Somebody else zeroes counters, which costs what was counted since we last looked.

@@ -12,7 +12,7 @@ use crate::filter::ProtocolFilter;
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    args: Args,
+    args: Given,
 }
 
 const S: Duration = Duration::from_secs(1);
@@ -84,7 +84,21 @@ async fn what_changes_reaches_the_stages() {
     assert_eq!(names, ["static", "more"]);
     assert_eq!(running.changes_to(&format!("{moved}{times}")), (4, 0));
     assert_eq!(running.heard(), (false, true));
-    assert_eq!(running.changes_to(&format!("# only a comment\n{moved}{times}")), (5, 0));
+    let by_labels = |selector: &str| {
+        let name = "destinations: [{name: more, address: '192.0.2.3:3:tcp', filter: ";
+        format!("{moved}{times}{name}{{podLabels: '{selector}'}}}}]\n")
+    };
+    for (reloads, selector) in [(5, "app=web"), (6, "app=db")] {
+        assert_eq!(running.changes_to(&by_labels(selector)), (reloads, 0));
+        assert_eq!(running.heard(), (false, true));
+        let asked = running.configured.borrow()[1].filter.pod_labels.clone();
+        assert_eq!(asked.map(|it| it.to_string()).as_deref(), Some(selector));
+    }
+    assert_eq!(running.changes_to(&by_labels("app is db")), (6, 1));
+    assert_eq!(running.heard(), (false, false));
+    assert_eq!(running.changes_to(&format!("{moved}{times}")), (7, 1));
+    assert_eq!(running.heard(), (false, true));
+    assert_eq!(running.changes_to(&format!("# only a comment\n{moved}{times}")), (8, 1));
     assert_eq!(running.heard(), (false, false));
 }
 

@@ -88,6 +88,24 @@ async fn what_cannot_be_used_is_counted_and_keeps_nobody_else_from_running() {
 }
 
 #[tokio::test]
+async fn a_configured_destination_takes_the_place_of_a_custom_one() {
+    let many: Vec<_> =
+        (0..MAX_DESTINATIONS).map(|it| spec(&format!("crd/{it:02}"), "x:1")).collect();
+    let (configured, custom, mut senders) = senders(&[], &many);
+    assert_eq!(senders.follow().len(), MAX_DESTINATIONS);
+    configured.send_replace([spec("mine", "x:1")].into());
+    let running = senders.follow();
+    assert_eq!(running.len(), MAX_DESTINATIONS);
+    assert!(running.iter().any(|it| it.name == "mine"));
+    let last = many.last().unwrap();
+    assert!(running.iter().all(|it| it.name != last.name));
+    assert_eq!(senders.metrics.destinations_refused.get(), 1);
+    custom.send_replace(many[1..].into());
+    assert_eq!(senders.follow().len(), MAX_DESTINATIONS);
+    assert_eq!(senders.metrics.destinations_refused.get(), 0);
+}
+
+#[tokio::test]
 async fn one_that_is_removed_still_gets_what_it_was_handed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

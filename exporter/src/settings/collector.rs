@@ -1,10 +1,9 @@
 //! Where to send, and what keeps that from working.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 
-use config::address::{self, Address, Host, Protocol};
-use config::{Origin, Raw, Reading, Setting, Severity, Sources, Wrong, read};
+use config::address::{Address, Host, Protocol};
+use config::{Origin, Raw, Reading, Setting, Severity, Sources, read};
 
 use super::keys::{self, AGENT};
 use super::{optional, values};
@@ -39,7 +38,7 @@ impl Collector {
             Protocol::Tcp => Some(Transport::Tcp),
             Protocol::Udp => Some(Transport::Udp),
             Protocol::Tls => Some(Transport::Tls(self.tls()?)),
-            Protocol::Grpc => None,
+            Protocol::Grpc => Some(Transport::Grpc(self.tls()?)),
         }
     }
 
@@ -76,11 +75,9 @@ pub(super) fn pick(
     let severity = if exports { Severity::Error } else { Severity::Doubt };
     let with_tls = sources.pick(&keys::WITH_TLS, read::truth).map(|it| it.value);
     let before = sources.findings.iter().count();
-    // Values are read in the order in which they win.
-    let is_decided = Cell::new(false);
     let mut address = sources.pick(&keys::COLLECTOR, |raw: &Raw| {
-        let reading = one_address(raw, severity, is_decided.get());
-        is_decided.set(is_decided.get() || reading.value.is_some());
+        let mut reading = Reading::from(read::address(raw));
+        reading.wrong.iter_mut().for_each(|wrong| wrong.severity = severity);
         reading
     })?;
     // A default that stands in for a mistake has none of its own.
@@ -100,24 +97,6 @@ pub(super) fn pick(
         check(sources, &collector);
     }
     Some(collector)
-}
-
-/// The Agent may need an address with grpc; where another one wins, nothing is wrong with that.
-fn one_address(raw: &Raw, severity: Severity, is_overruled: bool) -> Reading<Address> {
-    let mut reading = Reading::from(read::address(raw));
-    let is_grpc = |address: &Address| address.protocol == Some(Protocol::Grpc);
-    if let Some(grpc) = reading.value.take_if(|address| is_grpc(address))
-        && !is_overruled
-    {
-        let ipfix = Address { port: address::DEFAULT_PORT, protocol: Some(Protocol::Tls), ..grpc };
-        let why = format!(
-            "grpc cannot be spoken yet; the collector takes IPFIX too, so write {ipfix} here, or \
-             into flow-exporter.conf if the Agent needs this line"
-        );
-        reading.wrong.push(Wrong { severity, item: None, why });
-    }
-    reading.wrong.iter_mut().for_each(|wrong| wrong.severity = severity);
-    reading
 }
 
 /// What an address that does not say means depends on who wrote it.
@@ -148,7 +127,7 @@ fn check(sources: &mut Sources, collector: &Collector) {
     let mut error = |key: &config::Key, origin: Option<&Origin>, what: String| {
         sources.findings.note(Severity::Error, origin.cloned(), key.name(), what);
     };
-    if address.value.protocol == Some(Protocol::Tls) {
+    if matches!(address.value.protocol, Some(Protocol::Tls | Protocol::Grpc)) {
         if ca.value.is_none() && !objects {
             let what = format!(
                 "expected {} for {}, found nothing; name the file of the authority in \

@@ -86,11 +86,7 @@ fn required<T, R: Into<Reading<T>>>(
 
 fn address(raw: &Raw) -> Result<Address, String> {
     let mut address = read::address(raw)?;
-    let protocol = *address.protocol.get_or_insert(Protocol::Tls);
-    // Where gRPC is spoken this is the place that lets it in.
-    if protocol == Protocol::Grpc {
-        return Err("grpc cannot be spoken yet; tls can, to the same aggregator's port 4739".into());
-    }
+    address.protocol.get_or_insert(Protocol::Tls);
     Ok(address)
 }
 
@@ -119,7 +115,8 @@ fn transport(inner: &mut Sources, address: Option<&Setting<Address>>) -> Option<
         (None, None) => None,
     };
     let address = address?;
-    match address.value.protocol? {
+    let protocol = address.value.protocol?;
+    match protocol {
         Protocol::Tcp => Some(Transport::Tcp),
         Protocol::Udp => Some(Transport::Udp),
         Protocol::Tls | Protocol::Grpc => {
@@ -136,12 +133,14 @@ fn transport(inner: &mut Sources, address: Option<&Setting<Address>>) -> Option<
                 let what = format!("no certificate can be for {host:?}; say which name it is for");
                 error(&keys::SERVER_NAME, Some(address.origin.clone()), &what);
             }
-            Some(Transport::Tls(TlsSpec {
+            let tls = TlsSpec {
                 server_name: server_name.map(|it| it.value),
                 min_version: min_version.map(|it| it.value).unwrap_or_default(),
                 ca: Authorities::File(ca.value),
                 identity,
-            }))
+            };
+            let is_grpc = protocol == Protocol::Grpc;
+            Some(if is_grpc { Transport::Grpc(tls) } else { Transport::Tls(tls) })
         }
     }
 }
@@ -162,6 +161,7 @@ fn filter(inner: &mut Sources) -> Filter {
         inner.findings.note(Severity::Doubt, empty.origin.clone(), key, what);
     }
     let namespaces = inner.pick(&keys::NAMESPACES, values::namespaces);
+    let pod_labels = inner.pick(&keys::POD_LABELS, values::pod_labels);
     let networks = inner.pick(&keys::NETWORKS, values::networks);
     let ports = inner.pick(&keys::PORTS, values::ports);
     let directions = inner.pick(&keys::DIRECTIONS, values::directions);
@@ -170,6 +170,7 @@ fn filter(inner: &mut Sources) -> Filter {
     Filter {
         protocols: protocols.map(|it| it.value).unwrap_or_default(),
         namespaces: namespaces.map(|it| it.value).unwrap_or_default(),
+        pod_labels: pod_labels.map(|it| it.value),
         networks: networks.map(|it| it.value).unwrap_or_default(),
         ports: ports.map(|it| it.value).unwrap_or_default(),
         directions: directions.map(|it| it.value).unwrap_or_default(),

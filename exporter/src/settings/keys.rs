@@ -215,10 +215,11 @@ pub(super) static COLLECTOR: Key = Key {
     variable: None,
     form: "HOST[:PORT[:PROTOCOL]]",
     default: "flow-aggregator/flow-aggregator:4739:tls",
-    doc: "IPFIX collector. A host is a name, an IPv4 address, an IPv6 address in brackets, or \
-          NAMESPACE/NAME of a Service, which is looked up as NAME.NAMESPACE.svc. The port is 4739 \
-          unless given. The protocol is tcp, udp or tls; in files tls unless given, on the command \
-          line tcp.",
+    doc: "Collector. A host is a name, an IPv4 address, an IPv6 address in brackets, or \
+          NAMESPACE/NAME of a Service, which the API server is asked for, or without one DNS, as \
+          NAME.NAMESPACE.svc. The port is 4739 \
+          unless given. The protocol is tcp, udp or tls for IPFIX, or grpc, which is always over \
+          TLS; in files tls unless given, on the command line tcp.",
 };
 
 pub(super) static WITH_TLS: Key = Key {
@@ -241,7 +242,7 @@ pub(super) static CA: Key = Key {
     variable: None,
     form: "a path",
     default: "",
-    doc: "For tls, the PEM file of the authorities a collector's certificate may be from: ca.crt \
+    doc: "For tls and grpc, the PEM file of the authorities a collector's certificate may be from: ca.crt \
           of the ConfigMap flow-aggregator-ca. Read every 10 s. Without one, if the API server \
           is asked, that ConfigMap in the Namespace flow-aggregator is read itself, and unless \
           certFile is given the Secret flow-aggregator-client-tls there.",
@@ -253,7 +254,7 @@ pub(super) static CERTIFICATE: Key = Key {
     variable: None,
     form: "a path",
     default: "",
-    doc: "For tls, the PEM file of the certificate this exporter shows: tls.crt of the Secret \
+    doc: "For tls and grpc, the PEM file of the certificate this exporter shows: tls.crt of the Secret \
           flow-aggregator-client-tls. Without one it shows none.",
 };
 
@@ -513,6 +514,7 @@ pub(super) static COPY: Key = Key {
     variable: None,
     form: "a path",
     default: "",
-    doc: "Also write every message into this IPFIX File (RFC 5655), which replaces an old one and \
-          is created for its owner's eyes only.",
+    doc: "Also write every message to the collector of flowCollectorAddr into this IPFIX File \
+          (RFC 5655), which replaces an old one and is created for its owner's eyes only. What \
+          other destinations are sent, and what is sent over gRPC, is not written.",
 };

@@ -359,17 +359,21 @@ fn an_address_nobody_uses_keeps_nothing_from_starting() {
 }
 
 #[test]
-fn grpc_is_refused_with_a_way_out() {
-    let (settings, findings) = resolve(
-        "node: a\nclusterFile: c\n",
-        "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n",
-        &[],
-    );
-    assert_eq!(settings, None);
-    assert!(
-        findings.to_string().contains("write flow-aggregator/flow-aggregator:4739:tls"),
-        "{findings}"
-    );
+fn the_agents_own_address_is_spoken_to_in_grpc_over_tls() {
+    let agent = "flowExporter: {flowCollectorAddr: 'flow-aggregator/flow-aggregator:14739:grpc'}\n";
+    let with = |own: &str| resolve(&format!("node: a\nclusterFile: c\n{own}"), agent, &[]);
+    let (settings, findings) = with("");
+    assert!(settings.is_none() && findings.to_string().contains("tls.caFile"), "{findings}");
+    let (settings, findings) = with("tls: {caFile: ca, certFile: cert, keyFile: key}\n");
+    let settings = settings.unwrap_or_else(|| panic!("{findings}"));
+    assert_eq!(target(&settings), "flow-aggregator.flow-aggregator.svc:14739");
+    let tls = TlsSpec {
+        server_name: None,
+        min_version: TlsVersion::default(),
+        ca: Authorities::File("ca".into()),
+        identity: Some(Identity::Files { certificate: "cert".into(), key: "key".into() }),
+    };
+    assert_eq!(settings.collector.transport(), Some(Transport::Grpc(tls)));
 }
 
 #[test]
@@ -499,5 +503,25 @@ fn open_vswitch_is_watched_by_bridge_or_by_socket() {
     assert_eq!(options("ovs: /x/y.mgmt").unwrap().socket, Path::new("/x/y.mgmt"));
     for wrong in ["ovsController: 65536", "ovsTables: [EgressRule]", "ovsTables: [Output=3]"] {
         assert_eq!(told(&of(wrong).1).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
+fn a_copy_that_would_stay_empty_is_told() {
+    let base = "node: a\nclusterFile: c.yaml\ncopyFile: copy\ntls: {caFile: ca}\n";
+    let listed = "destinations:\n- {name: x, address: '192.0.2.1:4739:tcp'}\n";
+    for (rest, expected) in [
+        ("flowCollectorAddr: 192.0.2.1:4739:tcp\n", None),
+        ("flowCollectorAddr: 192.0.2.1:14739:grpc\n", Some("gRPC")),
+        (listed, Some("only what the collector")),
+    ] {
+        let (settings, findings) = resolve(&format!("{base}{rest}"), "", &[]);
+        assert!(settings.is_some(), "{findings}");
+        let told = told(&findings);
+        match expected {
+            Some(what) => assert!(told.iter().any(|it| it.contains(what)), "{told:?}"),
+            None => assert_eq!(told, [""; 0]),
+        }
+        assert_eq!(fails_check(&findings), expected.is_some());
     }
 }

@@ -309,7 +309,7 @@ fn observer(options: NetlinkOptions, zones: Zones) -> Observer<NetlinkSource> {
     meter.add(Timeouts::new(timeout, timeout), now()).unwrap();
     let cluster = "nodes: [{name: a, podCIDRs: [10.9.0.0/24]}]\npods: []\n";
     let cluster = Arc::new(k8s::Cluster::from_yaml(cluster).unwrap());
-    let enricher = Enricher::new(cluster, "a", flow::Profile::Fyke);
+    let enricher = Enricher::new(cluster, "a");
     let source = NetlinkSource::open(options).unwrap();
     let metrics: Arc<Metrics> = Arc::default();
     Observer::new(source, meter, enricher, zones, Duration::from_secs(10), metrics)

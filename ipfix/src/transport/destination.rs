@@ -141,8 +141,8 @@ pub enum SessionError {
     Template(#[from] EncodeError),
 }
 
-/// A connection that carries messages back to back.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+/// A connection that carries bytes in order.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
@@ -164,11 +164,22 @@ impl Destination {
     }
 
     pub(super) async fn connect(&self) -> Result<Link, SessionError> {
-        let stream = |stream| Link::Stream(Box::new(stream));
+        match self.transport {
+            Transport::Udp => {
+                let addresses = self.addresses().await?;
+                self.first_that(&addresses, udp).await.map(Link::Datagrams)
+            }
+            _ => self.stream().await.map(Link::Stream),
+        }
+    }
+
+    /// Connects, and shakes hands where the transport does. For protocols beside IPFIX that share
+    /// its destinations; over UDP there is no stream.
+    pub async fn stream(&self) -> Result<Box<dyn Stream>, SessionError> {
         let addresses = self.addresses().await?;
         match &self.transport {
-            Transport::Udp => self.first_that(&addresses, udp).await.map(Link::Datagrams),
-            Transport::Tcp => self.first_that(&addresses, tcp).await.map(stream),
+            Transport::Udp => Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+            Transport::Tcp => Ok(Box::new(self.first_that(&addresses, tcp).await?)),
             #[cfg(feature = "tls")]
             Transport::Tls(tls) => {
                 let tls = tls.ready().map_err(SessionError::NoTls)?;
@@ -178,7 +189,7 @@ impl Destination {
                     .await
                     .map_err(|_| SessionError::HandshakeDeadline(deadline))?
                     .map_err(SessionError::Handshake)?;
-                Ok(Link::Stream(Box::new(connected)))
+                Ok(Box::new(connected))
             }
         }
     }

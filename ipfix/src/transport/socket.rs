@@ -20,7 +20,7 @@ pub const RECEIVE_BUFFER: usize = 16 << 20;
 
 /// Makes the kernel ask a silent peer whether it is still there. A Node that lost its power
 /// sends no FIN.
-pub(super) fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+pub fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;

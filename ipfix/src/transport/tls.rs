@@ -42,6 +42,19 @@ impl ClientTls {
         Self { config: Arc::new(config), server_name }
     }
 
+    /// Says in each handshake that `protocol` is to be spoken (ALPN, RFC 7301). IPFIX has no name
+    /// there; protocols that share its destinations may.
+    #[must_use]
+    pub fn speaking(self, protocol: &'static [u8]) -> Self {
+        let Self { config, server_name } = self;
+        let config = Arc::new(move || {
+            let mut config = ClientConfig::clone(&*config()?);
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Ok(Arc::new(config))
+        });
+        Self { config, server_name }
+    }
+
     /// Prepares one handshake.
     pub(super) fn ready(&self) -> io::Result<Handshake<'_>> {
         Ok(Handshake { connector: (self.config)()?.into(), server_name: &self.server_name })

@@ -60,6 +60,7 @@ const RESOURCES: &[Resource] = &[
         CLUSTER,
         &[],
     ),
+    row("crd.antrea.io", "v1beta1", "Egress", "egresses", "eg", CLUSTER, &[]),
     row(
         "crd.antrea.io",
         "v1alpha1",
@@ -150,12 +151,11 @@ pub(crate) fn discovery(path: &str) -> Option<Value> {
         })),
         ["apis"] => Some(json!({
             "kind": "APIGroupList", "apiVersion": "v1",
-            "groups": groups().iter().map(|pair| api_group(*pair)).collect::<Vec<_>>(),
+            "groups": groups().iter().map(api_group).collect::<Vec<_>>(),
         })),
         ["apis", group] => {
             let known = groups();
-            let pair = known.iter().find(|(name, _)| name == group)?;
-            let mut answer = api_group(*pair);
+            let mut answer = api_group(known.iter().find(|(name, _)| name == group)?);
             answer["kind"] = "APIGroup".into();
             answer["apiVersion"] = "v1".into();
             Some(answer)
@@ -174,18 +174,25 @@ fn version() -> Value {
     })
 }
 
-/// Every named group and its one version, in order of appearance.
-fn groups() -> Vec<(&'static str, &'static str)> {
-    let mut all: Vec<_> = RESOURCES.iter().map(|row| (row.group, row.version)).collect();
-    all.extend(REVIEWS.iter().map(|(group, ..)| (*group, "v1")));
-    all.retain(|(group, _)| !group.is_empty());
-    all.dedup();
+/// Every named group and its versions, the preferred one first, in order of appearance.
+fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    let rows = RESOURCES.iter().map(|row| (row.group, row.version));
+    let reviews = REVIEWS.iter().map(|(group, ..)| (*group, "v1"));
+    for (group, version) in rows.chain(reviews).filter(|(group, _)| !group.is_empty()) {
+        match all.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, versions)) if versions.contains(&version) => {}
+            Some((_, versions)) => versions.push(version),
+            None => all.push((group, vec![version])),
+        }
+    }
     all
 }
 
-fn api_group((group, version): (&str, &str)) -> Value {
-    let this = json!({ "groupVersion": group_version(group, version), "version": version });
-    json!({ "name": group, "versions": [this], "preferredVersion": this })
+fn api_group((group, versions): &(&str, Vec<&str>)) -> Value {
+    let told = |version: &&str| json!({ "groupVersion": group_version(group, version), "version": version });
+    let versions: Vec<_> = versions.iter().map(told).collect();
+    json!({ "name": group, "versions": versions, "preferredVersion": versions[0] })
 }
 
 fn resource_list(group: &str, version: &str) -> Option<Value> {

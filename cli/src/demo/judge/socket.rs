@@ -1,4 +1,4 @@
-//! Room for events in `conntrack -E`.
+//! Room for events in `conntrack -E`, and for what others receive.
 //!
 //! conntrack 1.4.7 has an option for the size of its socket buffer, and applies it to
 //! another socket than the one it receives events on. That one keeps the system's
@@ -17,10 +17,22 @@ const NETFILTER: &str = "12";
 
 /// Finds the socket on which the process `pid` receives netfilter events; `None` as long
 /// as it has not subscribed to any.
-pub(super) fn event_socket(pid: u32) -> Option<i32> {
+pub fn event_socket(pid: u32) -> Option<i32> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/netlink")).ok()?;
     // The table lists every socket of the network namespace, not only this process's.
     let inodes: Vec<&str> = table.lines().filter_map(subscribed_inode).collect();
+    descriptor(pid, &inodes)
+}
+
+/// Finds the socket on which the process `pid` receives datagrams to `port` over IPv4.
+pub fn datagram_socket(pid: u32, port: u16) -> Option<i32> {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/udp")).ok()?;
+    let inodes: Vec<&str> = table.lines().filter_map(|line| bound_inode(line, port)).collect();
+    descriptor(pid, &inodes)
+}
+
+/// Finds a socket of the process `pid` by its inode, which is one of `inodes`.
+fn descriptor(pid: u32, inodes: &[&str]) -> Option<i32> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     descriptors.flatten().find_map(|descriptor| {
         let target = fs::read_link(descriptor.path()).ok()?;
@@ -29,8 +41,8 @@ pub(super) fn event_socket(pid: u32) -> Option<i32> {
     })
 }
 
-/// Lets the kernel queue `bytes` for the socket `descriptor` of the process `pid`.
-pub(super) fn enlarge(pid: u32, descriptor: i32, bytes: usize) -> Result<()> {
+/// Lets the kernel queue as many `bytes` for the socket `descriptor` of the process `pid`.
+pub fn resize(pid: u32, descriptor: i32, bytes: usize) -> Result<()> {
     let process = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a process id")?;
     let process = pidfd_open(process, PidfdFlags::empty())
         .with_context(|| format!("cannot open process {pid}"))?;
@@ -49,6 +61,13 @@ fn subscribed_inode(line: &str) -> Option<&str> {
     (protocol == NETFILTER && is_subscribed).then_some(inode)
 }
 
+/// Reads a line of `/proc/net/udp`: number, local address and port, seven more, inode.
+fn bound_inode(line: &str, port: u16) -> Option<&str> {
+    let mut fields = line.split_whitespace().skip(1);
+    let is_bound = fields.next()?.ends_with(&format!(":{port:04X}"));
+    fields.nth(7).filter(|_| is_bound)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +81,13 @@ mod tests {
         assert_eq!(inode(events).as_deref(), Some("526792"));
         assert_eq!(inode(&events.replace("00000004", "00000000")), None);
         assert_eq!(inode(&events.replace(" 12 ", " 0 ")), None);
+    }
+
+    #[test]
+    fn a_datagram_socket_is_known_by_its_port() {
+        let line = "  123: 324DA8C0:1285 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 48213 2 0000000000000000 0";
+        assert_eq!(bound_inode(line, 4741), Some("48213"));
+        assert_eq!(bound_inode(line, 4742), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use flow::PolicyRule;
+use flow::{Name, PolicyRule};
 
 use crate::deny::Direction;
 
@@ -144,7 +144,7 @@ impl Book {
             return;
         };
         meant.rule = match &meant.rule {
-            Ok(known) if *known != rule && known.name != rule.name => Err(Unnamed::Contested),
+            Ok(known) if policy(known) != policy(&rule) => Err(Unnamed::Contested),
             Err(Unnamed::Contested) => Err(Unnamed::Contested),
             _ => Ok(rule),
         };
@@ -209,6 +209,11 @@ impl Book {
         }
         true
     }
+}
+
+/// Which policy a rule is of. Other attributes of it may change.
+fn policy(rule: &PolicyRule) -> (u8, &Name, &Name) {
+    (rule.policy_type, &rule.namespace, &rule.name)
 }
 
 #[cfg(test)]
@@ -296,6 +301,22 @@ mod tests {
         assert_eq!(found(&book, 1, T), Err(Unnamed::Contested));
         assert_eq!(found(&book, 2, T), Ok("two".into()));
         assert!(book.find(2, Direction::Egress, T).is_err());
+    }
+
+    #[test]
+    fn policies_of_one_name_in_two_namespaces_are_two() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "default-deny")]);
+        let namespaced =
+            |namespace: &str| PolicyRule { namespace: namespace.into(), ..rule("default-deny") };
+        book.look(&[(1, Direction::Ingress), (2, Direction::Ingress)], T + S, T + S);
+        book.resolve(2, Direction::Ingress, namespaced("shop"));
+        book.resolve(2, Direction::Ingress, namespaced("bank"));
+        assert_eq!(found(&book, 2, T + S), Err(Unnamed::Contested));
+        // What is told of one and the same may change.
+        let dropping = PolicyRule { action: PolicyRule::DROP, ..rule("default-deny") };
+        book.resolve(1, Direction::Ingress, dropping.clone());
+        assert_eq!(book.find(1, Direction::Ingress, T), Ok(&dropping));
     }
 
     #[test]

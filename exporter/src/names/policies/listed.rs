@@ -6,6 +6,7 @@ use flow::{Name, PolicyRule};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::few::Few;
 use super::flows::RuleFlow;
 use crate::deny::Direction;
 
@@ -90,7 +91,7 @@ impl PolicyKind {
 #[derive(Deserialize)]
 struct List<'a> {
     #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<Few<&'a RawValue, POLICIES>>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +99,7 @@ struct List<'a> {
 struct Item {
     metadata: Metadata,
     source_ref: Option<SourceRef>,
-    rules: Option<Vec<RawRule>>,
+    rules: Option<Few<RawRule, RULES>>,
 }
 
 #[derive(Deserialize)]
@@ -130,8 +131,8 @@ pub(super) fn read(json: &[u8]) -> Result<(Vec<Policy>, u64), serde_json::Error>
     let items = list.items.unwrap_or_default();
     let hasher = foldhash::fast::FixedState::default();
     let policy = |raw: &&RawValue| policy(raw.get(), hasher.hash_one(raw.get()));
-    let policies: Vec<_> = items.iter().take(POLICIES).filter_map(policy).collect();
-    let useless = items.len().saturating_sub(policies.len());
+    let policies: Vec<_> = items.kept.iter().filter_map(policy).collect();
+    let useless = items.kept.len() - policies.len() + items.more;
     Ok((policies, useless as u64))
 }
 
@@ -152,8 +153,8 @@ fn policy(json: &str, version: u64) -> Option<Policy> {
         kind: PolicyKind::of(source.kind.as_deref()?)?,
         namespace: Name::from(namespace.as_str()),
         name: Name::from(name.as_str()),
-        cut: rules.len() > RULES,
-        rules: rules.into_iter().take(RULES).filter_map(rule).collect(),
+        cut: rules.more > 0,
+        rules: rules.kept.into_iter().filter_map(rule).collect(),
     })
 }
 
@@ -299,6 +300,22 @@ mod tests {
                 "/ovsflows?networkpolicy=walls+%26+gates&type=ACNP",
             ]
         );
+    }
+
+    #[test]
+    fn only_so_much_is_kept_of_what_is_listed() {
+        let rules = vec!["{\"direction\":\"In\"}"; RULES + 1].join(",");
+        let policy = format!(
+            r#"{{"metadata":{{"uid":"u"}},"sourceRef":{{"type":"K8sNetworkPolicy","name":"n"}},"rules":[{rules}]}}"#
+        );
+        let (policies, useless) = read(format!(r#"{{"items":[{policy}]}}"#).as_bytes()).unwrap();
+        assert_eq!((policies[0].rules.len(), policies[0].cut, useless), (RULES, true, 0));
+        let many = vec!["7"; POLICIES + 3].join(",");
+        let many = format!(r#"{{"items":[{many}]}}"#);
+        let (policies, useless) = read(many.as_bytes()).unwrap();
+        assert_eq!((policies.len(), useless), (0, POLICIES as u64 + 3));
+        let list: List<'_> = serde_json::from_str(&many).unwrap();
+        assert_eq!(list.items.unwrap().kept.len(), POLICIES);
     }
 
     #[test]

@@ -102,6 +102,29 @@ fn a_tcp_connection_that_is_over_is_told_before_the_kernel_forgets_it() {
 }
 
 #[test]
+fn what_is_left_of_a_dump_does_not_follow_upon_an_answer_that_is_newer() {
+    let (player, mut observer) = listened_to(&[0]);
+    let (pod, outside) = (([10, 0, 0, 2].into(), 4001), ([192, 0, 2, 1].into(), 80));
+    let ours = |kind, counters| {
+        let entry = Entry::new(kind, Tuple::new(pod, outside, 6), Tuple::new(outside, pod, 6));
+        Entry { tcp_state: Some(7), counters, ..entry }
+    };
+    // It is in the second chunk of the dump.
+    let table = |packets| {
+        let counters = Counters { packets, octets: 100 * packets, ..Counters::default() };
+        let others = (0..100).map(|id| Entry { id, ..entry(Kind::Dump) });
+        others.chain([ours(Kind::Dump, Some(counters))]).collect()
+    };
+    player.play(Step::Table(table(5)));
+    observer.observe(0).unwrap();
+    player.play(Step::Table(table(8)));
+    player.play(Step::Event(ours(Kind::Update, None)));
+    (1..4).for_each(|now| observer.observe(now).unwrap());
+    assert_eq!(observer.source.tally().look_ups, 1);
+    assert_eq!(observer.meter.stats().counter_resets, 0);
+}
+
+#[test]
 fn too_many_connections_that_end_at_once_are_told_later() {
     let (player, mut observer) = listened_to(&[0]);
     for id in 0..16_384 + 100 {

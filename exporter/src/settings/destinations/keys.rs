@@ -5,7 +5,7 @@ use config::{Key, Name};
 use super::super::keys::OWN;
 
 /// In the order of the reference.
-pub(in super::super) static KEYS: [&Key; 20] = [
+pub(in super::super) static KEYS: [&Key; 21] = [
     &NAME,
     &ADDRESS,
     &CA,
@@ -17,6 +17,7 @@ pub(in super::super) static KEYS: [&Key; 20] = [
     &COMPATIBILITY,
     &PROTOCOLS,
     &NAMESPACES,
+    &POD_LABELS,
     &NETWORKS,
     &PORTS,
     &DIRECTIONS,
@@ -51,7 +52,7 @@ pub(super) static ADDRESS: Key = key(
     &[Name::current(OWN, "address")],
     "HOST[:PORT[:PROTOCOL]]",
     "",
-    "Where it is, as in flowCollectorAddr. The protocol is tcp, udp or tls, and tls unless given.",
+    "Where it is, as in flowCollectorAddr. The protocol is tcp, udp, tls or grpc, and tls unless given.",
 );
 
 pub(super) static CA: Key = key(
@@ -101,9 +102,10 @@ pub(super) static COMPATIBILITY: Key = key(
     &[Name::current(OWN, "compatibility")],
     "antrea or ipfix",
     "",
-    "antrea: one record per message, as Antrea's Flow Aggregator needs it. ipfix: as many as a \
-     message holds. Without the key, what goes with the profile: antrea with antrea, ipfix with \
-     fyke.",
+    "antrea: one record per message, as Antrea's Flow Aggregator needs it, and as its exporter \
+     has it: an idle connection is told once more with deltas of 0, and a denied one has always \
+     ended. ipfix: as many records as a message holds. Without the key, what goes with the \
+     profile: antrea with antrea, ipfix with fyke.",
 );
 
 pub(super) static PROTOCOLS: Key = key(
@@ -119,6 +121,15 @@ pub(super) static NAMESPACES: Key = key(
     "a list of namespaces",
     "",
     "Send connections of which one end is a Pod of this Node in one of these.",
+);
+
+pub(super) static POD_LABELS: Key = key(
+    &[Name::current(OWN, "filter.podLabels")],
+    "a label selector such as app=web,tier in (front,back)",
+    "",
+    "Send connections of which one end is a Pod of this Node with such labels. A Pod that is not \
+     known for certain, or with 32 labels or more, is none. Without > and <; in quotes if it \
+     begins with an exclamation mark.",
 );
 
 pub(super) static NETWORKS: Key = key(

@@ -67,7 +67,7 @@ fn tls_pairs(tls: &TlsSpec) -> Vec<(&'static str, String)> {
 }
 
 fn filter_pairs(filter: &Filter) -> Vec<(&'static str, String)> {
-    let Filter { namespaces, networks, ports, directions, flow_types, .. } = filter;
+    let Filter { namespaces, pod_labels, networks, ports, directions, flow_types, .. } = filter;
     let mut pairs = Vec::new();
     let mut add = |key, is_asked: bool, value: String| {
         if is_asked {
@@ -75,6 +75,8 @@ fn filter_pairs(filter: &Filter) -> Vec<(&'static str, String)> {
         }
     };
     add("namespaces", !namespaces.is_empty(), texts(namespaces));
+    let selector = pod_labels.as_ref().map(ToString::to_string);
+    add("podLabels", selector.is_some(), text(&selector.unwrap_or_default()));
     add("networks", !networks.is_empty(), texts(networks));
     add("ports", !ports.is_empty(), texts(ports));
     let Directions { ingress, egress } = *directions;

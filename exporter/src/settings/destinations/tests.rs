@@ -35,7 +35,7 @@ fn a_destination_says_all_that_differs() {
          - name: siem.eu-1\n  address: siem/ingest\n  profile: fyke\n  compatibility: antrea\n  \
          tls: {caFile: ca, certFile: c, keyFile: k, serverName: siem.example, minTLSVersion: VersionTLS13}\n  \
          protocolFilter: [tcp]\n  activeFlowExportTimeout: 1h\n  idleFlowExportTimeout: 1s\n  \
-         filter: {namespaces: [shop, db], networks: [10.0.0.0/8, 'fd00::/8'], ports: [80, 443], \
+         filter: {namespaces: [shop, db], podLabels: 'app=web, tier in (front,back)', networks: [10.0.0.0/8, 'fd00::/8'], ports: [80, 443], \
          directions: [ingress], flowTypes: [to-external], deniedOnly: yes}\n  \
          redact: [sourcePodName, sourceIP]\n  templateRefresh: 30s\n",
     );
@@ -60,6 +60,8 @@ fn a_destination_says_all_that_differs() {
     assert_eq!(filter.protocols, ProtocolFilter::only(&[6]));
     assert_eq!((filter.namespaces.len(), filter.networks.len()), (2, 2));
     assert_eq!((&filter.ports[..], filter.denied_only), (&[80, 443][..], true));
+    let selector = filter.pod_labels.as_ref().map(ToString::to_string);
+    assert_eq!(selector.as_deref(), Some("app=web,tier in (back,front)"));
     assert!(filter.directions.ingress && !filter.directions.egress);
     assert_eq!(filter.flow_types, [FlowType::ToExternal]);
     assert_eq!(full.redaction.names(), ["sourcePodName", "sourceIP"]);
@@ -83,7 +85,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
          - name: static\n  address: x:1:tcp\n\
          - address: 'x:y'\n  profile: other\n  redact: [sourcePodname, sourceIP]\n\
          - name: twice\n  address: x:1:tls\n\
-         - name: twice\n  address: x:1:grpc\n  colour: red\n\
+         - name: twice\n  address: x:1:sctp\n  colour: red\n\
          - name: c\n  address: x:1:tcp\n  filter: {ports: [0, a], networks: [10.0.0.1/8], namespaces: []}\n  tls: {certFile: x}\n\
          - word\n",
     );
@@ -94,7 +96,7 @@ fn every_mistake_is_told_at_once_with_its_place() {
         "flow-exporter.conf:7:12: error: destinations[1].profile: expected antrea or fyke, found \"other\": it is neither",
         "flow-exporter.conf:8:12: error: destinations[1].redact: expected a list of attributes, such as sourcePodName, found \"sourcePodname\": no attribute has this name",
         "flow-exporter.conf:10:12: error: destinations[2].tls.caFile: expected a path for x:1:tls, found nothing",
-        "flow-exporter.conf:12:12: error: destinations[3].address: expected HOST[:PORT[:PROTOCOL]], found \"x:1:grpc\": grpc cannot be spoken yet; tls can, to the same aggregator's port 4739",
+        "flow-exporter.conf:12:12: error: destinations[3].address: expected HOST[:PORT[:PROTOCOL]], found \"x:1:sctp\": the protocol is not one of tcp, udp, tls, grpc (in lower case)",
         "flow-exporter.conf:13:3: error: destinations[3].colour: unknown key; known here are name, address, tls, profile, compatibility, protocolFilter, filter, redact, activeFlowExportTimeout, idleFlowExportTimeout, templateRefresh",
     ];
     for finding in expected {
@@ -133,6 +135,33 @@ fn an_empty_protocol_filter_is_doubted_and_unknown_names_are_refused_here() {
 }
 
 #[test]
+fn what_is_no_label_selector_is_refused_with_its_place() {
+    let one = |value: &str| {
+        told(&format!(
+            "destinations:\n- name: a\n  address: x:1:tcp\n  filter:\n    podLabels: {value}\n"
+        ))
+    };
+    assert_eq!(one("app=web,tier in (front,back)"), Vec::<String>::new());
+    assert_eq!(one("null"), Vec::<String>::new());
+    let refused = "flow-exporter.conf:7:16: error: destinations[0].filter.podLabels: expected a \
+                   label selector such as app=web,tier in (front,back), found ";
+    for (value, found) in [
+        (
+            "app=web,tier like (x)",
+            "\"app=web,tier like (x)\": \"tier like \" is not a key with in or notin",
+        ),
+        ("' '", "\" \": it is empty; leave the key out to let everything through"),
+        (
+            "replicas>1",
+            "\"replicas>1\": \"replicas>1\" compares numbers, which is not possible here",
+        ),
+    ] {
+        assert_eq!(one(value), [format!("{refused}{found}")]);
+    }
+    assert!(one("[app=web]")[0].ends_with(": one value is wanted"));
+}
+
+#[test]
 fn there_are_not_more_than_there_can_be() {
     let list = |count: usize| {
         let one = |number: usize| format!("- {{name: d{number}, address: 'x:1:tcp'}}\n");
@@ -146,7 +175,7 @@ fn there_are_not_more_than_there_can_be() {
 fn what_is_printed_is_read_again() {
     let text = "flowCollectorAddr: y:1:tcp\ndestinations:\n- {name: a, address: 'x:1:udp', protocolFilter: [udp]}\n\
          - {name: b, address: 'n/s', profile: fyke, tls: {caFile: \"c \\\"\", serverName: s, certFile: d, keyFile: e}, \
-         filter: {namespaces: [x], networks: [10.0.0.0/8], ports: [1], directions: [egress], \
+         filter: {namespaces: [x], podLabels: '!canary,a in (,b)', networks: [10.0.0.0/8], ports: [1], directions: [egress], \
          flowTypes: [intra-node, inter-node], deniedOnly: true}, redact: [egressName], \
          activeFlowExportTimeout: 1h, templateRefresh: 5m}\n";
     let (settings, findings) = resolve(&format!("{NEEDED}{text}"));

@@ -4,7 +4,9 @@ use config::{Raw, Reading, Severity, Wrong, read};
 use flow::{FlowType, Name};
 use ipnet::IpNet;
 
-use crate::destination::{Compatibility, Directions, Redaction, STATIC, Spec, TlsVersion};
+use crate::destination::{
+    Compatibility, Directions, LabelSelector, Redaction, STATIC, Spec, TlsVersion,
+};
 
 /// Kubernetes' limit for a label, which a metric's should not exceed either.
 const LONGEST_NAME: usize = 63;
@@ -53,6 +55,10 @@ pub(super) fn namespaces(raw: &Raw) -> Reading<Vec<Name>> {
         let is_name = (1..=LONGEST_NAME).contains(&item.len()) && item.bytes().all(is_plain);
         is_name.then(|| Name::from(item))
     })
+}
+
+pub(super) fn pod_labels(raw: &Raw) -> Result<LabelSelector, String> {
+    LabelSelector::parse(read::text(raw)?)
 }
 
 pub(super) fn networks(raw: &Raw) -> Reading<Vec<IpNet>> {

@@ -189,6 +189,6 @@ fn labels_are_kept_if_they_are_allowed() {
     tracker.apply(Change::Applied(Object::Namespace(namespace)), START);
     let cluster = tracker.cluster();
     assert_eq!(*cluster.pod(ip("10.0.0.1"), START).guess().unwrap().labels, kept);
-    assert_eq!(cluster.namespace_labels(&name("shop")), kept);
-    assert_eq!(cluster.namespace_labels(&name("other")), []);
+    assert_eq!(cluster.namespace(&name("shop")).map(AsRef::as_ref), Some(&kept[..]));
+    assert_eq!(cluster.namespace(&name("other")), None);
 }

@@ -1,0 +1,271 @@
+//! The exporter's side: records leave over one stream at a time.
+//!
+//! In the shape of [`ipfix::transport::export::ExportingProcess`], and with its promise: a message
+//! that was handed to the stream is never sent again. Its records may be lost with the stream, but
+//! none is told twice. A message is handed over whole or not at all, once the server's window has
+//! room for it.
+
+mod session;
+
+use std::collections::VecDeque;
+use std::future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ipfix::transport::export::ExportCounters;
+use ipfix::transport::{Backoff, Destination, SessionError, Transport};
+
+use crate::{ALPN, PREFIX, Status};
+use session::{Session, State};
+
+/// The longest message, prefix included: less than any server's window, and far less than the
+/// 4 MiB that servers take.
+const MESSAGE_LIMIT: usize = 32 * 1024;
+/// As those of IPFIX.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LAST_DELAY: Duration = Duration::from_secs(30);
+
+/// Why there is no stream, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("HTTP/2 to the server failed")]
+    Http2(#[from] h2::Error),
+    /// The server accepted the connection, and speaks no HTTP/2.
+    #[error("server did not answer in HTTP/2 within {0:?}")]
+    Silent(Duration),
+    #[error("server answered with HTTP status {0} instead of gRPC")]
+    Http(u16),
+    #[error("server ended the stream with {0}")]
+    Status(Status),
+    #[error("server's address {0:?} makes no URL")]
+    Address(String),
+}
+
+/// What an Exporting Process sends.
+pub trait Export: Send {
+    /// What one `Flow` is made of.
+    type Record: Send;
+
+    /// Appends one record with [`crate::encode`].
+    fn encode(&self, record: &Self::Record, export_time_ns: u64, domain: u32, out: &mut Vec<u8>);
+
+    /// Learns that no message can hold `record`, which is dropped.
+    fn refused(&mut self, _record: &Self::Record) {}
+}
+
+/// Sends records to one destination.
+#[derive(Debug)]
+pub struct ExportingProcess<E: Export> {
+    destination: Destination,
+    domain: u32,
+    export: E,
+    backoff: Backoff,
+    session: Option<Session>,
+    /// Records that have not been handed to a stream.
+    pending: VecDeque<E::Record>,
+    /// Of these, the first ones as a message.
+    outbox: Option<(Bytes, usize)>,
+    counters: ExportCounters,
+}
+
+impl<E: Export> ExportingProcess<E> {
+    /// Sends for the Observation Domain `domain`. Connects with the first records.
+    pub fn new(destination: Destination, domain: u32, export: E) -> Self {
+        Self {
+            destination: speaking(destination),
+            domain,
+            export,
+            backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
+            session: None,
+            pending: VecDeque::new(),
+            outbox: None,
+            counters: ExportCounters::default(),
+        }
+    }
+
+    /// Adds a record to what [`Self::flush`] sends. How many there may be is for the caller to
+    /// limit, who alone can stop their source.
+    pub fn push(&mut self, record: E::Record) {
+        self.pending.push_back(record);
+    }
+
+    /// Returns how many records wait.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Returns whether there is a stream, as far as anyone has looked.
+    pub const fn is_open(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Returns what has been done so far, over all streams.
+    pub const fn counters(&self) -> ExportCounters {
+        self.counters
+    }
+
+    /// Returns where records go, as `host:port`.
+    pub fn address(&self) -> &str {
+        &self.destination.address
+    }
+
+    /// Returns what was given to [`Self::new`].
+    pub const fn export(&self) -> &E {
+        &self.export
+    }
+
+    /// What makes records, to be changed between messages.
+    pub const fn export_mut(&mut self) -> &mut E {
+        &mut self.export
+    }
+
+    /// Returns how long to wait after an error; see [`Backoff::next_delay`].
+    pub fn next_delay(&mut self, random: f64) -> Duration {
+        self.backoff.next_delay(random)
+    }
+
+    /// Makes sure that there is a stream. After an error there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::flush`].
+    pub async fn open(&mut self) -> Result<(), ExportError> {
+        self.leave_ended_session().await;
+        if self.session.is_none() {
+            let opened = Session::open(&self.destination).await;
+            let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
+            self.counters.sessions += 1;
+            self.session = Some(session);
+        }
+        Ok(())
+    }
+
+    /// Sends all that waits, in a new stream if there is none. `now_ns` is since 1970.
+    ///
+    /// After an error the stream is over; what has not been handed to it still waits, and may be
+    /// sent by another call after [`Self::next_delay`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing and sends nothing twice.
+    pub async fn flush(&mut self, now_ns: u64) -> Result<(), ExportError> {
+        let sent = self.send_pending(now_ns).await;
+        sent.inspect_err(|_| self.lose_session())
+    }
+
+    /// Waits until the server ends the stream, so that the next one can be opened before there is
+    /// something to send. Waits forever if there is none.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
+    pub async fn closed(&mut self) -> ExportError {
+        let Some(session) = &mut self.session else { return future::pending().await };
+        let ended = session.ended().await;
+        self.lose_session();
+        ended
+    }
+
+    /// Ends the stream, and waits until the server has said that it took everything. What was not
+    /// handed over still waits.
+    pub async fn close(&mut self) -> Result<(), ExportError> {
+        let Some(session) = self.session.take() else { return Ok(()) };
+        session.close().await.inspect_err(|_| self.counters.sessions_lost += 1)
+    }
+
+    /// Sends to another destination from now on. The stream to the one before is ended as by
+    /// [`Self::close`], and what has not been handed to it waits for the new one.
+    pub async fn redirect(&mut self, destination: Destination) -> Result<(), ExportError> {
+        self.destination = speaking(destination);
+        self.backoff.reset();
+        self.close().await
+    }
+
+    /// Drops the stream where it is, and returns the records that have not been handed to one.
+    pub fn abandon(&mut self) -> Vec<E::Record> {
+        self.session = None;
+        self.outbox = None;
+        std::mem::take(&mut self.pending).into()
+    }
+
+    async fn send_pending(&mut self, now_ns: u64) -> Result<(), ExportError> {
+        self.open().await?;
+        while let Some((message, records)) = self.message(now_ns) {
+            let Some(session) = &mut self.session else { return Ok(()) };
+            session.hand_over(&message).await?;
+            // Nothing waits between the two, so that no message is handed over twice.
+            self.outbox = None;
+            self.pending.drain(..records);
+            self.counters.messages += 1;
+            self.counters.records += records as u64;
+            // Only a server that takes records is worth an eager second try.
+            self.backoff.reset();
+        }
+        Ok(())
+    }
+
+    /// The first records as a message, and how many they are.
+    fn message(&mut self, now_ns: u64) -> Option<(Bytes, usize)> {
+        let Self { pending, outbox, counters, export, domain, .. } = self;
+        while outbox.is_none() && !pending.is_empty() {
+            let (message, records) = packed(pending.iter(), |record, out| {
+                export.encode(record, now_ns, *domain, out);
+            });
+            if records > 0 {
+                *outbox = Some((message, records));
+            } else if let Some(refused) = pending.pop_front() {
+                // No message can hold it, which must not keep the others waiting.
+                export.refused(&refused);
+                counters.records_refused += 1;
+            }
+        }
+        outbox.clone()
+    }
+
+    /// What is handed to a stream that the server has ended would be lost. One that is about to
+    /// end it is left in good order.
+    async fn leave_ended_session(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        match session.state().await {
+            State::Open => {}
+            State::Unwanted => drop(self.close().await),
+            State::Ended => self.lose_session(),
+        }
+    }
+
+    /// Gives up a stream that this process did not want to end.
+    fn lose_session(&mut self) {
+        self.counters.sessions_lost += u64::from(self.session.take().is_some());
+    }
+}
+
+/// Puts as many of the first records into a message as it holds.
+fn packed<'a, R: 'a>(
+    records: impl Iterator<Item = &'a R>,
+    encode: impl Fn(&R, &mut Vec<u8>),
+) -> (Bytes, usize) {
+    let mut message = vec![0; PREFIX];
+    let mut count = 0;
+    for record in records {
+        let before = message.len();
+        encode(record, &mut message);
+        if message.len() > MESSAGE_LIMIT {
+            message.truncate(before);
+            break;
+        }
+        count += 1;
+    }
+    let length = u32::try_from(message.len() - PREFIX).unwrap_or(u32::MAX);
+    message[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    (message.into(), count)
+}
+
+/// Has TLS say which protocol is meant.
+fn speaking(mut destination: Destination) -> Destination {
+    if let Transport::Tls(tls) = destination.transport {
+        destination.transport = Transport::Tls(tls.speaking(ALPN));
+    }
+    destination
+}

@@ -1,0 +1,49 @@
+"""A FlowExportService of the gRPC project's own. Prints what it receives as lines of JSON.
+
+Arguments: port, a folder with certificates, and how many requests are taken before the stream is
+refused (0 for all).
+"""
+
+import json
+import pathlib
+import sys
+import threading
+from concurrent import futures
+
+import grpc
+from google.protobuf.json_format import MessageToDict
+
+messages, services = grpc.protos_and_services("flow/v1alpha1/flow.proto")
+
+port, folder, limit = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+
+
+def say(what):
+    print(json.dumps(what), flush=True)
+
+
+class Service(services.FlowExportServiceServicer):
+    def Export(self, requests, context):
+        names = context.auth_context()["x509_subject_alternative_name"]
+        say({"opened": [name.decode() for name in names]})
+        for number, request in enumerate(requests, 1):
+            if number == limit:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "that is enough – for today")
+            flows = [
+                MessageToDict(flow, preserving_proto_field_name=True) for flow in request.flows
+            ]
+            say({"flows": flows, "bytes": request.ByteSize()})
+        say({"closed": True})
+        return messages.ExportResponse()
+
+
+read = lambda name: (folder / name).read_bytes()
+server = grpc.server(futures.ThreadPoolExecutor(4))
+services.add_FlowExportServiceServicer_to_server(Service(), server)
+credentials = grpc.ssl_server_credentials(
+    [(read("collector.test.key"), read("collector.test.pem"))], read("ca.pem"), True
+)
+server.add_secure_port(f"127.0.0.1:{port}", credentials)
+server.start()
+say({"listening": True})
+threading.Event().wait()

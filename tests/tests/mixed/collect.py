@@ -1,0 +1,51 @@
+"""A FlowExportService of the gRPC project's own, which prints each flow as an IPFIX collector would.
+
+Arguments: port, and a folder with certificates.
+"""
+
+import ipaddress
+import json
+import pathlib
+import sys
+import threading
+from concurrent import futures
+
+import grpc
+
+messages, services = grpc.protos_and_services("flow/v1alpha1/flow.proto")
+
+port, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+
+
+def shown(flow):
+    fields = {
+        "protocolIdentifier": flow.transport.protocol_number,
+        "sourceIPv4Address": str(ipaddress.ip_address(flow.ip.source)),
+        "destinationIPv4Address": str(ipaddress.ip_address(flow.ip.destination)),
+        "sourceTransportPort": flow.transport.source_port,
+        "destinationTransportPort": flow.transport.destination_port,
+        "packetDeltaCount": flow.stats.packet_delta_count,
+        "octetDeltaCount": flow.stats.octet_delta_count,
+        "reversePacketDeltaCount": flow.reverse_stats.packet_delta_count,
+        "reverseOctetDeltaCount": flow.reverse_stats.octet_delta_count,
+    }
+    return json.dumps({"fields": fields})
+
+
+class Service(services.FlowExportServiceServicer):
+    def Export(self, requests, context):
+        for request in requests:
+            print("\n".join(map(shown, request.flows)), flush=True)
+        return messages.ExportResponse()
+
+
+read = lambda name: (folder / name).read_bytes()
+server = grpc.server(futures.ThreadPoolExecutor(4))
+services.add_FlowExportServiceServicer_to_server(Service(), server)
+credentials = grpc.ssl_server_credentials(
+    [(read("collector.test.key"), read("collector.test.pem"))], read("ca.pem"), True
+)
+server.add_secure_port(f"127.0.0.1:{port}", credentials)
+server.start()
+print("listening", file=sys.stderr, flush=True)
+threading.Event().wait()
