@@ -7,7 +7,7 @@
 //!
 //! `cargo bench -p benches --bench meter` prints a table; with `-- --check` it fails if a goal is
 //! missed, with `-- --connections N` there are so many (above `nf_conntrack_max` the kernel has no
-//! room). Needs root, `iproute2` and `nftables`.
+//! room); `-- --only` does one part: `observing`, `exporting` or `intervals`. Needs root, `iproute2` and `nftables`.
 #![expect(clippy::print_stdout, reason = "its purpose")]
 #![expect(clippy::cast_precision_loss, reason = "only for people to read")]
 
@@ -48,19 +48,32 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut goals = Goals::default();
     let connections = connections();
     node::send_on_each(connections)?;
-    dumps::memory(&mut goals)?;
-    dumps::rounds(&mut goals, connections)?;
-    churn(&mut goals);
-    for profile in [Profile::Antrea, Profile::Fyke] {
-        exporting::cost(&mut goals, connections, profile)?;
+    if is_asked_for("observing") {
+        dumps::memory(&mut goals)?;
+        dumps::rounds(&mut goals, connections)?;
+        churn(&mut goals);
     }
-    intervals::count(&mut goals, connections)?;
+    for profile in [Profile::Antrea, Profile::Fyke] {
+        if is_asked_for("exporting") {
+            exporting::cost(connections, profile)?;
+        }
+    }
+    if is_asked_for("intervals") {
+        intervals::count(&mut goals, connections)?;
+    }
     Ok(goals.verdict())
 }
 
 fn connections() -> u32 {
-    let mut given = env::args().skip_while(|argument| argument != "--connections").skip(1);
-    given.next().and_then(|number| number.parse().ok()).unwrap_or(CONNECTIONS)
+    option("--connections").and_then(|number| number.parse().ok()).unwrap_or(CONNECTIONS)
+}
+
+fn is_asked_for(part: &str) -> bool {
+    option("--only").is_none_or(|only| only == part)
+}
+
+fn option(name: &str) -> Option<String> {
+    env::args().skip_while(|argument| argument != name).nth(1)
 }
 
 /// Connections come and go at the same pace.

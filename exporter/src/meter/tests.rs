@@ -256,6 +256,26 @@ fn zones_and_families_are_kept_apart() {
 }
 
 #[test]
+fn dumps_that_come_just_before_and_after_deadlines_cost_no_report() {
+    let mut bench = Bench::new();
+    let mut told = 0;
+    bench.dump(&[dumped(1, 1)]);
+    let start = bench.now;
+    for (interval, reports) in (1..=6).zip(1..) {
+        let packets = interval + 1;
+        let deadline = start + interval * 5 * SECOND;
+        // Early and late by turns; what is due is told before a dump and behind it.
+        let jitter = 300_000_000;
+        bench.now = if interval % 2 == 1 { deadline - jitter } else { deadline + jitter };
+        told += bench.due(100, |_| {});
+        bench.dump(&[dumped(1, packets)]);
+        bench.now = deadline + 2 * jitter;
+        told += bench.due(100, |_| {});
+        assert_eq!(told, reports, "after interval {interval}");
+    }
+}
+
+#[test]
 fn a_ghost_does_not_come_back_to_life() {
     let mut bench = Bench::new();
     bench.dump(&[dumped(1, 1)]);

@@ -85,8 +85,16 @@ impl Track {
     }
 
     /// Starts the timers of a connection whose counters last changed at `end`.
+    ///
+    /// News that come soon after there were none at a deadline are told at once: a dump may be
+    /// just a little later than the deadline, again and again.
     pub(super) fn start(&mut self, slot: u32, end: u64, now: u64) {
-        self.told.get_mut(slot).active_deadline = now.saturating_add(self.timeouts.active);
+        let active = self.timeouts.active;
+        let told = self.told.get_mut(slot);
+        let late_by = now.checked_sub(told.active_deadline);
+        if late_by.is_none_or(|late_by| late_by >= active) {
+            told.active_deadline = now.saturating_add(active);
+        }
         let deadline = self.deadline(slot, end);
         self.wheel.push(&mut self.lists, slot, deadline, now);
     }
