@@ -53,6 +53,7 @@ fn one_capability_is_asked_for_and_no_user_is_root() {
     let container = &pod["containers"][0]["securityContext"];
     assert_eq!(container["capabilities"], json!({ "drop": ["ALL"], "add": ["NET_ADMIN"] }));
     assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["allowPrivilegeEscalation"], false);
     assert_eq!(
         (&pod["securityContext"]["runAsNonRoot"], &pod["hostNetwork"]),
         (&json!(true), &json!(true))
