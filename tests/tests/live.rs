@@ -292,6 +292,7 @@ fn an_address_in_other_hands_within_a_second_never_has_a_wrong_name() {
         stand.create(&pod(&name, Host::PodA1, &now()));
         // Each has the address for long enough to be named, save for what is near its ends.
         let long = Duration::from_secs(if round % 2 == 0 { 12 } else { 1 });
+        // How long a Pod has the address is what is tested.
         std::thread::sleep(long);
         stand.kubectl(&["delete", "pod", "-n", "shop", &name, "--wait=false"], &Value::Null);
         owners.push((name, from, now_ms()));

@@ -32,6 +32,18 @@ const MUTUAL: Destination = Destination { name: "mutual", port: 4741, transport:
 const FEW: usize = 16 << 10;
 const MANY: usize = 32 << 20;
 
+/// Flows of every kind, long and short, some denied.
+fn ten_thousand(stand: &mut Stand) {
+    stand.traffic.begin(1200);
+    for _ in 0..6 {
+        stand.traffic.brief(1300);
+        stand.traffic.denied(170);
+        stand.traffic.go_on(2);
+    }
+    stand.traffic.end(0);
+    assert!(stand.traffic.made() >= 10_000);
+}
+
 #[test]
 fn ten_thousand_flows_are_told_the_same_over_every_transport() {
     let antrea = Destination { more: "profile: antrea", ..FIRST };
@@ -42,14 +54,7 @@ fn ten_thousand_flows_are_told_the_same_over_every_transport() {
     foreign::grpcio(&mut stand, &grpc);
     stand.begin();
 
-    stand.traffic.begin(1200);
-    for _ in 0..6 {
-        stand.traffic.brief(1300);
-        stand.traffic.denied(170);
-        stand.traffic.go_on(2);
-    }
-    stand.traffic.end(0);
-    assert!(stand.traffic.made() >= 10_000);
+    ten_thousand(&mut stand);
     let (mut expected, denied) = (stand.wait_for_the_end(), stand.denied());
     assert!(expected.len() > 8900 && denied.len() > 900, "{} {}", expected.len(), denied.len());
     expected.extend(denied);
@@ -70,13 +75,7 @@ fn ten_thousand_flows_are_told_the_same_in_datagrams() {
     let mut stand = Stand::start("mixudp", &[datagrams], "");
     foreign::nfacctd(&mut stand, &datagrams);
     stand.begin();
-    stand.traffic.begin(1200);
-    for _ in 0..6 {
-        stand.traffic.brief(1300);
-        stand.traffic.denied(170);
-        stand.traffic.go_on(2);
-    }
-    stand.traffic.end(0);
+    ten_thousand(&mut stand);
     let mut expected = stand.wait_for_the_end();
     expected.extend(stand.denied());
     stand.finish();
@@ -109,6 +108,7 @@ fn collector_is_away(prefix: &str, how_long: Duration) {
         stand.traffic.brief(150);
         stand.traffic.denied(30);
         stand.traffic.go_on(1);
+        // How long the collector is away is what is tested; this is the pace of its flows.
         std::thread::sleep(Duration::from_millis(500));
     }
     stand.wait_until_level("first", 300);

@@ -178,6 +178,7 @@ fn send(storm: &Storm) -> io::Result<u32> {
             let early = Duration::from_secs(1) * sent / storm.per_second;
             // A wait for less than this is not worth it.
             if let Some(wait) = early.checked_sub(begin.elapsed() + Duration::from_millis(1)) {
+                // The pace is what is tested.
                 thread::sleep(wait);
             }
             socket.send_to(b"x", (SERVER, destination))?;

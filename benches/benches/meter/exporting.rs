@@ -72,6 +72,7 @@ impl Drain {
     /// Whether nothing has come for a while.
     fn is_idle(&self) -> bool {
         let before = self.bytes.load(Relaxed);
+        // Silence can only be waited for.
         thread::sleep(5 * PATIENCE);
         self.bytes.load(Relaxed) == before
     }
@@ -206,6 +207,7 @@ fn look(observer: &mut Watcher, now: u64) -> io::Result<()> {
 fn tell(observer: &mut Watcher, now: u64) -> Duration {
     let begin = cpu_time();
     while observer.turn(now) {
+        // The queues are full; the far end empties them on another thread.
         thread::sleep(PATIENCE);
     }
     cpu_time().saturating_sub(begin)
@@ -216,6 +218,7 @@ fn until(is_so: impl Fn() -> bool) {
         if is_so() {
             return;
         }
+        // Between two looks, 1,000 at most.
         thread::sleep(PATIENCE);
     }
     panic!("what is due does not arrive");

@@ -43,6 +43,7 @@ pub(crate) fn count(goals: &mut Goals, connections: u32) -> io::Result<()> {
             while !over.load(Relaxed) {
                 let next = Instant::now() + PACE;
                 node::send_on_each(connections).expect("a network");
+                // The pace of the traffic.
                 thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         }

@@ -37,6 +37,7 @@ impl AuditLog {
         while !self.reporter.is_closed() {
             let is_there = self.poll(clock())?;
             self.reporter.set_active(is_there);
+            // Nothing tells when a file grows that is also renamed and made anew.
             std::thread::sleep(PERIOD);
         }
         Ok(())

@@ -220,6 +220,7 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        // Between two looks, until the deadline.
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -144,9 +144,8 @@ impl Collector {
         let collector = Self(child.expect("openssl is installed: run `cargo xtask setup`"), folder);
         let listens =
             || fs::read_to_string("/proc/net/tcp").unwrap().contains(&format!(":{port:04X} "));
-        while !listens() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let came = tests::binary::eventually(Duration::from_secs(20), listens);
+        assert!(came, "openssl does not listen");
         collector
     }
 
