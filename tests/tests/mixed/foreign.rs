@@ -15,6 +15,8 @@ use super::traffic::FORBIDDEN;
 
 /// What its plugin's queue and its socket may hold, so that nothing is lost to a busy machine.
 const ROOM: usize = 64 << 20;
+/// How it begins to say that datagrams were lost before it, or records within it.
+const LOSSES: [&str; 2] = ["expecting flow", "missing data"];
 
 /// A flow as pmacct prints it.
 #[derive(Debug, Deserialize)]
@@ -31,9 +33,11 @@ struct Row {
 /// Starts `nfacctd`, which takes datagrams.
 pub(crate) fn nfacctd(stand: &mut Stand, destination: &Destination) {
     let (host, port) = (destination.host(), destination.port);
+    // Records are handed to the plugin when so many fill a buffer, and by no clock: with a buffer for
+    // more than one, the last ones would stay where they are. One is what it holds if nothing is said.
     let config = format!(
         "daemonize: false\nnfacctd_ip: {host}\nnfacctd_port: {port}\nplugins: print[x]\n\
-         plugin_pipe_size: {ROOM}\nplugin_buffer_size: 65536\nprint_cache_entries: 65537\n\
+         nfacctd_disable_checks: false\nplugin_pipe_size: {ROOM}\nprint_cache_entries: 65537\n\
          print_output[x]: json\nprint_refresh_time[x]: 1\n\
          aggregate[x]: src_host, dst_host, src_port, dst_port, proto\n"
     );
@@ -48,6 +52,11 @@ pub(crate) fn nfacctd(stand: &mut Stand, destination: &Destination) {
     assert!(found, "nfacctd does not listen");
     let descriptor = listening().expect("it listens");
     socket::resize(process, descriptor, ROOM).expect("room");
+}
+
+/// What it has missed, in its own words.
+pub(crate) fn missed(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| LOSSES.iter().any(|words| line.contains(words))).collect()
 }
 
 /// The sums of what it has printed: it knows nothing of what comes back.

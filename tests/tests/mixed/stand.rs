@@ -198,6 +198,11 @@ impl Stand {
         all.iter().map(|process| process.output().expect("UTF-8")).collect()
     }
 
+    /// What the last collector of a destination says of itself.
+    pub(crate) fn collectors_log(&self, name: &str) -> String {
+        self.collectors[name].last().expect("it was started").log().expect("a log")
+    }
+
     /// What a destination of ours was told.
     pub(crate) fn told(&self, name: &str) -> Sums {
         sums::of_records(&self.received(name))
