@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clients::Clients;
-use crate::conntrack::{ConnectionSource, SourceError};
+use crate::conntrack::{ConnectionSource, Events, SourceError};
 use crate::enrich::Enricher;
 use crate::filter::ProtocolFilter;
 use crate::meter::Meter;
@@ -107,20 +107,21 @@ impl<S: ConnectionSource> Observer<S> {
     /// Takes what the kernel has to say at `now` (nanoseconds since 1970).
     pub fn observe(&mut self, now: u64) -> Result<(), SourceError> {
         self.take_denied(now);
-        let overrun = self.take_events(now)?;
-        if overrun || now >= self.dumps.next_ns {
+        let events = self.take_events(now)?;
+        if events.overrun || now >= self.dumps.next_ns {
             self.dump_all();
             self.dumps.next_ns = now + nanoseconds(self.poll_interval);
         }
+        self.conclude(&events, now);
         self.look_up_finals(now)?;
         self.intake.clients.forget(now);
         self.dump(now)
     }
 
-    /// Returns whether events were lost.
-    fn take_events(&mut self, now: u64) -> Result<bool, SourceError> {
+    /// Takes events, as many as one turn may.
+    fn take_events(&mut self, now: u64) -> Result<Events, SourceError> {
         let (source, mut gate) = self.gate(now);
-        Ok(source.events(&mut |entry| gate.take(entry))?.overrun)
+        source.events(&mut |entry| gate.take(entry))
     }
 
     /// The source, and what its entries have to pass.

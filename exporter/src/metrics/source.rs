@@ -13,6 +13,7 @@ pub struct SourceMetrics {
     dump_entries: Counter,
     dumps: Counter,
     dumps_interrupted: Counter,
+    pub dumps_overtaken: Counter,
     overruns: Counter,
     held_back: Counter,
     foreign_zone: Counter,
@@ -94,8 +95,9 @@ impl SourceMetrics {
         }
     }
 
-    fn kernel_rows(&self) -> [Row<'_>; 9] {
+    fn kernel_rows(&self) -> [Row<'_>; 10] {
         let interrupted = "Dumps that the kernel called incomplete";
+        let overtaken = "Dumps of which it is not known what they lack, since events had no end";
         let overruns = "Times the kernel dropped events because we were too slow";
         let held_back = "Times the kernel kept events back because we were too slow";
         let incomplete = "Messages of the kernel that lack what every entry has";
@@ -104,6 +106,7 @@ impl SourceMetrics {
             ("conntrack_dump_entries", "Entries read in dumps", &self.dump_entries),
             ("conntrack_dumps", "Dumps begun", &self.dumps),
             ("conntrack_dumps_interrupted", interrupted, &self.dumps_interrupted),
+            ("conntrack_dumps_overtaken", overtaken, &self.dumps_overtaken),
             ("conntrack_overruns", overruns, &self.overruns),
             ("conntrack_held_back", held_back, &self.held_back),
             ("conntrack_foreign_zone", "Entries of zones nobody asked for", &self.foreign_zone),

@@ -3,7 +3,7 @@
 use daemon::Chain;
 
 use super::{Observer, nanoseconds};
-use crate::conntrack::{ConnectionSource, DumpProgress, SourceError};
+use crate::conntrack::{ConnectionSource, DumpProgress, Events, SourceError};
 
 /// Connections looked up one by one per turn: about 5 µs each.
 pub(super) const LOOK_UPS_PER_TURN: usize = 512;
@@ -12,11 +12,18 @@ pub(super) const LOOK_UPS_PER_TURN: usize = 512;
 /// a second, and says so each time it fails.
 const KEPT_NS: u64 = 2_000_000_000;
 
+/// Turns that a dump which has ended may wait for all events that came before its end. More means
+/// that they come faster than they are taken: the next dump must not wait for that.
+pub(super) const PATIENT_TURNS: u32 = 64;
+
 /// Which dump is under way and which come next.
 #[derive(Debug, Default)]
 pub(super) struct Dumps {
     pub(super) under_way: Vec<u16>,
     pub(super) waiting: Vec<u16>,
+    /// The one under way has been read to its end, so many turns ago. What it does not show may
+    /// have vanished; ends that happened during it must be known before that is believed.
+    read: Option<u32>,
     pub(super) next_ns: u64,
     pub(super) rounds: u64,
     /// A dump of this round has failed, so the round shows less than every connection.
@@ -60,7 +67,7 @@ impl<S: ConnectionSource> Observer<S> {
     /// Not during a dump: what of it is still unread is older than an answer would be, and would
     /// look as if somebody had zeroed the counters.
     pub(super) fn look_up_finals(&mut self, now: u64) -> Result<(), SourceError> {
-        if !self.dumps.under_way.is_empty() {
+        if !self.dumps.under_way.is_empty() && self.dumps.read.is_none() {
             return Ok(());
         }
         for _ in 0..LOOK_UPS_PER_TURN {
@@ -86,23 +93,45 @@ impl<S: ConnectionSource> Observer<S> {
 
     /// Goes on with the dump under way, or begins the next.
     pub(super) fn dump(&mut self, now: u64) -> Result<(), SourceError> {
-        if self.is_quiet() {
+        if self.is_quiet() || self.dumps.read.is_some() {
             return Ok(());
         }
         match self.dump_more(now) {
-            Ok(DumpProgress::More) => Ok(()),
-            Ok(DumpProgress::Done) => self.finish_dump(true, now),
+            Ok(DumpProgress::More) => return Ok(()),
+            Ok(DumpProgress::Done) => {
+                self.dumps.read = Some(0);
+                // Mostly that is all there is to take.
+                let events = self.take_events(now)?;
+                if events.overrun {
+                    self.dump_all();
+                }
+                self.conclude(&events, now);
+            }
             Ok(DumpProgress::Interrupted) => {
                 self.dumps.waiting.extend_from_slice(&self.dumps.under_way);
-                self.finish_dump(false, now)
+                self.finish_dump(false, now);
             }
             // A dump that has no memory or no socket left may have some at the next interval, and
             // until then events tell most of what there is to know.
             Err(error @ (SourceError::Dump { .. } | SourceError::Open(_))) => {
                 self.note_failure(&error, now);
-                self.finish_dump(false, now)
+                self.finish_dump(false, now);
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Believes a dump that has been read, once events were taken that leave none behind; or
+    /// nothing of what it does not show, if there is no end of them.
+    pub(super) fn conclude(&mut self, taken: &Events, now: u64) {
+        let Some(turns) = &mut self.dumps.read else { return };
+        *turns += 1;
+        if taken.drained {
+            self.finish_dump(true, now);
+        } else if *turns > PATIENT_TURNS {
+            self.metrics.source.dumps_overtaken.inc();
+            self.finish_dump(false, now);
         }
     }
 
@@ -140,18 +169,8 @@ impl<S: ConnectionSource> Observer<S> {
         }
     }
 
-    fn finish_dump(&mut self, complete: bool, now: u64) -> Result<(), SourceError> {
-        // Ends that happened during the dump must be known before anything counts as vanished.
-        loop {
-            let (source, mut gate) = self.gate(now);
-            let events = source.events(&mut |entry| gate.take(entry))?;
-            if events.overrun {
-                self.dump_all();
-            }
-            if events.drained {
-                break;
-            }
-        }
+    fn finish_dump(&mut self, complete: bool, now: u64) {
+        self.dumps.read = None;
         let complete = complete && !self.are_events_kept(now);
         for zone in std::mem::take(&mut self.dumps.under_way) {
             if self.intake.zones.tells_clients(zone) {
@@ -163,7 +182,6 @@ impl<S: ConnectionSource> Observer<S> {
         if self.dumps.waiting.is_empty() {
             self.dumps.rounds += u64::from(!std::mem::take(&mut self.dumps.failed));
         }
-        Ok(())
     }
 
     /// Whether the kernel may keep ends of connections that its table has no more: these have not

@@ -1,4 +1,5 @@
 mod sources; // what becomes of entries before the meter sees them
+mod flood; // more events than there is time for
 
 use flow::FlowRecord;
 use k8s::Cluster;
