@@ -65,8 +65,9 @@ impl Policies {
         direction: Direction,
         began_ms: u64,
     ) -> Result<PolicyRule, Unnamed> {
-        let found = self.book().find(id, direction, began_ms).cloned();
-        if matches!(found, Err(why) if why.may_be_known_soon()) {
+        let book = self.book();
+        let found = book.find(id, direction, began_ms).cloned();
+        if matches!(found, Err(why) if book.is_worth_a_look(id, why, began_ms)) {
             self.wanted.notify_one();
         }
         found
@@ -87,7 +88,6 @@ pub struct Asker {
     clock: fn() -> u64,
     /// Which version of a policy its flows were asked for, and in which look.
     asked: HashMap<Name, (u64, u64)>,
-    look: u64,
     /// It does not work just now, which has been told.
     failing: bool,
 }
@@ -95,7 +95,7 @@ pub struct Asker {
 impl Asker {
     /// `clock` tells milliseconds since 1970.
     pub fn new(agent: Agent, policies: Policies, counts: Arc<Counts>, clock: fn() -> u64) -> Self {
-        Self { agent, policies, counts, clock, asked: HashMap::new(), look: 0, failing: false }
+        Self { agent, policies, counts, clock, asked: HashMap::new(), failing: false }
     }
 
     /// Asks until the future is dropped.
@@ -142,14 +142,13 @@ impl Asker {
             shown.extend(self.table(&mut session, names).await?);
         }
         let ids: Vec<_> = shown.iter().map(|flow| (flow.id, flow.direction)).collect();
-        let has_unresolved = {
+        let (is_searching, look) = {
             let mut book = self.policies.book();
             book.look(&ids, asked_ms, (self.clock)());
             self.counts.book(book.forgotten, book.refused);
-            book.has_unresolved()
+            (book.is_searching(asked_ms), book.looks())
         };
-        self.look += 1;
-        if has_unresolved { self.ask_policies(&mut session, asked_ms).await } else { Ok(()) }
+        if is_searching { self.ask_policies(&mut session, asked_ms, look).await } else { Ok(()) }
     }
 
     /// Flows of one table; none if this Agent has no such table.
@@ -168,19 +167,21 @@ impl Asker {
         Ok(Vec::new())
     }
 
-    /// Asks for the flows of policies until each id has its rule, the longest not asked first.
-    async fn ask_policies(&mut self, session: &mut Session, asked_ms: u64) -> Result<(), AskError> {
+    /// Asks for the flows of policies until each id has its rule, the longest not asked first. An id
+    /// that none of them has rests.
+    async fn ask_policies(
+        &mut self,
+        session: &mut Session,
+        asked_ms: u64,
+        look: u64,
+    ) -> Result<(), AskError> {
         let json = session.get("/networkpolicies").await?;
         let (mut policies, useless) = listed::read(&json).map_err(AskError::Content)?;
         self.counts.policies_unreadable.inc_by(useless);
         self.asked.retain(|uid, _| policies.iter().any(|policy| policy.uid == *uid));
-        let last = |policy: &Policy| {
-            let asked = self.asked.get(&policy.uid);
-            asked.filter(|(version, _)| *version == policy.version).map_or(0, |(_, look)| *look)
-        };
-        policies.sort_by_cached_key(last);
+        policies.sort_by_cached_key(|policy| self.last_asked(policy));
         for policy in policies.iter().take(POLICIES_PER_LOOK) {
-            if !self.policies.book().has_unresolved() {
+            if !self.policies.book().is_searching(asked_ms) {
                 break;
             }
             let flows = self.flows_of(session, policy).await?;
@@ -192,9 +193,17 @@ impl Asker {
             for (id, direction, rule) in policy.meanings(&flows) {
                 book.resolve(id, direction, rule);
             }
-            self.asked.insert(policy.uid.clone(), (policy.version, self.look));
+            self.asked.insert(policy.uid.clone(), (policy.version, look));
         }
+        let first = policies.iter().map(|policy| self.last_asked(policy)).min();
+        self.policies.book().have_asked_all(first.unwrap_or(look), asked_ms);
         Ok(())
+    }
+
+    /// In which look the flows of a policy as it is now were last asked for; 0 for never.
+    fn last_asked(&self, policy: &Policy) -> u64 {
+        let asked = self.asked.get(&policy.uid);
+        asked.filter(|(version, _)| *version == policy.version).map_or(0, |(_, look)| *look)
     }
 
     /// Flows of one policy; none if it is enforced for nobody here.

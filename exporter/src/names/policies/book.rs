@@ -19,6 +19,9 @@ pub(super) const REUSE_MS: u64 = 5_000;
 pub(super) const READY_MS: u64 = 30_000;
 /// Rules that are remembered, those gone included.
 const LIMIT: usize = 65_536;
+/// How long no policy is asked about an id that none of them had: at first, and at most. The Agent
+/// may show flows of a policy before the policy; one it shows of none costs it a dump per policy.
+const REST_MS: [u64; 2] = [5_000, 600_000];
 
 /// Why nobody can say which rule an id meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +76,18 @@ struct Meant {
     /// `None` while it lasts.
     until: Option<u64>,
     rule: Result<PolicyRule, Unnamed>,
+    search: Search,
+}
+
+/// How the rule of an id is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Search {
+    /// In which look it began, or began anew.
+    since: u64,
+    /// No policy is asked before then, in milliseconds since 1970.
+    from: u64,
+    /// How long it rests if no policy has it this time either.
+    rest: u64,
 }
 
 /// The ids of one Node.
@@ -85,6 +100,8 @@ pub(super) struct Book {
     kept: usize,
     /// When the last look was begun; none since the Agent was last lost.
     looked: Option<u64>,
+    /// How many looks there have been.
+    looks: u64,
     /// An Agent's ids count from then on.
     ready: u64,
     /// Meanings that were forgotten to make room, and ids that found none.
@@ -125,13 +142,16 @@ impl Book {
         // first look it has meant it for as long as it would have rested before.
         let from = self.looked.unwrap_or_else(|| asked_ms.saturating_sub(REUSE_MS));
         let from = from.max(self.ready);
+        self.looks += 1;
+        let search = Search { since: self.looks, from: asked_ms, rest: REST_MS[0] };
         for (id, direction) in there {
             if !self.has_room() {
                 self.refused += 1;
                 continue;
             }
             self.kept += 1;
-            let meant = Meant { direction, from, until: None, rule: Err(Unnamed::Unresolved) };
+            let meant =
+                Meant { direction, from, until: None, rule: Err(Unnamed::Unresolved), search };
             self.ids.entry(id).or_default().push_back(meant);
         }
         self.looked = Some(asked_ms);
@@ -150,11 +170,45 @@ impl Book {
         };
     }
 
-    /// Whether there are ids whose rule is not known.
-    pub(super) fn has_unresolved(&self) -> bool {
-        let is_open =
-            |meant: &Meant| meant.until.is_none() && matches!(meant.rule, Err(Unnamed::Unresolved));
+    /// How many looks there have been.
+    pub(super) const fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Whether policies should be asked at `now` about ids whose rule is not known.
+    pub(super) fn is_searching(&self, now: u64) -> bool {
+        let is_open = |it: &Meant| it.is_unresolved() && it.search.from <= now;
         self.ids.values().any(|meant| meant.back().is_some_and(is_open))
+    }
+
+    /// Each policy there is at `now` has been asked in the look `first` or later. What is not
+    /// known since then rests, each time for twice as long.
+    pub(super) fn have_asked_all(&mut self, first: u64, now: u64) {
+        let Self { ids, looks, .. } = self;
+        for meant in ids.values_mut().filter_map(VecDeque::back_mut) {
+            let Search { since, from, rest } = &meant.search;
+            if meant.is_unresolved() && *since <= first && *from <= now {
+                meant.search = Search {
+                    since: *looks + 1,
+                    from: now.saturating_add(*rest),
+                    rest: rest.saturating_mul(2).min(REST_MS[1]),
+                };
+            }
+        }
+    }
+
+    /// Whether a look before its time may tell what [`Self::find`] did not.
+    pub(super) fn is_worth_a_look(&self, id: u32, why: Unnamed, began_ms: u64) -> bool {
+        let looked = self.looked.unwrap_or(0);
+        match why {
+            // What decided about it was there by then.
+            Unnamed::UnknownId => began_ms >= looked,
+            Unnamed::Unresolved => {
+                let meant = self.ids.get(&id).and_then(VecDeque::back);
+                meant.is_some_and(|meant| meant.is_unresolved() && meant.search.from <= looked)
+            }
+            _ => false,
+        }
     }
 
     /// The rule that decided about a connection that began at `began_ms` and has this id on it.
@@ -208,6 +262,12 @@ impl Book {
             }
         }
         true
+    }
+}
+
+impl Meant {
+    fn is_unresolved(&self) -> bool {
+        self.until.is_none() && matches!(self.rule, Err(Unnamed::Unresolved))
     }
 }
 
@@ -289,6 +349,62 @@ mod tests {
         assert_eq!(found(&book, 1, T), Ok("old".into()));
         assert_eq!(found(&book, 1, T + 30 * S), Err(Unnamed::UnknownId));
         assert_eq!(found(&book, 1, T + 56 * S), Ok("new".into()));
+    }
+
+    #[test]
+    fn an_id_that_no_policy_has_rests_for_longer_and_longer() {
+        let mut book = book();
+        let show = |book: &mut Book, at: u64, ids: &[u32]| {
+            let ids: Vec<_> = ids.iter().map(|&id| (id, Direction::Ingress)).collect();
+            book.look(&ids, at, at);
+        };
+        let (mut searched, mut resting) = (Vec::new(), false);
+        for second in 0..2_400 {
+            let now = T + second * S;
+            show(&mut book, now, &[7]);
+            assert_eq!(found(&book, 7, now), Err(Unnamed::Unresolved));
+            if book.is_searching(now) {
+                assert!(book.is_worth_a_look(7, Unnamed::Unresolved, now));
+                searched.push(second);
+                book.have_asked_all(book.looks(), now);
+            } else {
+                resting = true;
+                assert!(!book.is_worth_a_look(7, Unnamed::Unresolved, now));
+            }
+        }
+        assert_eq!(searched, [0, 5, 15, 35, 75, 155, 315, 635, 1235, 1835]);
+        assert!(resting);
+
+        // Another one is searched for at once, and whatever that tells of the first is taken.
+        let now = T + 2_400 * S;
+        show(&mut book, now, &[7, 8]);
+        assert!(book.is_searching(now));
+        book.resolve(8, Direction::Ingress, rule("new"));
+        assert!(!book.is_searching(now));
+        book.resolve(7, Direction::Ingress, rule("late"));
+        assert_eq!(found(&book, 7, now), Ok("late".into()));
+    }
+
+    #[test]
+    fn an_id_does_not_rest_before_every_policy_was_asked() {
+        let mut book = book();
+        let ids = [(7, Direction::Ingress)];
+        book.look(&ids, T, T);
+        book.look(&ids, T + S, T + S);
+        // One was last asked before the id came.
+        book.have_asked_all(0, T + S);
+        assert!(book.is_searching(T + S));
+        book.have_asked_all(1, T + S);
+        assert!(!book.is_searching(T + S));
+    }
+
+    #[test]
+    fn what_a_look_has_not_shown_is_not_worth_another() {
+        let mut book = book();
+        look(&mut book, T, &[(1, "one")]);
+        assert!(!book.is_worth_a_look(2, Unnamed::UnknownId, T - S), "its rule has gone");
+        assert!(book.is_worth_a_look(2, Unnamed::UnknownId, T + S), "its rule may be new");
+        assert!(!book.is_worth_a_look(1, Unnamed::Contested, T + S));
     }
 
     #[test]
