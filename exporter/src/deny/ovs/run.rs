@@ -8,7 +8,7 @@ use daemon::Chain;
 use ipfix::transport::Backoff;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::inbox::Inbox;
 use super::meaning::Passed;
@@ -26,6 +26,9 @@ const LOOK: u32 = 2;
 const STALLED: Duration = Duration::from_secs(5);
 /// Waits before connecting again.
 const RETRY: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// Denied packets must have been seen for so long that the next try may come soon again: a switch
+/// that hangs up on whoever has asked would be asked, and its end logged, twice a second.
+const PROVEN: Duration = RETRY[1];
 
 /// Why a session is over.
 #[derive(Debug, thiserror::Error)]
@@ -73,12 +76,16 @@ pub async fn watch(
 ) {
     let [initial, max] = RETRY;
     let mut backoff = Backoff::new(initial, max);
-    let mut observer = Observer { options: &options, reporter, counters, now_ns, told_off: false };
+    let mut observer =
+        Observer { options: &options, reporter, counters, now_ns, watching: None, told_off: false };
     loop {
         match connect(&options.socket).await {
             Ok(stream) => {
-                let end = observer.converse(stream, &mut backoff).await;
+                let end = observer.converse(stream).await;
                 observer.reporter.set_active(false);
+                if observer.watching.take().is_some_and(|since| since.elapsed() >= PROVEN) {
+                    backoff.reset();
+                }
                 observer.counters.ended(&end);
                 tracing::warn!(bridge = %options.socket.display(), error = %Chain(&end), "denied packets are not seen");
             }
@@ -101,12 +108,14 @@ struct Observer<'a, N> {
     reporter: Reporter,
     counters: Counters,
     now_ns: N,
+    /// Since when the session tells of denied packets.
+    watching: Option<Instant>,
     /// The log says already that no flow tells of denied packets.
     told_off: bool,
 }
 
 impl<N: Fn() -> u64> Observer<'_, N> {
-    async fn converse(&mut self, mut stream: UnixStream, backoff: &mut Backoff) -> End {
+    async fn converse(&mut self, mut stream: UnixStream) -> End {
         self.counters.sessions.inc();
         let (mut session, mut inbox) = (Session::new(self.options), Inbox::new());
         let mut probes = interval(PROBE);
@@ -123,7 +132,7 @@ impl<N: Fn() -> u64> Observer<'_, N> {
                     Ok(count) => {
                         inbox.filled(count);
                         unanswered = 0;
-                        if let Err(end) = self.take(&mut inbox, &mut session, backoff) {
+                        if let Err(end) = self.take(&mut inbox, &mut session) {
                             return end;
                         }
                     }
@@ -143,20 +152,15 @@ impl<N: Fn() -> u64> Observer<'_, N> {
         }
     }
 
-    fn take(
-        &mut self,
-        inbox: &mut Inbox,
-        session: &mut Session<'_>,
-        backoff: &mut Backoff,
-    ) -> Result<(), End> {
+    fn take(&mut self, inbox: &mut Inbox, session: &mut Session<'_>) -> Result<(), End> {
         let now_ns = (self.now_ns)();
         while let Some(message) = inbox.next()? {
-            session.receive(message, now_ns, &mut |told| self.told(told, backoff))?;
+            session.receive(message, now_ns, &mut |told| self.told(told))?;
         }
         Ok(())
     }
 
-    fn told(&mut self, told: Told, backoff: &mut Backoff) {
+    fn told(&mut self, told: Told) {
         match told {
             Told::Denied(denied) => self.reporter.tell(denied),
             Told::Passed(why) => {
@@ -166,7 +170,7 @@ impl<N: Fn() -> u64> Observer<'_, N> {
                 }
             }
             Told::Watching { controller, tables } => {
-                backoff.reset();
+                self.watching.get_or_insert_with(Instant::now);
                 self.reporter.set_active(true);
                 let bridge = self.options.socket.display();
                 tracing::info!(%bridge, controller, tables, "denied packets are seen");

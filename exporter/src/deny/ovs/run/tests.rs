@@ -153,3 +153,27 @@ async fn a_bridge_that_is_not_there_is_tried_again() {
     let listener = UnixListener::bind(&socket).unwrap();
     listener.accept().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_that_hangs_up_once_it_is_watched_is_asked_less_and_less() {
+    let scene = Scene::new(10);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_mins(10) {
+        greet(&mut scene.accept().await).await;
+    }
+    let sessions = scene.counters.sessions.get();
+    // As many as there are tries of a bridge that is not there.
+    assert!((20..80).contains(&sessions), "{sessions}");
+
+    // One that was watched for long is asked again at once.
+    let mut stream = scene.accept().await;
+    greet(&mut stream).await;
+    for _ in 0..7 {
+        read_until(&mut stream, 2, 2).await;
+        stream.write_all(&[6, 3, 0, 8, 0, 0, 0, 2]).await.unwrap();
+    }
+    drop(stream);
+    let ended = Instant::now();
+    scene.accept().await;
+    assert!(ended.elapsed() <= RETRY[0], "{:?}", ended.elapsed());
+}
