@@ -5,6 +5,7 @@
 mod message; // what the kernel is told, and tells
 
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -174,8 +175,9 @@ fn tell(
     let Ok(logged) = Logged::read(message.body) else {
         return reporter.lost(Loss::Malformed, 1);
     };
-    if let Some(group) = groups.iter_mut().find(|group| group.number == logged.group) {
-        reporter.lost(Loss::Overrun, group.gap_before(logged.sequence));
+    let group = groups.iter_mut().find(|group| group.number == logged.group);
+    if let Some(missing) = group.and_then(|group| group.gap_before(logged.sequence)) {
+        reporter.lost(Loss::Overrun, missing.get().into());
     }
     let Some(meaning) = prefixes.meaning(&String::from_utf8_lossy(logged.prefix)) else { return };
     let Ok(packet) = packet::read(logged.payload) else {
@@ -197,13 +199,14 @@ fn tell(
 }
 
 impl Group {
-    /// How many packets are missing before this one.
-    fn gap_before(&mut self, sequence: Option<u32>) -> u64 {
-        let Some(sequence) = sequence else { return 0 };
-        let missing = self.next.map_or(0, |next| sequence.wrapping_sub(next));
-        self.next = Some(sequence.wrapping_add(1));
+    /// How many packets are missing before this one, if any are: nothing is counted, which takes a
+    /// lock, for each packet of which nothing is to be said.
+    fn gap_before(&mut self, sequence: Option<u32>) -> Option<NonZeroU32> {
+        let sequence = sequence?;
+        let next = self.next.replace(sequence.wrapping_add(1))?;
+        let missing = NonZeroU32::new(sequence.wrapping_sub(next));
         // A group that was bound anew counts from its beginning.
-        if missing > u32::MAX / 2 { 0 } else { missing.into() }
+        missing.filter(|missing| missing.get() <= u32::MAX / 2)
     }
 }
 
@@ -216,9 +219,9 @@ mod tests {
         let mut group = Group { number: 1, next: None };
         let sequences =
             [Some(5), Some(6), Some(9), None, Some(10), Some(u32::MAX), Some(0), Some(2)];
-        let gaps = sequences.map(|sequence| group.gap_before(sequence));
-        assert_eq!(gaps[..5], [0, 0, 2, 0, 0]);
+        let gaps = sequences.map(|it| group.gap_before(it).map(NonZeroU32::get));
+        assert_eq!(gaps[..5], [None, None, Some(2), None, None]);
         // Backwards by more than half of all numbers is a new beginning.
-        assert_eq!(gaps[5..], [0, 0, 1]);
+        assert_eq!(gaps[5..], [None, None, Some(1)]);
     }
 }
