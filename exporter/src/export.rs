@@ -58,7 +58,7 @@ impl Exporting {
         name: String,
         mut route: watch::Receiver<Route>,
         domain: u32,
-        copy: Option<File>,
+        copy: Option<Arc<File>>,
         metrics: Arc<DestinationMetrics>,
     ) -> Result<Self, EncodeError> {
         let route_now = route.borrow_and_update().clone();

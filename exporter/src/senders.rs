@@ -54,8 +54,8 @@ pub(crate) struct Senders {
     wanted: Wanted,
     way: Way,
     domain: u32,
-    /// Gets a copy of what goes to [`STATIC`].
-    copy: Option<File>,
+    /// Gets a copy of what goes to [`STATIC`], also to one that comes after another has gone.
+    copy: Option<Arc<File>>,
     metrics: Arc<Metrics>,
     running: Vec<Sender>,
     /// No longer wanted, but not done yet.
@@ -107,7 +107,7 @@ impl Senders {
             wanted,
             way,
             domain,
-            copy,
+            copy: copy.map(Arc::new),
             metrics,
             running: Vec::new(),
             leaving: Vec::new(),
@@ -195,7 +195,7 @@ impl Senders {
             return Err(Refusal::TooMany);
         }
         let (route, moved) = watch::channel(Route::new(&spec, &self.way)?);
-        let copy = self.copy.take_if(|_| spec.name == STATIC);
+        let copy = self.copy.clone().filter(|_| spec.name == STATIC);
         let metrics = Arc::new(self.metrics.destination(&spec.name));
         let exporting = Exporting::new(spec.name.clone(), moved, self.domain, copy, metrics)?;
         let (queue, batches) = mpsc::channel(QUEUE);

@@ -29,8 +29,8 @@ pub struct Flows {
 }
 
 impl Flows {
-    pub fn new(form: Form, copy: Option<File>) -> Self {
-        Self { form, copy: copy.map(Arc::new) }
+    pub const fn new(form: Form, copy: Option<Arc<File>>) -> Self {
+        Self { form, copy }
     }
 
     /// What is sent is like this from the next session on.

@@ -61,7 +61,11 @@ impl Kind {
 
 impl Process {
     /// Fails if a Template fits no message.
-    pub(super) fn new(route: Route, domain: u32, copy: Option<File>) -> Result<Self, EncodeError> {
+    pub(super) fn new(
+        route: Route,
+        domain: u32,
+        copy: Option<Arc<File>>,
+    ) -> Result<Self, EncodeError> {
         let flows = Flows::new(route.form.clone(), copy);
         let kind = Kind::new(route, domain, flows)?;
         Ok(Self { kind, domain, before: ExportCounters::default() })

@@ -35,7 +35,7 @@ fn at(address: &str, profile: Profile) -> Route {
 }
 
 fn to(route: watch::Receiver<Route>, copy: Option<File>) -> Exporting {
-    Exporting::new("static".into(), route, 1, copy, Arc::default()).unwrap()
+    Exporting::new("static".into(), route, 1, copy.map(Arc::new), Arc::default()).unwrap()
 }
 
 fn batch(records: usize) -> Batch {

@@ -1,3 +1,5 @@
+use std::io::{Read, Seek};
+
 use config::address;
 use flow::{FlowRecord, Profile};
 use tokio::io::AsyncReadExt;
@@ -145,4 +147,35 @@ async fn what_no_destination_takes_in_time_is_left_behind_and_counted() {
     timeout(LATE, senders.run(stop, |_| {})).await.unwrap().unwrap();
     assert_eq!(metrics.left_behind(), 6);
     assert_eq!(metrics.destination("b").records_abandoned.get(), 3);
+}
+
+/// Has `static` take three records, to their end, and go. Returns what came of them.
+async fn come_and_go(configured: &Wish, senders: &mut Senders, listener: &TcpListener) -> Vec<u8> {
+    let address = listener.local_addr().unwrap().to_string();
+    configured.send_replace([spec(STATIC, &address)].into());
+    let queue = senders.follow()[0].queue.upgrade().unwrap();
+    queue.send(three()).await.unwrap();
+    drop(queue);
+    configured.send_replace([].into());
+    assert_eq!(senders.follow().len(), 0);
+    let (mut stream, _) = timeout(LATE, listener.accept()).await.unwrap().unwrap();
+    let mut sent = Vec::new();
+    timeout(LATE, stream.read_to_end(&mut sent)).await.unwrap().unwrap();
+    let ended = timeout(LATE, senders.tasks.join_next()).await.unwrap().unwrap();
+    senders.has_ended(ended.unwrap());
+    sent
+}
+
+#[tokio::test]
+async fn a_static_destination_that_comes_back_is_copied_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (configured, _custom, mut senders) = senders(&[], &[]);
+    let mut copy = tempfile::tempfile().unwrap();
+    senders.copy = Some(Arc::new(copy.try_clone().unwrap()));
+    let mut sent = come_and_go(&configured, &mut senders, &listener).await;
+    sent.extend(come_and_go(&configured, &mut senders, &listener).await);
+    let mut copied = Vec::new();
+    copy.rewind().unwrap();
+    copy.read_to_end(&mut copied).unwrap();
+    assert!(!sent.is_empty() && copied == sent, "{} of {} bytes", copied.len(), sent.len());
 }
