@@ -4,6 +4,10 @@
 //! that was handed to the stream is never sent again. Its records may be lost with the stream, but
 //! none is told twice. A message is handed over whole or not at all, once the server's window has
 //! room for it.
+//!
+//! A server has its say at the end of a stream only, also one that wants none of it. So the first
+//! message of each is on trial: nothing follows it for a second, and a server that refuses the
+//! stream as such meanwhile ([`ExportError::is_refusal`]) has read none of it, so it waits again.
 
 mod session;
 
@@ -14,6 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ipfix::transport::export::ExportCounters;
 use ipfix::transport::{Backoff, Destination, SessionError, Transport};
+use tokio::select;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{ALPN, PREFIX, Status};
 use session::{Session, State};
@@ -24,6 +30,9 @@ const MESSAGE_LIMIT: usize = 32 * 1024;
 /// As those of IPFIX.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(30);
+/// How long the first message of a stream is on trial. gRPC's servers refuse at once; this leaves
+/// time to a busy one.
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// Why there is no stream, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +52,22 @@ pub enum ExportError {
     Address(String),
 }
 
+impl ExportError {
+    /// Whether the server refuses the stream as such, and so has read nothing of it: it does not
+    /// have the method (which its library says, not the one who would read), does not let us in, or
+    /// speaks no gRPC.
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Status(status) => matches!(
+                status.code,
+                Status::UNIMPLEMENTED | Status::PERMISSION_DENIED | Status::UNAUTHENTICATED
+            ),
+            Self::Http(status) => matches!(*status, 400..=499),
+            _ => false,
+        }
+    }
+}
+
 /// What an Exporting Process sends.
 pub trait Export: Send {
     /// What one `Flow` is made of.
@@ -55,6 +80,16 @@ pub trait Export: Send {
     fn refused(&mut self, _record: &Self::Record) {}
 }
 
+/// What is known of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    /// Nothing was handed to it.
+    Ahead,
+    /// The message in the outbox was, and nothing more will be until then.
+    Until(Instant),
+    Over,
+}
+
 /// Sends records to one destination.
 #[derive(Debug)]
 pub struct ExportingProcess<E: Export> {
@@ -63,7 +98,8 @@ pub struct ExportingProcess<E: Export> {
     export: E,
     backoff: Backoff,
     session: Option<Session>,
-    /// Records that have not been handed to a stream.
+    trial: Trial,
+    /// Records that have not been handed to a stream, or to one on trial.
     pending: VecDeque<E::Record>,
     /// Of these, the first ones as a message.
     outbox: Option<(Bytes, usize)>,
@@ -79,6 +115,7 @@ impl<E: Export> ExportingProcess<E> {
             export,
             backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
             session: None,
+            trial: Trial::Ahead,
             pending: VecDeque::new(),
             outbox: None,
             counters: ExportCounters::default(),
@@ -138,6 +175,7 @@ impl<E: Export> ExportingProcess<E> {
             let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
             self.counters.sessions += 1;
             self.session = Some(session);
+            self.trial = Trial::Ahead;
         }
         Ok(())
     }
@@ -152,7 +190,7 @@ impl<E: Export> ExportingProcess<E> {
     /// Dropping the future loses nothing and sends nothing twice.
     pub async fn flush(&mut self, now_ns: u64) -> Result<(), ExportError> {
         let sent = self.send_pending(now_ns).await;
-        sent.inspect_err(|_| self.lose_session())
+        sent.inspect_err(|error| self.lose_session(error))
     }
 
     /// Waits until the server ends the stream, so that the next one can be opened before there is
@@ -164,7 +202,7 @@ impl<E: Export> ExportingProcess<E> {
     pub async fn closed(&mut self) -> ExportError {
         let Some(session) = &mut self.session else { return future::pending().await };
         let ended = session.ended().await;
-        self.lose_session();
+        self.lose_session(&ended);
         ended
     }
 
@@ -172,7 +210,9 @@ impl<E: Export> ExportingProcess<E> {
     /// handed over still waits.
     pub async fn close(&mut self) -> Result<(), ExportError> {
         let Some(session) = self.session.take() else { return Ok(()) };
-        session.close().await.inspect_err(|_| self.counters.sessions_lost += 1)
+        let closed = session.close().await.inspect_err(|_| self.counters.sessions_lost += 1);
+        self.end_trial(closed.as_ref().err());
+        closed
     }
 
     /// Sends to another destination from now on. The stream to the one before is ended as by
@@ -186,24 +226,59 @@ impl<E: Export> ExportingProcess<E> {
     /// Drops the stream where it is, and returns the records that have not been handed to one.
     pub fn abandon(&mut self) -> Vec<E::Record> {
         self.session = None;
+        self.end_trial(None);
         self.outbox = None;
         std::mem::take(&mut self.pending).into()
     }
 
     async fn send_pending(&mut self, now_ns: u64) -> Result<(), ExportError> {
         self.open().await?;
-        while let Some((message, records)) = self.message(now_ns) {
+        self.wait_for_trial().await?;
+        while let Some((message, _)) = self.message(now_ns) {
             let Some(session) = &mut self.session else { return Ok(()) };
             session.hand_over(&message).await?;
             // Nothing waits between the two, so that no message is handed over twice.
-            self.outbox = None;
-            self.pending.drain(..records);
-            self.counters.messages += 1;
-            self.counters.records += records as u64;
-            // Only a server that takes records is worth an eager second try.
-            self.backoff.reset();
+            if self.trial == Trial::Ahead {
+                self.trial = Trial::Until(Instant::now() + TRIAL);
+                self.wait_for_trial().await?;
+            } else {
+                self.settle();
+            }
         }
         Ok(())
+    }
+
+    /// Waits until the server has refused the stream, or has had the time to.
+    async fn wait_for_trial(&mut self) -> Result<(), ExportError> {
+        let (Trial::Until(end), Some(session)) = (self.trial, &mut self.session) else {
+            return Ok(());
+        };
+        select! {
+            biased;
+            ended = session.ended() => return Err(ended),
+            () = sleep_until(end) => {}
+        }
+        self.end_trial(None);
+        // Only a server that takes records is worth an eager second try.
+        self.backoff.reset();
+        Ok(())
+    }
+
+    /// Takes the message on trial for handed over, unless `error` says that nobody has read it.
+    fn end_trial(&mut self, error: Option<&ExportError>) {
+        let is_handed = matches!(self.trial, Trial::Until(_));
+        self.trial = Trial::Over;
+        if is_handed && !error.is_some_and(ExportError::is_refusal) {
+            self.settle();
+        }
+    }
+
+    /// Forgets the records in the outbox, which have been handed over.
+    fn settle(&mut self) {
+        let Some((_, records)) = self.outbox.take() else { return };
+        self.pending.drain(..records);
+        self.counters.messages += 1;
+        self.counters.records += records as u64;
     }
 
     /// The first records as a message, and how many they are.
@@ -231,13 +306,14 @@ impl<E: Export> ExportingProcess<E> {
         match session.state().await {
             State::Open => {}
             State::Unwanted => drop(self.close().await),
-            State::Ended => self.lose_session(),
+            State::Ended(error) => self.lose_session(&error),
         }
     }
 
     /// Gives up a stream that this process did not want to end.
-    fn lose_session(&mut self) {
+    fn lose_session(&mut self, error: &ExportError) {
         self.counters.sessions_lost += u64::from(self.session.take().is_some());
+        self.end_trial(Some(error));
     }
 }
 
@@ -269,3 +345,6 @@ fn speaking(mut destination: Destination) -> Destination {
     }
     destination
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Path, limit: u32) -> Self {
+    fn start(folder: &Path, limit: i32) -> Self {
         let port = free_port();
         let mut command = python("server.py");
         command.arg(port.to_string()).arg(folder).arg(limit.to_string());
@@ -198,13 +198,26 @@ async fn what_a_foreign_collector_says_against_it_is_told() {
     let server = Server::start(folder.path(), 1);
     let mut exporting = exporting(folder.path(), server.port);
     exporting.push(record("10.10.0.2", "10.10.1.2"));
-    exporting.flush(NOW_NS).await.expect("it is handed over");
+    let told = exporting.flush(NOW_NS).await.expect_err("it is enough").to_string();
     assert_eq!(server.says(), json!({"opened": ["exporter.test"]}));
-    let ended = tokio::time::timeout(PATIENCE, exporting.closed()).await.expect("it ends");
-    let told = ended.to_string();
     assert!(told.contains("RESOURCE_EXHAUSTED: that is enough – for today"), "{told}");
     assert_eq!(exporting.counters().sessions_lost, 1);
     assert_eq!(exporting.pending(), 0, "what was handed over is not sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_server_without_the_service_swallows_nothing() {
+    let folder = certificates();
+    let server = Server::start(folder.path(), -1);
+    let mut exporting = exporting(folder.path(), server.port);
+    for attempt in 1..=5 {
+        exporting.push(record("10.10.0.2", "10.10.1.2"));
+        let told = exporting.flush(NOW_NS).await.expect_err("nobody takes it").to_string();
+        assert!(told.contains("UNIMPLEMENTED"), "{told}");
+        let counters = exporting.counters();
+        assert_eq!((counters.records, counters.sessions_lost), (0, attempt as u64));
+        assert_eq!(exporting.pending(), attempt);
+    }
 }
 
 /// An aggregator that takes gRPC over mutual TLS.

@@ -36,13 +36,13 @@ pub(super) struct Session {
 }
 
 /// What has become of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum State {
     Open,
     /// The server takes what it has been sent, and wants no new stream on this connection.
     Unwanted,
     /// The server takes nothing more.
-    Ended,
+    Ended(ExportError),
 }
 
 /// What moves bytes between the connection and its socket.
@@ -99,9 +99,12 @@ impl Session {
             Ok(())
         };
         let late = |_| ExportError::from(SessionError::WriteDeadline(*write_deadline));
-        timeout(*write_deadline, room).await.map_err(late)??;
-        self.stream.send_data(message.clone(), false)?;
-        Ok(())
+        let granted = timeout(*write_deadline, room).await.map_err(late)?;
+        let handed = granted.and_then(|()| Ok(self.stream.send_data(message.clone(), false)?));
+        match handed {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.answered().await.unwrap_or(error)),
+        }
     }
 
     /// Waits until the server ends the stream, and says why.
@@ -117,12 +120,22 @@ impl Session {
     pub(super) async fn state(&mut self) -> State {
         // The driver hears of an end when tasks make way.
         yield_now().await;
+        if let Some(ended) = self.answered().await {
+            return State::Ended(ended);
+        }
         future::poll_fn(|context| {
-            if self.answer.as_mut().poll(context).is_ready() {
-                return Poll::Ready(State::Ended);
-            }
             let is_left = matches!(self.requests.poll_ready(context), Poll::Ready(Err(_)));
             Poll::Ready(if is_left { State::Unwanted } else { State::Open })
+        })
+        .await
+    }
+
+    /// What the server has said, if it has.
+    async fn answered(&mut self) -> Option<ExportError> {
+        let answer = &mut self.answer;
+        future::poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(ended(answer))),
+            Poll::Pending => Poll::Ready(None),
         })
         .await
     }

@@ -1,7 +1,7 @@
 """A FlowExportService of the gRPC project's own. Prints what it receives as lines of JSON.
 
 Arguments: port, a folder with certificates, and how many requests are taken before the stream is
-refused (0 for all).
+refused (0 for all, -1 for a server without the service).
 """
 
 import json
@@ -39,7 +39,8 @@ class Service(services.FlowExportServiceServicer):
 
 read = lambda name: (folder / name).read_bytes()
 server = grpc.server(futures.ThreadPoolExecutor(4))
-services.add_FlowExportServiceServicer_to_server(Service(), server)
+if limit >= 0:
+    services.add_FlowExportServiceServicer_to_server(Service(), server)
 credentials = grpc.ssl_server_credentials(
     [(read("collector.test.key"), read("collector.test.pem"))], read("ca.pem"), True
 )
