@@ -9,7 +9,8 @@
 //! message of each is on trial: nothing follows it for a second, and a server that refuses the
 //! stream as such meanwhile ([`ExportError::is_refusal`]) has read none of it, so it waits again.
 
-mod session;
+mod error; // why a stream is over
+mod session; // one stream
 
 use std::collections::VecDeque;
 use std::future;
@@ -17,11 +18,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ipfix::transport::export::ExportCounters;
-use ipfix::transport::{Backoff, Destination, SessionError, Transport};
+use ipfix::transport::{Backoff, Destination, Transport};
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{ALPN, PREFIX, Status};
+use crate::{ALPN, PREFIX};
+pub use error::ExportError;
 use session::{Session, State};
 
 /// The longest message, prefix included: less than any server's window, and far less than the
@@ -33,40 +35,6 @@ const LAST_DELAY: Duration = Duration::from_secs(30);
 /// How long the first message of a stream is on trial. gRPC's servers refuse at once; this leaves
 /// time to a busy one.
 const TRIAL: Duration = Duration::from_secs(1);
-
-/// Why there is no stream, or no longer.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    #[error("HTTP/2 to the server failed")]
-    Http2(#[from] h2::Error),
-    /// The server accepted the connection, and speaks no HTTP/2.
-    #[error("server did not answer in HTTP/2 within {0:?}")]
-    Silent(Duration),
-    #[error("server answered with HTTP status {0} instead of gRPC")]
-    Http(u16),
-    #[error("server ended the stream with {0}")]
-    Status(Status),
-    #[error("server's address {0:?} makes no URL")]
-    Address(String),
-}
-
-impl ExportError {
-    /// Whether the server refuses the stream as such, and so has read nothing of it: it does not
-    /// have the method (which its library says, not the one who would read), does not let us in, or
-    /// speaks no gRPC.
-    pub const fn is_refusal(&self) -> bool {
-        match self {
-            Self::Status(status) => matches!(
-                status.code,
-                Status::UNIMPLEMENTED | Status::PERMISSION_DENIED | Status::UNAUTHENTICATED
-            ),
-            Self::Http(status) => matches!(*status, 400..=499),
-            _ => false,
-        }
-    }
-}
 
 /// What an Exporting Process sends.
 pub trait Export: Send {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test should say where")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use exporter::conntrack::{Counters, Entry, Kind, Player, Recorded, Step, Tuple};
@@ -250,9 +251,13 @@ fn agent_with(rule: &str, id: u32) -> impl Fn(&StandInAgent) {
 }
 
 fn asking(agent: &StandInAgent) -> (Policies, Arc<Counts>) {
+    asking_by(agent, now_ms)
+}
+
+fn asking_by(agent: &StandInAgent, clock: fn() -> u64) -> (Policies, Arc<Counts>) {
     let (policies, counts) = (Policies::default(), Arc::<Counts>::default());
     let asked = Agent::new(agent.port(), agent.token_file()).unwrap();
-    tokio::spawn(Asker::new(asked, policies.clone(), Arc::clone(&counts), now_ms).run());
+    tokio::spawn(Asker::new(asked, policies.clone(), Arc::clone(&counts), clock).run());
     (policies, counts)
 }
 
@@ -325,4 +330,40 @@ async fn who_takes_the_agents_port_gets_no_token() {
     let looks = counts.agent_looks.get();
     until("a refusal", || counts.agent_failures("unreachable") > 0).await;
     assert_eq!((agent.asked().len(), counts.agent_looks.get()), (asked, looks));
+}
+
+/// By which time one test looks at the Agent's rules.
+static CLOCK: AtomicU64 = AtomicU64::new(0);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_not_asked_for_ever_about_an_id_that_no_policy_has() {
+    CLOCK.store(now_ms(), Ordering::SeqCst);
+    let agent = StandInAgent::start().await;
+    agent_with("web", 7)(&agent);
+    let flow = |id| format!("table=IngressRule, priority=190,conj_id={id},ip actions=drop");
+    let table = json!([{ "flow": flow(7) }, { "flow": flow(9) }]).to_string();
+    agent.answer("/ovsflows?table=IngressRule", 200, table);
+    let (policies, counts) = asking_by(&agent, || CLOCK.load(Ordering::SeqCst));
+    let began = CLOCK.load(Ordering::SeqCst);
+    let asked = || agent.asked().iter().filter(|it| it.contains("networkpolicy=web")).count();
+    // Someone who began later and has another id hurries the looks.
+    let looks = |count| {
+        let (policies, counts) = (&policies, &counts);
+        let last = counts.agent_looks.get() + count;
+        until("looks", move || {
+            found(policies, 42, began + 60_000).unwrap_err();
+            counts.agent_looks.get() >= last
+        })
+    };
+    looks(4).await;
+    assert_eq!(found(&policies, 7, began), Ok("web".into()));
+    assert_eq!(found(&policies, 9, began), Err(Unnamed::Unresolved));
+    assert_eq!(asked(), 1, "it rests");
+    for (more, expected) in [(3_000, 1), (3_000, 2), (3_000, 2), (3_000, 2), (3_000, 2), (3_000, 3)]
+    {
+        CLOCK.fetch_add(more, Ordering::SeqCst);
+        // One may have been under way.
+        looks(2).await;
+        assert_eq!(asked(), expected);
+    }
 }

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::{Batch, Head, Requests, encode};
+use crate::{Batch, Head, Requests, Status, encode};
 
 struct Flows;
 
