@@ -269,3 +269,6 @@ fn speaking(mut destination: Destination) -> Destination {
     }
     destination
 }
+
+#[cfg(test)]
+mod tests;
