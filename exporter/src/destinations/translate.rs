@@ -25,7 +25,7 @@ pub struct Defaults {
     pub compatibility: Compatibility,
     pub redaction: Redaction,
     pub template_refresh: Duration,
-    /// Resources that run at the same time, [`RUNNING`](super::RUNNING) at most.
+    /// Resources that run at the same time, at most.
     pub room: usize,
 }
 
