@@ -1,4 +1,6 @@
 mod antreas; // what Antrea's tests expect
+mod held; // what has ended and waits
+mod spread; // many that are found at once
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -469,7 +471,7 @@ fn what_began_before_us_is_told_once_and_counts_from_there() {
     let at = |start: u64, entry: Entry| Entry { start_ns: Some(start), ..entry };
     let mut bench = Bench::new();
     let began = bench.now;
-    bench.meter.inherit_before(began);
+    bench.meter.inherit_before(began, &ProtocolFilter::ALL);
     let (old, young) = (began - SECOND, began + SECOND);
     bench.wait(2).dump(&[at(old, dumped(1, 50)), at(young, dumped(2, 50))]);
     bench.wait(5).expect(&[(1, 0, 50, ActiveTimeout), (2, 50, 50, ActiveTimeout)]);
@@ -481,7 +483,7 @@ fn what_began_before_us_is_told_once_and_counts_from_there() {
 fn what_began_before_us_and_ends_at_once_is_still_told() {
     let mut bench = Bench::new();
     let began = bench.now;
-    bench.meter.inherit_before(began);
+    bench.meter.inherit_before(began, &ProtocolFilter::ALL);
     let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
     bench.dump(&[old(dumped(1, 50))]).observe(&[old(destroyed(1, 50))]);
     bench.expect(&[(1, 0, 50, EndOfFlow)]);
@@ -491,7 +493,7 @@ fn what_began_before_us_and_ends_at_once_is_still_told() {
 fn what_began_before_us_is_counted_by_no_event_either() {
     let mut bench = Bench::new();
     let began = bench.now;
-    bench.meter.inherit_before(began);
+    bench.meter.inherit_before(began, &ProtocolFilter::ALL);
     let old = |entry: Entry| Entry { start_ns: Some(began - SECOND), ..entry };
     // Its end comes before a dump shows it.
     bench.observe(&[old(destroyed(1, 50))]).expect(&[(1, 0, 50, EndOfFlow)]);
@@ -504,6 +506,20 @@ fn what_began_before_us_is_counted_by_no_event_either() {
     // What began later was not there to be told.
     bench.observe(&[Entry { start_ns: Some(began), ..destroyed(4, 9) }]);
     bench.expect(&[(4, 9, 9, EndOfFlow)]);
+}
+
+#[test]
+fn what_began_before_some_protocols_were_wanted_is_told_whole_for_the_others() {
+    let mut bench = Bench::new();
+    bench.meter.inherit_before(bench.now, &ProtocolFilter::only(&[6]));
+    let (original, reply) = udp();
+    let as_tcp = |tuple: Tuple| {
+        let (source, port) = (tuple.source(), tuple.source_port());
+        Tuple::new((source, port), (tuple.destination(), tuple.destination_port()), 6)
+    };
+    let over_tcp = Entry { original: as_tcp(original), reply: as_tcp(reply), ..dumped(2, 50) };
+    bench.dump(&[dumped(1, 50), over_tcp]).wait(5);
+    bench.expect(&[(1, 50, 50, ActiveTimeout), (2, 0, 50, ActiveTimeout)]);
 }
 
 #[test]
@@ -528,23 +544,6 @@ fn a_destination_that_comes_while_a_connection_seems_gone_counts_from_there() {
         },
     );
     assert_eq!(deltas, [(1, 6)], "the first was told 5 of them");
-}
-
-#[test]
-fn what_tcp_has_ended_waits_as_what_the_kernel_has_forgotten_does() {
-    let mut bench = Bench::new();
-    let over = tcp(tcp_state::TIME_WAIT, dumped(1, 5));
-    bench.observe(&[new(1), Entry { kind: Kind::Update, ..over }]);
-    let mut told = Vec::new();
-    for waits in [true, true, false, false] {
-        bench.now += SECOND / 2;
-        let held = |due: &Due<'_>| due.reason == EndOfFlow && waits;
-        bench.meter.due(bench.now, 10, Set::ALL, held, |due, _| {
-            told.push((waits, record(due)));
-            Set::EMPTY
-        });
-    }
-    assert_eq!(told, [(false, (1, 5, 5, EndOfFlow))]);
 }
 
 /// Two destinations, of which the first alone takes records.
