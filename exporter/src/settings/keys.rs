@@ -10,9 +10,9 @@ pub const AGENT: &str = "antrea-agent.conf";
 /// The exporter's own file.
 pub const OWN: &str = "flow-exporter.conf";
 
-pub(super) static AGENT_FILE: FileKind =
+pub(crate) static AGENT_FILE: FileKind =
     FileKind { name: AGENT, sections: Some(&["flowExporter"]), items: &[] };
-pub(super) static OWN_FILE: FileKind = FileKind {
+pub(crate) static OWN_FILE: FileKind = FileKind {
     name: OWN,
     sections: None,
     items: &[Items { path: "destinations", keys: &destinations::KEYS }],
@@ -22,7 +22,7 @@ const FLAT: &str = "old since Antrea 1.13";
 const TANZU: &str = "a name of Tanzu's AntreaConfig";
 
 /// In the order of the reference and of the shipped files.
-pub(super) static KEYS: [&Key; 42] = [
+pub(crate) static KEYS: [&Key; 42] = [
     &ENABLE,
     &GATE,
     &AGENT_ENABLE,
