@@ -238,9 +238,9 @@ fn names_come_when_the_api_server_does_and_nothing_waits_for_it() {
         "spec": { "clusterIPs": ["10.96.0.10"],
             "ports": [{ "name": "sql", "port": 80, "protocol": "TCP" }] },
     }));
-    let is_web = |record: &FlowRecord| record.source.pod.as_str() == "web";
     // Each kind has a watch of its own: what the Pods' brings may be told before the Nodes' is up.
-    let is_placed = |it: &FlowRecord| is_web(it) && it.flow_type == FlowType::ToExternal;
+    let is_placed =
+        |it: &FlowRecord| it.source.pod.as_str() == "web" && it.flow_type == FlowType::ToExternal;
     let named = stand.wait_for_record("a name and a type", Host::PodA1, is_placed);
     assert_eq!(named.source.namespace.as_str(), "shop");
     assert_eq!(named.egress_name.as_str(), "");
@@ -261,7 +261,16 @@ fn names_come_when_the_api_server_does_and_nothing_waits_for_it() {
     // The lab's rules translate this address, though to a Pod of Node b.
     stand.knocks(Host::PodA1, "10.96.0.10", 80);
     stand.wait_for_record("a Service", Host::PodA1, |it| it.service.name.as_str() == "shop/db:sql");
-    // It is away again; what it told lasts, what is new waits in vain, and all is told.
+}
+
+#[test]
+fn what_was_known_lasts_while_the_api_server_is_away_and_no_longer() {
+    let mut stand = Stand::new("taway", "antrea", true);
+    stand.keeps_knocking(Host::PodA1);
+    stand.create(&pod("web", Host::PodA1, &now()));
+    let is_web = |record: &FlowRecord| record.source.pod.as_str() == "web";
+    stand.wait_for_record("a name", Host::PodA1, is_web);
+    // What it told lasts, what is new waits in vain, and all is told.
     stand.server.go_down();
     stand.wait_for("the end of the watches", || stand.followed() == 0);
     let gone_ms = now_ms();
