@@ -1,7 +1,5 @@
 //! Every input the fuzzer kept is tried by every test run.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a test should say where")]
-
 #[path = "../../fuzz/checks/export_request.rs"]
 mod export_request;
 

@@ -114,12 +114,11 @@ impl Tracker {
         let mut named = Vec::new();
         for port in &pod.ports {
             let Some(front) = front(port) else { continue };
-            let names = names(pod, port, services);
             let service = |name: Name| {
                 let (uid, namespace) = (uid.clone(), pod.namespace.clone());
                 Arc::new(Service { uid, name: name.clone(), namespace, port_name: name })
             };
-            named.extend(names.map(|names| (front, service(names))));
+            named.extend(joined(pod, port, services).map(|name| (front, service(name))));
         }
         named.sort_by_key(|(front, _)| *front);
         named.dedup_by_key(|(front, _)| *front);
@@ -146,7 +145,11 @@ fn front(port: &LocalPort) -> Option<Front> {
 }
 
 /// `namespace/name` of the Services that a port is for, with `|` between them.
-fn names(pod: &LocalPod, port: &LocalPort, services: &HashMap<Name, LocalService>) -> Option<Name> {
+fn joined(
+    pod: &LocalPod,
+    port: &LocalPort,
+    services: &HashMap<Name, LocalService>,
+) -> Option<Name> {
     let is_for = |service: &&LocalService| {
         let Localized { selector, targets } = &service.localized;
         let selects = !selector.is_empty() && selector.iter().all(|it| pod.labels.contains(it));

@@ -129,10 +129,10 @@ pub(super) struct Container {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct ContainerPort {
     pub(super) name: Option<String>,
-    pub(super) container_port: Option<i64>,
+    #[serde(rename = "containerPort")]
+    pub(super) number: Option<i64>,
     pub(super) protocol: Option<String>,
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn hear(is_configured: bool, wire: &[u8], piece: usize) -> Heard {
 fn take(session: &mut Session<'_>, inbox: &mut Inbox, heard: &mut Heard) -> Result<(), String> {
     while let Some(message) = inbox.next().map_err(|error| error.to_string())? {
         heard.messages += 1;
-        if heard.messages % 8 == 0 {
+        if heard.messages.is_multiple_of(8) {
             session.look_again();
         }
         let mut tell = |told| match told {

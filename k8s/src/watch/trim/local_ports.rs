@@ -96,7 +96,7 @@ fn container_name(spec: &wire::PodSpec, protocol: u8, number: u16) -> Option<&st
     let containers = spec.containers.iter().flatten();
     let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
     let is_it = |port: &&wire::ContainerPort| {
-        port.container_port.and_then(port_number) == Some(number)
+        port.number.and_then(port_number) == Some(number)
             && protocol_number(port.protocol.as_deref()) == Some(protocol)
     };
     ports.find(is_it)?.name.as_deref()
