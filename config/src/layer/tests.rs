@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::yaml::Position;
 use crate::{Name, Setting};
@@ -136,4 +138,21 @@ fn who_comes_first_wins_and_all_are_read() {
     let mistake =
         "f:1:18: error: ours.interval: expected a word, found a list: one value is wanted";
     assert_eq!(sources.findings.to_string(), mistake);
+}
+
+proptest! {
+    /// Whatever is written where, it is read or something is said, and said of a place in the file.
+    #[test]
+    fn any_text_is_read_or_refused(text in "(ours|others|interval|list|.|[\\n :#\\-\\[\\]{},&*]){0,60}") {
+        static KIND: FileKind =
+            FileKind { name: "f", sections: None, items: &[Items { path: "list", keys: &[&KEY] }] };
+        let mut findings = Findings::default();
+        let layer = Layer::read(&KIND, "f", &text, &[&KEY], &mut findings);
+        for given in layer.items.iter().flat_map(|item| &item.layer.given).chain(&layer.given) {
+            prop_assert_eq!(given.path, "ours.interval");
+        }
+        for finding in findings.iter() {
+            prop_assert!(finding.to_string().starts_with("f:"), "{}", finding);
+        }
+    }
 }
