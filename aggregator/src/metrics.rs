@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flow::Interner;
 use ipfix::transport::ReadError;
 use ipfix::transport::collect::{Refused, Rejected, SessionEnd};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -115,8 +116,9 @@ pub struct Metrics {
     pub sets_reserved: Counter,
     pub out_of_order: Counter,
     pub templates_refused: Counter,
-    pub names_cut: Counter,
-    pub names_resets: Counter,
+    names_cut: Counter,
+    names_resets: Counter,
+    names_unshared: Counter,
     pub flows: Gauge,
     correlator: CorrelatorCounters,
     queue_full: Family<SinkLabel, Counter>,
@@ -198,7 +200,15 @@ impl Metrics {
         registry.register("sink_queue_full_records", full, self.queue_full.clone());
     }
 
-    fn rows(&self) -> [Row<'_>; 9] {
+    /// Counts what became of a session's names, once it has ended.
+    pub fn names(&self, names: &Interner) {
+        self.names_cut.inc_by(names.cut());
+        self.names_resets.inc_by(names.resets());
+        self.names_unshared.inc_by(names.unshared());
+    }
+
+    fn rows(&self) -> [Row<'_>; 10] {
+        let unshared = "Names that were not shared, since those of other sessions took all memory";
         let lost = "Data Records that sequence numbers show to be missing";
         let resets = "Times that a session began to share names anew";
         [
@@ -215,6 +225,7 @@ impl Metrics {
             ("templates_refused", "Templates beyond the limits", &self.templates_refused),
             ("names_cut", "Names that were too long and lost their end", &self.names_cut),
             ("names_shared_anew", resets, &self.names_resets),
+            ("names_unshared", unshared, &self.names_unshared),
         ]
     }
 }

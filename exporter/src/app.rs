@@ -21,6 +21,7 @@ use crate::conntrack::{NetlinkOptions, NetlinkSource, SourceError, turn_on_sysct
 use crate::deny::{self, Denials, Table};
 use crate::destinations::Way;
 use crate::export::{RouteError, Stop, observation_domain};
+use crate::filter::ProtocolFilter;
 use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::names::AskError;
@@ -216,7 +217,7 @@ fn observer(
     let netlink = NetlinkOptions { zones: zones.read(), reliable, ..NetlinkOptions::default() };
     let source = NetlinkSource::open(netlink)?;
     let mut meter = Meter::new(Limits { connections: settings.connections.value });
-    meter.inherit_before(now_ns());
+    meter.inherit_before(now_ns(), &ProtocolFilter::ALL);
     let enricher = names.enricher(settings);
     let poll_interval = settings.poll_interval.value;
     let table = Table::new(Table::LIMIT, settings.idle_timeout.value, Arc::clone(&metrics.denied));

@@ -16,7 +16,7 @@ mod counters; // what is counted
 mod rules; // what the API server has to allow
 
 pub use counters::Counters;
-pub use desired::{KNOWN, RUNNING, Refused};
+pub use desired::{KNOWN, Refused};
 pub use material::{Material, of_aggregator};
 pub use rules::manifests;
 pub use translate::{Defaults, Refusal};

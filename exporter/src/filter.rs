@@ -31,9 +31,16 @@ impl ProtocolFilter {
         Self { allowed }
     }
 
-    /// Returns whether everything `other` allows is allowed.
-    pub fn allows_all_of(&self, other: &Self) -> bool {
-        self.allowed.iter().zip(other.allowed).all(|(mine, others)| others & !mine == 0)
+    /// What this allows and the other does not.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut allowed = self.allowed;
+        allowed.iter_mut().zip(other.allowed).for_each(|(mine, others)| *mine &= !others);
+        Self { allowed }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.allowed == [0; 4]
     }
 }
 
@@ -58,7 +65,10 @@ mod tests {
             let alone = ProtocolFilter::only(&[protocol]);
             let either = ProtocolFilter::only(&[1]).or(&alone);
             assert_eq!(either, ProtocolFilter::only(&[protocol, 1]));
-            assert_eq!(filter.allows_all_of(&alone), chosen.contains(&protocol), "{protocol}");
+            let is_in = chosen.contains(&protocol);
+            assert_eq!(alone.without(&filter).is_empty(), is_in, "{protocol}");
+            assert!(!filter.without(&alone).allows(protocol), "{protocol}");
+            assert_eq!(filter.without(&alone) == filter, !is_in, "{protocol}");
         }
     }
 }

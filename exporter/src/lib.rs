@@ -24,6 +24,8 @@ mod reload; // a configuration that changes
 mod app; // ties them together
 mod args; // the command line
 mod launch; // what the command line asks for
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing; // what must hold of any bytes whatever
 #[cfg(feature = "faults")]
 mod faults; // mistakes made on purpose, to see the checks fail
 

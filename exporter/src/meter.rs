@@ -37,6 +37,7 @@ mod track; // what destinations with the same timeouts have been told
 mod debts; // what one of them has not been told yet
 mod members; // destinations come and go
 mod telling; // what is due is told
+mod spread; // what is found together is not due together
 mod trail; // slots, in the order of dumps
 mod wheel; // slots, found by time
 
@@ -46,6 +47,7 @@ mod model; // any interleaving adds up
 mod tests;
 
 use crate::conntrack::{Counters, Entry, Kind, status};
+use crate::filter::ProtocolFilter;
 use connection::{Connection, State};
 use debts::Class;
 pub use due::{Due, EndReason};
@@ -53,6 +55,7 @@ use list::{CLOSED, Lists, STORE_LISTS, TOMBSTONES};
 use members::{Member, Tracks};
 pub use set::{Id, MAX_DESTINATIONS, Set};
 pub use settings::{Lag, Limits, Stats, Timeouts};
+use spread::Spread;
 use store::{Key, Store};
 pub use telling::Offer;
 use track::{LOOK, MAX_HELD, Track};
@@ -70,8 +73,10 @@ pub struct Meter {
     zones: Vec<Zone>,
     /// Counts dumps; a connection keeps the number at which it was last heard of.
     dump_number: u32,
-    /// Connections that began before belong to whoever recorded before us.
-    began: u64,
+    /// What the dumps under way have found.
+    spread: Spread,
+    /// By protocol: connections that began before belong to whoever recorded before us.
+    began: Box<[u64; 256]>,
     stats: Stats,
 }
 
@@ -97,7 +102,8 @@ impl Meter {
             limits,
             zones: Vec::new(),
             dump_number: 0,
-            began: 0,
+            spread: Spread::default(),
+            began: Box::new([0; 256]),
             stats: Stats::default(),
         }
     }
@@ -107,11 +113,19 @@ impl Meter {
         Stats { stored: self.store.len() as u64, held, ..self.stats }
     }
 
-    /// What is first heard of connections that began before `began` (nanoseconds since 1970) was
-    /// told by an exporter before this one, or happened before anything was recorded. It is told
-    /// once in totals with deltas of zero, and deltas count from there.
-    pub fn inherit_before(&mut self, began: u64) {
-        self.began = began;
+    /// What is first heard of connections of these protocols that began before `began` (nanoseconds
+    /// since 1970) was told by an exporter before this one, or happened before anything was
+    /// recorded. It is told once in totals with deltas of zero, and deltas count from there.
+    pub fn inherit_before(&mut self, began: u64, protocols: &ProtocolFilter) {
+        for (protocol, place) in (0..=u8::MAX).zip(self.began.iter_mut()) {
+            if protocols.allows(protocol) {
+                *place = began;
+            }
+        }
+    }
+
+    fn began(&self, entry: &Entry) -> u64 {
+        self.began[usize::from(entry.original.protocol())]
     }
 
     /// Takes in what the kernel says about a connection.
@@ -138,6 +152,9 @@ impl Meter {
     /// A dump of `zone` begins. One that was under way there is forgotten.
     pub fn dump_started(&mut self, zone: u16) {
         self.dump_number = self.dump_number.wrapping_add(1);
+        if self.zones.iter().all(|zone| zone.dump.is_none()) {
+            self.spread = Spread::default();
+        }
         let number = self.dump_number;
         let zone = self.zone(zone);
         zone.dump = Some(number);
@@ -206,7 +223,8 @@ impl Meter {
             return None;
         }
         let mut connection = Connection::new(key, entry, self.dump_number, now);
-        if self.began > 0 && is_old(entry, self.began) {
+        let began = self.began(entry);
+        if began > 0 && is_old(entry, began) {
             connection.inherit(self.tracks.all());
         }
         let told = if connection.is_known { connection.totals() } else { Counters::default() };
@@ -220,6 +238,10 @@ impl Meter {
             track.begin(slot, told);
         }
         self.activate(slot, now);
+        if entry.kind == Kind::Dump {
+            let earlier = self.spread.find();
+            self.tracks.iter_mut().for_each(|(_, track)| track.advance(slot, earlier, now));
+        }
         if entry.kind == Kind::Destroy {
             self.destroyed(slot, entry, now);
         }
@@ -249,12 +271,13 @@ impl Meter {
     }
 
     fn update(&mut self, slot: u32, entry: &Entry, now: u64) {
+        let began = self.began(entry);
         let connection = self.store.get_mut(slot);
         connection.seen = self.dump_number;
         if connection.is_ahead_of(entry) {
             return;
         }
-        let is_inherited = connection.turns_out_old(entry, self.began);
+        let is_inherited = connection.turns_out_old(entry, began);
         let news = connection.update(entry, now);
         if is_inherited {
             connection.inherit(self.tracks.all());

@@ -24,6 +24,8 @@ pub use collector::Collector;
 pub use denial::Denial;
 pub(crate) use keys::POD;
 pub use keys::{AGENT, OWN};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use keys::{AGENT_FILE, KEYS, OWN_FILE};
 pub use naming::Naming;
 pub use sources::{Files, Texts};
 pub use values::{Enable, Kubernetes};

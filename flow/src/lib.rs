@@ -9,7 +9,7 @@ mod fields; // every attribute, once
 mod wire; // records as IPFIX Data Records, by the table
 
 pub use fields::{Access, Elements, FIELDS, Field, Profile};
-pub use name::{Interner, Name};
+pub use name::{Interner, Name, NameRoom};
 pub use record::{
     Correlation, Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule,
     Service, Side, protocol,

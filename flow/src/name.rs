@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashSet;
 
@@ -47,26 +48,65 @@ impl fmt::Display for Name {
 const NAME_LIMIT: usize = 512;
 /// Bytes kept per name of the limit: more than names have on average, far fewer than one may have.
 const MEAN_LENGTH: usize = 64;
+/// What a name takes beside its bytes: its counters, what the allocator adds, and its place in a
+/// table that is half empty.
+const OVERHEAD: usize = 64;
+
+/// Memory that several interners share, so that they are bounded together.
+#[derive(Debug)]
+pub struct NameRoom {
+    /// Bytes nobody uses.
+    left: AtomicUsize,
+}
+
+impl NameRoom {
+    /// Room for about `bytes` of names.
+    pub const fn new(bytes: usize) -> Self {
+        Self { left: AtomicUsize::new(bytes) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let less = |left: usize| left.checked_sub(bytes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
 
 /// Hands out one [`Name`] per distinct string.
 ///
 /// Bounded in number, in bytes and per name: strings come from the network. When a limit is
 /// reached the set is emptied; names already handed out live on, and the strings still in use are
 /// shared again from their next sight. [`Interner::resets`] counts how often that happened, and
-/// [`Interner::cut`] how many strings were too long and have lost their end.
+/// [`Interner::cut`] how many strings were too long and have lost their end. Where several have one
+/// [`NameRoom`] and others have taken all of it, names are handed out without being shared, which
+/// [`Interner::unshared`] counts.
 #[derive(Debug)]
 pub struct Interner {
     names: HashSet<Arc<str>>,
     /// Of all `names` together.
     bytes: usize,
     limit: usize,
+    room: Option<Arc<NameRoom>>,
     resets: u64,
     cut: u64,
+    unshared: u64,
 }
 
 impl Interner {
     pub fn new(limit: usize) -> Self {
-        Self { names: HashSet::new(), bytes: 0, limit, resets: 0, cut: 0 }
+        Self::making(limit, None)
+    }
+
+    /// Begins with nothing, and takes no more memory than `room` has left.
+    pub fn within(limit: usize, room: Arc<NameRoom>) -> Self {
+        Self::making(limit, Some(room))
+    }
+
+    fn making(limit: usize, room: Option<Arc<NameRoom>>) -> Self {
+        Self { names: HashSet::new(), bytes: 0, limit, room, resets: 0, cut: 0, unshared: 0 }
     }
 
     pub fn intern(&mut self, text: &str) -> Name {
@@ -78,14 +118,47 @@ impl Interner {
             return Name(Some(Arc::clone(known)));
         }
         if self.names.len() >= self.limit || self.bytes >= self.limit * MEAN_LENGTH {
-            self.names.clear();
-            self.bytes = 0;
-            self.resets += 1;
+            self.forget();
         }
-        self.bytes += text.len();
         let name: Arc<str> = Arc::from(text);
-        self.names.insert(Arc::clone(&name));
+        if self.has_room(text.len()) {
+            self.bytes += text.len();
+            self.names.insert(Arc::clone(&name));
+        } else {
+            self.unshared += 1;
+        }
         Name(Some(name))
+    }
+
+    /// Takes room for one name more, if need be from that of those before it.
+    fn has_room(&mut self, length: usize) -> bool {
+        let Some(room) = &self.room else { return true };
+        if room.take(length + OVERHEAD) {
+            return true;
+        }
+        let room = Arc::clone(room);
+        if !self.names.is_empty() {
+            self.forget();
+        }
+        room.take(length + OVERHEAD)
+    }
+
+    fn forget(&mut self) {
+        self.give_back();
+        if self.room.is_some() {
+            // With the table, which is part of what was taken.
+            self.names = HashSet::new();
+        } else {
+            self.names.clear();
+        }
+        self.bytes = 0;
+        self.resets += 1;
+    }
+
+    fn give_back(&self) {
+        if let Some(room) = &self.room {
+            room.give_back(self.bytes + self.names.len() * OVERHEAD);
+        }
     }
 
     fn within_limit<'a>(&mut self, text: &'a str) -> &'a str {
@@ -103,6 +176,17 @@ impl Interner {
     /// How often a string was longer than a name may be.
     pub fn cut(&self) -> u64 {
         self.cut
+    }
+
+    /// How many names were handed out without being shared, since others had taken all room.
+    pub fn unshared(&self) -> u64 {
+        self.unshared
+    }
+}
+
+impl Drop for Interner {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -148,5 +232,32 @@ mod tests {
             assert!(bytes < 100 * MEAN_LENGTH + NAME_LIMIT, "{bytes}");
         }
         assert!(interner.resets() > 50);
+    }
+
+    #[test]
+    fn many_interners_stay_bounded_together() {
+        let room = Arc::new(NameRoom::new(10 * (3 + OVERHEAD)));
+        let left = || room.left.load(Ordering::Relaxed) / (3 + OVERHEAD);
+        let mut first = Interner::within(100, Arc::clone(&room));
+        for i in 100..109 {
+            first.intern(&i.to_string());
+        }
+        // Others have what is left, and then only what they had themselves.
+        let mut second = Interner::within(100, Arc::clone(&room));
+        for i in 200..205 {
+            assert_eq!(second.intern(&i.to_string()).as_str(), i.to_string());
+            assert_eq!((second.names.len(), left()), (1, 0));
+        }
+        assert_eq!((second.resets(), second.unshared()), (4, 0));
+        // Who has none is told its names all the same.
+        let mut third = Interner::within(100, Arc::clone(&room));
+        let (a, b) = (third.intern("abc"), third.intern("abc"));
+        assert_eq!((a.as_str(), third.names.len(), third.unshared()), ("abc", 0, 2));
+        assert!(a == b && !std::ptr::eq(a.as_str(), b.as_str()));
+        drop((first, second));
+        let (a, b) = (third.intern("abc"), third.intern("abc"));
+        assert!(std::ptr::eq(a.as_str(), b.as_str()));
+        drop(third);
+        assert_eq!(left(), 10);
     }
 }

@@ -4,7 +4,9 @@
 //! as soon as all of it is here, so that a stream costs no more memory than one flow, whatever the
 //! length of its messages.
 
-use flow::{FlowRecord, Interner, Plan};
+use std::sync::Arc;
+
+use flow::{FlowRecord, Interner, NameRoom, Plan};
 
 use crate::PREFIX;
 use crate::decode::decode;
@@ -73,19 +75,28 @@ pub struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
+        Self::naming(Interner::new(NAMES_PER_STREAM))
+    }
+}
+
+impl Requests {
+    /// Reads a stream that shares the memory for its names with others.
+    pub fn within(room: Arc<NameRoom>) -> Self {
+        Self::naming(Interner::within(NAMES_PER_STREAM, room))
+    }
+
+    fn naming(names: Interner) -> Self {
         Self {
             buffer: Vec::new(),
             read: 0,
             left: 0,
             passed: 0,
             ahead: None,
-            names: Interner::new(NAMES_PER_STREAM),
+            names,
             counted: Counted::default(),
         }
     }
-}
 
-impl Requests {
     /// Adds bytes that came.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.read);
@@ -139,9 +150,9 @@ impl Requests {
         std::mem::take(&mut self.counted)
     }
 
-    /// How many names were cut, and how often they began to be shared anew.
-    pub fn names(&self) -> (u64, u64) {
-        (self.names.cut(), self.names.resets())
+    /// The names of this stream.
+    pub fn names(&self) -> &Interner {
+        &self.names
     }
 
     /// Reads up to the next flow that is here whole, and returns where it is.

@@ -31,7 +31,9 @@ pub struct Service {
     pub uid: Name,
     pub name: Name,
     pub namespace: Name,
-    /// `namespace/name:portName`, as AntreaProxy writes it; a nameless port leaves its part out.
+    /// `namespace/name:portName`, as AntreaProxy writes it; a nameless port leaves its part out,
+    /// and so does a port of `NodePortLocal`. If several Services have the latter, `|` is between
+    /// them.
     pub port_name: Name,
 }
 
@@ -74,6 +76,8 @@ pub struct Cluster {
     pub(crate) front_ends: Holdings<FrontEnd, Service>,
     /// Port and protocol: they are the same at every Node's addresses.
     pub(crate) node_ports: Holdings<(u16, u8), Service>,
+    /// Ports of a Node that are those of one of its Pods.
+    pub(crate) local_ports: Holdings<FrontEnd, Service>,
     pub(crate) node_addresses: Holdings<IpAddr, Node>,
     pub(crate) nodes: Map<Name, Arc<Node>>,
     pub(crate) networks: Networks,
@@ -99,6 +103,7 @@ impl Cluster {
             pods: Map::default(),
             front_ends: Map::default(),
             node_ports: Map::default(),
+            local_ports: Map::default(),
             node_addresses: Map::default(),
             nodes: Map::default(),
             networks: Networks::default(),
@@ -120,7 +125,8 @@ impl Cluster {
     }
 
     /// The Service that `address:port` led to at `time_ms`: at its ClusterIP, at an IP of its
-    /// load balancer, at an external IP, or at a NodePort of any Node's address.
+    /// load balancer, at an external IP, or at a NodePort of any Node's address. Where there is
+    /// none of these, those that `NodePortLocal` has given the port for.
     ///
     /// `protocol` is the IANA number.
     pub fn service(
@@ -136,9 +142,11 @@ impl Cluster {
             self.node_addresses.contains(&address).then_some(node_port)
         });
         let coverage = &self.coverage.services;
-        match holding {
-            Some(holding) => holding.at(time_ms, coverage, &self.margins),
-            None => unknown(coverage),
+        match (holding, self.local_ports.get(&(address, port, protocol))) {
+            (Some(holding), _) => holding.at(time_ms, coverage, &self.margins),
+            // Which Pod it leads to its annotation says.
+            (None, Some(local)) => local.at(time_ms, &self.coverage.pods, &self.margins),
+            (None, None) => unknown(coverage),
         }
     }
 

@@ -238,6 +238,7 @@ impl DescribedService {
             load_balancer_ips: self.load_balancer_ips.clone(),
             created_ms: 0,
             ports,
+            localized: None,
         }
     }
 }

@@ -135,6 +135,22 @@ pub struct Pod {
     /// The entry of `metadata.ownerReferences` with `controller: true`.
     pub owner: Option<Owner>,
     pub labels: Labels,
+    /// Annotation `nodeportlocal.antrea.io`, as far as it is of an address in `status.hostIPs`:
+    /// whoever may make a Pod may write there what he likes.
+    pub local_ports: Vec<LocalPort>,
+}
+
+/// A port of its Node that Antrea's `NodePortLocal` has given a Pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalPort {
+    /// Where clients connect to.
+    pub node: (Option<IpAddr>, u16),
+    /// IANA number.
+    pub protocol: u8,
+    /// What the Pod listens at.
+    pub port: u16,
+    /// What a container of the Pod calls that port; empty if none does.
+    pub name: Name,
 }
 
 impl Pod {
@@ -195,6 +211,25 @@ pub struct Service {
     /// `metadata.creationTimestamp`. 0: not known.
     pub created_ms: u64,
     pub ports: Vec<ServicePort>,
+    /// Its Pods get ports of their Nodes (annotation `nodeportlocal.antrea.io/enabled`).
+    pub localized: Option<Localized>,
+}
+
+/// Which Pods are a Service's, and which of their ports, where `NodePortLocal` is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Localized {
+    /// `spec.selector`; an empty one selects none.
+    pub selector: Labels,
+    /// Protocols, as IANA numbers, with the ports of Pods that they lead to.
+    pub targets: Vec<(u8, TargetPort)>,
+}
+
+/// `targetPort` of a Service's port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    Number(u16),
+    /// As a container calls it.
+    Named(Name),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

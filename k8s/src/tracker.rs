@@ -6,6 +6,7 @@
 mod claims; // who has an address from now on, and who no longer
 mod departures; // what is to be forgotten, and when
 mod limits; // how much is taken in
+mod local_ports; // ports of Nodes that are Pods'
 mod nodes; // Nodes: addresses, networks, zones
 mod pods; // Pods: addresses
 mod registry; // which objects there are
@@ -23,6 +24,7 @@ use crate::labels::LabelFilter;
 use crate::objects::{self, Change, Kind, Labels, Object};
 use claims::Claims;
 use departures::Departures;
+use local_ports::LocalPorts;
 use pods::TrackedPod;
 use registry::{Key, Live, Registry, Sight};
 use services::TrackedService;
@@ -44,6 +46,7 @@ pub struct Tracker {
     latest: Arc<ArcSwap<Cluster>>,
     pods: Registry<TrackedPod>,
     services: Registry<TrackedService>,
+    local_ports: LocalPorts,
     nodes: Registry<objects::Node>,
     replica_sets: Registry<()>,
     jobs: Registry<()>,
@@ -69,6 +72,7 @@ impl Tracker {
             cluster,
             pods: Registry::new(),
             services: Registry::new(),
+            local_ports: LocalPorts::default(),
             nodes: Registry::new(),
             replica_sets: Registry::new(),
             jobs: Registry::new(),

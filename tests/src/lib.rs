@@ -10,6 +10,7 @@ pub mod policies; // what exporters know of rules
 pub mod egresses; // and of ways out
 pub mod scenario; // the text form
 pub mod binary; // real processes
+pub mod alone; // one of them, in a namespace of its own
 pub mod doorway; // how a process in a namespace reaches what is not in it
 pub mod ports; // where servers listen that must be told
 pub mod way; // writes that arrive late

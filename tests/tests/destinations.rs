@@ -3,26 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tests::binary::{built, eventually, metrics, signal};
+use tests::alone::Alone;
+use tests::binary::{eventually, metrics, signal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A network namespace with a Pod's address, in which connections are tracked, counted, and over
-/// soon.
-const POD: &str = "set -e; ip link set lo up; ip address add 10.0.0.2/32 dev lo; \
-    nft 'add table ip t; add chain ip t out { type filter hook output priority 0; }; \
-    add rule ip t out ct state invalid drop'; cd /proc/sys/net/netfilter; \
-    echo 1 > nf_conntrack_acct; echo 1 > nf_conntrack_timestamp; \
-    echo 3 > nf_conntrack_udp_timeout; cd \"$OLDPWD\"; exec \"$@\"";
-
-const CLUSTER: &str = "nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]\n\
-    pods: [{name: p, namespace: n, node: a, addresses: [10.0.0.2]}]\n";
 
 const TWO: &str = "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.0.0.1:4739:tcp\n\
     flowPollInterval: 1s\nactiveFlowExportTimeout: 1s\nidleFlowExportTimeout: 1s\n\
@@ -34,30 +21,19 @@ const THIRD: &str = "- name: third\n  address: 127.0.0.1:4741:tcp\n  activeFlowE
 type Sums = BTreeMap<(u64, u64), (u64, u64)>;
 
 struct Lab {
-    folder: TempDir,
-    exporter: Child,
+    alone: Alone,
     kernel: Child,
 }
 
 impl Lab {
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("cluster.yaml"), CLUSTER).expect("a file");
-        fs::write(folder.path().join("own.conf"), TWO).expect("a file");
-        let create = |name: &str| File::create(folder.path().join(name)).expect("a file");
-        let mut command = Command::new("unshare");
-        command.args(["--net", "bash", "-c", POD, "bash"]).arg(built("fyke")).arg("exporter");
-        command.args(["--config", "own.conf"]).current_dir(folder.path());
-        command.stdout(Stdio::piped()).stderr(create("log"));
-        let mut exporter = command.spawn().expect("the exporter starts");
-        let mut ready = [0; 6];
-        let told = exporter.stdout.as_mut().expect("a pipe").read_exact(&mut ready);
-        assert!(told.is_ok(), "{:?}", fs::read_to_string(folder.path().join("log")));
-        let mut listen = inside(exporter.id());
+        let alone = Alone::start(TWO, 3);
+        let mut listen = alone.inside();
         listen.args(["stdbuf", "-oL", "conntrack", "-E", "-e", "NEW,DESTROY", "-p", "udp"]);
-        listen.stdout(create("kernel")).stderr(Stdio::null());
+        let told = File::create(alone.path("kernel")).expect("a file");
+        listen.stdout(told).stderr(Stdio::null());
         let kernel = listen.spawn().expect("conntrack runs");
-        let lab = Self { folder, exporter, kernel };
+        let lab = Self { alone, kernel };
         // Until the kernel's own events are heard nothing may happen that counts.
         let is_heard = || {
             lab.traffic(4999);
@@ -67,37 +43,26 @@ impl Lab {
         lab
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_default()
+        self.alone.read(name)
     }
 
     /// Has the Pod send to one of its own ports.
     fn traffic(&self, port: u16) {
         let script = format!("echo hello > /dev/udp/10.0.0.2/{port}");
-        let mut command = inside(self.exporter.id());
+        let mut command = self.alone.inside();
         assert!(command.args(["bash", "-c", &script]).status().expect("bash").success());
     }
 
     fn reload(&self, text: &str) {
-        fs::write(self.path("own.conf"), text).expect("a file");
-        signal(self.exporter.id(), "HUP");
+        fs::write(self.alone.path("own.conf"), text).expect("a file");
+        signal(self.alone.exporter.id(), "HUP");
     }
 
     fn collector(&self, port: u16) -> Child {
-        let mut command = inside(self.exporter.id());
-        let address = format!("127.0.0.1:{port}");
-        command.arg(built("fyke")).args(["ipfix", "collect", &address, "--json"]);
-        let records = File::options().append(true).create(true).open(self.path(&port.to_string()));
-        command.stdout(records.expect("a file")).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("a collector starts");
-        let mut line = String::new();
-        let told = BufReader::new(process.stderr.as_mut().expect("a pipe")).read_line(&mut line);
-        assert!(told.is_ok() && line.starts_with("listening"), "{line}");
-        process
+        let path = self.alone.path(&port.to_string());
+        let records = File::options().append(true).create(true).open(path);
+        self.alone.collector(port, records.expect("a file"))
     }
 
     fn has(&self, collector: u16, port: u16) -> bool {
@@ -148,18 +113,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for process in [&mut self.exporter, &mut self.kernel] {
-            process.kill().ok();
-            process.wait().ok();
-        }
+        self.kernel.kill().ok();
+        self.kernel.wait().ok();
     }
-}
-
-/// What runs where the exporter does.
-fn inside(exporter: u32) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args(["--target", &exporter.to_string(), "--net", "--"]);
-    command
 }
 
 fn end(mut process: Child) {
@@ -207,7 +163,7 @@ fn each_destination_is_told_what_the_kernel_says_whatever_becomes_of_the_others(
 
     lab.reload(TWO);
     let bash = || {
-        let mut command = inside(lab.exporter.id());
+        let mut command = lab.alone.inside();
         command.arg("bash");
         command
     };
@@ -219,8 +175,8 @@ fn each_destination_is_told_what_the_kernel_says_whatever_becomes_of_the_others(
     let are_over = || lab.destroyed().keys().filter(|(_, port)| *port > 5000).count() == 6;
     assert!(eventually(PATIENCE, are_over), "{}", lab.read("kernel"));
 
-    signal(lab.exporter.id(), "TERM");
-    let ended = lab.exporter.wait().expect("it ends");
+    signal(lab.alone.exporter.id(), "TERM");
+    let ended = lab.alone.exporter.wait().expect("it ends");
     assert!(ended.success(), "{}", lab.read("log"));
     let of = |wanted: &dyn Fn(u64) -> bool, sums: Sums| -> Sums {
         sums.into_iter().filter(|((_, port), _)| wanted(*port)).collect()

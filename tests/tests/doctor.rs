@@ -160,6 +160,121 @@ fn a_collector_that_does_not_answer_is_told_from_one_without_a_name() {
     says(&report, "destinations", "fail", "has no address", "dnsPolicy");
 }
 
+#[test]
+fn nobody_who_listens_for_denied_packets_is_told_from_somebody() {
+    let folder = folder();
+    let path = folder.path();
+    let text = "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.0.0.1:1:udp\n\
+        denySources: {nflog: [7, 8], nfqueue: [9]}\n";
+    fs::write(path.join("own.conf"), text).expect("a file");
+    fs::write(path.join("one.conf"), text.replace("[7, 8]", "[7]")).expect("a file");
+    let options = ["--config", "own.conf"];
+    let (code, report) = alone(COUNTED, path, &options);
+    assert_eq!(code, 0, "{report:#}");
+    says(&report, "denied", "warn", "nflog: nobody listens to 7", "start the exporter");
+    says(&report, "denied", "warn", "nfqueue: nobody listens to 9", "unless they say bypass");
+    // An exporter listens to one of the groups.
+    let exporter = format!(
+        "{COUNTED}{} exporter --config one.conf > ready 2> log & kept=$!; \
+         for _ in $(seq 300); do grep -q ready ready && break; sleep 0.1; done; \
+         code=0; \"$@\" || code=$?; kill $kept; wait $kept || true; exit $code; ",
+        built("fyke").display(),
+    );
+    let (_, report) = alone(&exporter, path, &options);
+    let log = || fs::read_to_string(path.join("log"));
+    assert_eq!(step(&report, "running")[0][0], "ok", "{report:#}\n{:?}", log());
+    says(&report, "denied", "ok", "nflog: somebody listens to 7; it does not tell", "");
+    says(&report, "denied", "warn", "nflog: nobody listens to 8", "start the exporter");
+    says(&report, "denied", "ok", "nfqueue: somebody listens to 9", "");
+}
+
+#[test]
+fn a_bridge_that_does_not_answer_is_told_from_one_that_does() {
+    let folder = folder();
+    let path = folder.path();
+    let socket = path.join("br-int.mgmt");
+    let look = |gate: bool| {
+        fs::write(path.join("agent.conf"), format!("featureGates: {{FlowExporter: {gate}}}\n"))
+            .expect("a file");
+        let text = format!(
+            "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.0.0.1:1:udp\n\
+            denySources: {{ovs: {}}}\nenable: always\n",
+            socket.display()
+        );
+        fs::write(path.join("own.conf"), text).expect("a file");
+        here(path, &["--config", "own.conf", "--agent-config", "agent.conf"]).1
+    };
+    let missing = format!("ovs: {} cannot be reached", socket.display());
+    says(&look(true), "denied", "warn", &missing, "mount /var/run/openvswitch");
+    let _bridge = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let well = look(true);
+    says(&well, "denied", "ok", &format!("{} answers", socket.display()), "");
+    assert_eq!(step(&well, "denied").len(), 1, "{well:#}");
+    says(&look(false), "denied", "warn", "gate FlowExporter is off", "turn the gate on");
+}
+
+/// What a collector may be that is asked for gRPC.
+#[derive(Clone, Copy)]
+enum Peer {
+    /// It takes flows.
+    Grpc,
+    /// It speaks TLS, and of no HTTP/2.
+    NoH2,
+    /// It agrees to HTTP/2, and then says something else.
+    Babble,
+}
+
+/// Plays `peer` for one connection.
+async fn play(peer: Peer, listener: tokio::net::TcpListener, config: rustls::ServerConfig) {
+    let (stream, _) = listener.accept().await.expect("somebody");
+    if let Peer::Grpc = peer {
+        let stream = grpc::collect::secure(stream, &config).await.expect("a handshake");
+        let mut connection =
+            grpc::collect::Connection::handshake(stream).await.expect("HTTP/2 is spoken");
+        while connection.accept().await.is_some_and(|it| it.is_ok()) {}
+        return;
+    }
+    let mut config = config;
+    if let Peer::Babble = peer {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let mut stream = acceptor.accept(stream).await.expect("a handshake");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail here, not flows\r\n").await.ok();
+    tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 64]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_speaks_no_http2_is_told_from_one_that_does() {
+    let folder = folder();
+    let path = folder.path();
+    let ours = authority(path, "ours");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["collector".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &ours).expect("a certificate");
+    let (certificate, key) = (certificate.der().clone(), key.serialize_der());
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.into());
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate], key).expect("a pair");
+    for (peer, verdict, found, remedy) in [
+        (Peer::Grpc, "ok", "answers over TLS, and speaks HTTP/2", ""),
+        (Peer::NoH2, "fail", "does not agree to HTTP/2", "log"),
+        (Peer::Babble, "fail", "what it says is not HTTP/2", "log"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let playing = tokio::spawn(play(peer, listener, config.clone()));
+        let text = format!(
+            "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.0.0.1:{port}:grpc\n\
+            tls: {{caFile: ours.crt, serverName: collector}}\n"
+        );
+        fs::write(path.join("own.conf"), text).expect("a file");
+        let report = tokio::task::block_in_place(|| here(path, &["--config", "own.conf"]).1);
+        says(&report, "destinations", verdict, found, remedy);
+        playing.await.expect("it ends");
+    }
+}
+
 /// One authority, and another.
 fn authority(folder: &Path, name: &str) -> rcgen::CertifiedIssuer<'static, rcgen::KeyPair> {
     let mut params = rcgen::CertificateParams::default();

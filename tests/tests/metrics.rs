@@ -3,24 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
+use tests::alone::Alone;
 use tests::binary::{built, eventually, metrics, signal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-const POD: &str = "set -e; ip link set lo up; ip address add 10.0.0.2/32 dev lo; \
-    nft 'add table ip t; add chain ip t out { type filter hook output priority 0; }; \
-    add rule ip t out ct state invalid drop'; cd /proc/sys/net/netfilter; \
-    echo 1 > nf_conntrack_acct; echo 1 > nf_conntrack_timestamp; \
-    echo 180 > nf_conntrack_udp_timeout; cd \"$OLDPWD\"; exec \"$@\"";
-
-const CLUSTER: &str = "nodes: [{name: a, podCIDRs: [10.0.0.0/24]}]\n\
-    pods: [{name: p, namespace: n, node: a, addresses: [10.0.0.2]}]\n";
 
 /// One that is there, one that is away, and one that wants little.
 const THREE: &str = "node: a\nclusterFile: cluster.yaml\nflowCollectorAddr: 127.0.0.1:4739:tcp\n\
@@ -36,59 +26,30 @@ const FOREIGN: &str = "import sys\n\
     print(s.name, family.type, s.labels.get('destination', s.labels.get('le', '-')), s.value)\n";
 
 struct Lab {
-    folder: TempDir,
-    exporter: Child,
+    alone: Alone,
     collector: Child,
-}
-
-fn inside(exporter: u32) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args(["--target", &exporter.to_string(), "--net", "--"]);
-    command
-}
-
-fn collector(exporter: u32) -> Child {
-    let mut command = inside(exporter);
-    command.arg(built("fyke")).args(["ipfix", "collect", "127.0.0.1:4739", "--json"]);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut collector = command.spawn().expect("a collector");
-    let mut line = String::new();
-    BufReader::new(collector.stderr.as_mut().expect("a pipe"))
-        .read_line(&mut line)
-        .expect("a line");
-    assert!(line.starts_with("listening"), "{line}");
-    collector
 }
 
 impl Lab {
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("cluster.yaml"), CLUSTER).expect("a file");
-        fs::write(folder.path().join("own.conf"), THREE).expect("a file");
-        let mut command = Command::new("unshare");
-        command.args(["--net", "bash", "-c", POD, "bash"]).arg(built("fyke")).arg("exporter");
-        command.args(["--config", "own.conf"]).current_dir(folder.path()).stdout(Stdio::piped());
-        command.stderr(File::create(folder.path().join("log")).expect("a file"));
-        let mut exporter = command.spawn().expect("the exporter starts");
-        let mut ready = [0; 6];
-        exporter.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it is ready");
-        let collector = collector(exporter.id());
-        Self { folder, exporter, collector }
+        let alone = Alone::start(THREE, 180);
+        let collector = alone.collector(4739, Stdio::null());
+        Self { alone, collector }
     }
 
     fn bash(&self, script: &str) -> String {
-        let output = inside(self.exporter.id()).args(["bash", "-c", script]).output();
+        let output = self.alone.inside().args(["bash", "-c", script]).output();
         String::from_utf8(output.expect("bash runs").stdout).expect("UTF-8")
     }
 
     /// All samples by name and destination, as a foreign parser reads them.
     fn samples(&self) -> BTreeMap<(String, String), (String, f64)> {
-        let mut bash = inside(self.exporter.id());
+        let mut bash = self.alone.inside();
         bash.arg("bash");
         let answer = metrics(bash, 8087);
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         assert!(head.contains("application/openmetrics-text"), "{head}");
-        let file = self.folder.path().join("metrics");
+        let file = self.alone.path("metrics");
         fs::write(&file, body).expect("a file");
         let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-venv/bin/python");
         let read = Command::new(python)
@@ -114,10 +75,8 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for process in [&mut self.exporter, &mut self.collector] {
-            process.kill().ok();
-            process.wait().ok();
-        }
+        self.collector.kill().ok();
+        self.collector.wait().ok();
     }
 }
 
@@ -193,7 +152,7 @@ fn sums_balance_and_antreas_names_say_what_the_kernel_says() {
     antreas_buckets(&samples);
     a_collector_that_comes_back(&mut lab);
     what_the_doctor_sees(&lab);
-    signal(lab.exporter.id(), "TERM");
+    signal(lab.alone.exporter.id(), "TERM");
 }
 
 fn what_the_kernel_says(lab: &Lab, samples: &Samples) {
@@ -257,7 +216,7 @@ fn a_collector_that_comes_back(lab: &mut Lab) {
         ["static", "little"].iter().all(|to| own(&samples, "connected", to) < 0.5)
     };
     assert!(eventually(PATIENCE, are_lost), "{:#?}", lab.samples());
-    lab.collector = collector(lab.exporter.id());
+    lab.collector = lab.alone.collector(4739, Stdio::null());
     let is_back =
         || value(&lab.samples(), "antrea_agent_flow_collector_reconnection_count", "-") >= 2.0;
     assert!(eventually(PATIENCE, is_back), "{:#?}", lab.samples());
@@ -265,7 +224,7 @@ fn a_collector_that_comes_back(lab: &mut Lab) {
 
 fn what_the_doctor_sees(lab: &Lab) {
     // The doctor sees it beside the running exporter.
-    let folder = lab.folder.path().display().to_string();
+    let folder = lab.alone.path("").display().to_string();
     let look =
         format!("cd {folder}; {} doctor exporter --config own.conf", built("fyke").display());
     let said = lab.bash(&look);

@@ -25,6 +25,9 @@ use tokio::sync::{mpsc, watch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// An address of this Node.
+const NODE: [u8; 4] = [192, 168, 77, 1];
+
 fn now_ns() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
@@ -78,12 +81,23 @@ impl Exporter {
 
     /// A connection of `address` to the outside, which begins and ends now.
     fn connects(&mut self, address: [u8; 4]) -> u64 {
-        self.next += 1;
-        let (port, now) = (u16::try_from(self.next).unwrap(), now_ns());
+        let port = u16::try_from(self.next).unwrap();
         let (pod, outside) = ((address.into(), port), ([192, 0, 2, 1].into(), 53));
+        self.sees(Tuple::new(pod, outside, 17), Tuple::new(outside, pod, 17))
+    }
+
+    /// A connection from outside to port 61001 of this Node, which leads to port 8080 of a Pod.
+    fn is_connected_to(&mut self, address: [u8; 4]) -> u64 {
+        let client = ([192, 0, 2, 1].into(), u16::try_from(self.next).unwrap());
+        let (node, pod) = ((NODE.into(), 61_001), (address.into(), 8080));
+        self.sees(Tuple::new(client, node, 6), Tuple::new(pod, client, 6))
+    }
+
+    fn sees(&mut self, original: Tuple, reply: Tuple) -> u64 {
+        self.next += 1;
+        let now = now_ns();
         for kind in [Kind::New, Kind::Destroy] {
-            let entry =
-                Entry::new(kind, Tuple::new(pod, outside, 17), Tuple::new(outside, pod, 17));
+            let entry = Entry::new(kind, original, reply);
             let counters = Some(Counters { packets: 1, octets: 100, ..Counters::default() });
             let times = (Some(now), (kind == Kind::Destroy).then_some(now));
             let entry =
@@ -128,6 +142,42 @@ fn put_pod(server: &StandIn, name: &str, address: &str) {
         "status": { "phase": "Running", "startTime": created, "podIPs": [{ "ip": address }],
             "conditions": [condition] },
     }));
+}
+
+/// What Antrea's Agent writes on a Pod, and for which Service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_the_node_that_is_a_pods_has_the_name_of_its_service() {
+    let server = cluster();
+    let mut exporter = Exporter::of(&server, PATIENCE).await;
+    let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    server.put(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": "web", "namespace": "shop",
+            "annotations": { "nodeportlocal.antrea.io/enabled": "true" } },
+        "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] },
+    }));
+    let port = r#"[{"podPort":8080,"nodeIP":"192.168.77.1","nodePort":61001,"protocol":"tcp"}]"#;
+    server.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "web-1", "namespace": "shop", "creationTimestamp": created,
+            "labels": { "app": "web" }, "annotations": { "nodeportlocal.antrea.io": port } },
+        "spec": { "nodeName": "node-0" },
+        "status": { "phase": "Running", "startTime": created, "hostIP": "192.168.77.1",
+            "podIPs": [{ "ip": "10.0.0.7" }] },
+    }));
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < PATIENCE, "the port has no name");
+        exporter.is_connected_to([10, 0, 0, 7]);
+        let told = exporter.tells_until(1).await;
+        let service = &told[0].service;
+        assert_eq!((service.ip, service.port), (Some(NODE.into()), 61_001));
+        if !service.name.is_empty() {
+            assert_eq!(service.name.as_str(), "shop/web");
+            assert_eq!(told[0].proxy_snat_ip, None);
+            return;
+        }
+    }
 }
 
 /// The connection may be there before the news of its Pod. What was there before watching began

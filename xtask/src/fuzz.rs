@@ -29,6 +29,9 @@ const COVERAGE: [&str; 6] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
+/// Workspaces of targets, whose names are different. Coverage is not for everything else.
+const FOLDERS: [&str; 2] = ["ipfix/fuzz", "fuzz"];
+
 /// The seed of the first mutation. What follows depends on the machine's speed as well.
 const SEED: &str = "-seed=1";
 
@@ -42,12 +45,16 @@ const LIMITS: [&str; 2] = ["-rss_limit_mb=1024", "-timeout=10"];
 /// `target/fuzz/corpus`.
 pub(crate) fn fuzz(root: &Path, time: Duration) -> Result<()> {
     let build = root.join("target/fuzz");
-    build_targets(root, &build)?;
-    let targets = targets(root)?;
+    let mut targets = Vec::new();
+    for folder in FOLDERS {
+        let folder = root.join(folder);
+        build_targets(&folder, &build)?;
+        targets.extend(Target::all(&folder)?);
+    }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut failures = Vec::new();
     for together in targets.chunks(cores) {
-        let begin = |target: &String| Running::begin(root, &build, target, time);
+        let begin = |target: &Target| Running::begin(&build, target, time);
         let running: Vec<Running> = together.iter().map(begin).collect::<Result<_>>()?;
         for running in running {
             failures.extend(running.end()?);
@@ -57,22 +64,30 @@ pub(crate) fn fuzz(root: &Path, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Every file is a target, so that none is forgotten.
-fn targets(root: &Path) -> Result<Vec<String>> {
-    let mut targets = Vec::new();
-    for entry in fs::read_dir(root.join("ipfix/fuzz/fuzz_targets"))? {
-        let path = entry?.path();
-        let name = path.file_stem().context("a target has a name")?;
-        targets.push(name.to_string_lossy().into_owned());
-    }
-    targets.sort();
-    Ok(targets)
+/// One target, and the folder that it is of.
+struct Target {
+    folder: PathBuf,
+    name: String,
 }
 
-fn build_targets(root: &Path, build: &Path) -> Result<()> {
+impl Target {
+    /// Every file is a target, so that none is forgotten.
+    fn all(folder: &Path) -> Result<Vec<Self>> {
+        let mut targets = Vec::new();
+        for entry in fs::read_dir(folder.join("fuzz_targets"))? {
+            let path = entry?.path();
+            let name = path.file_stem().context("a target has a name")?.to_string_lossy();
+            targets.push(Self { folder: folder.to_owned(), name: name.into_owned() });
+        }
+        targets.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(targets)
+    }
+}
+
+fn build_targets(folder: &Path, build: &Path) -> Result<()> {
     // With a target given, build scripts are built without coverage, which they could not link.
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root.join("ipfix/fuzz"));
+    cargo.current_dir(folder);
     cargo.args(["build", "--quiet", "--locked", "--target", "host-tuple", "--target-dir"]);
     run(cargo.arg(build).env("RUSTFLAGS", COVERAGE.join(" ")).env_remove("CARGO_BUILD_TARGET_DIR"))
 }
@@ -97,7 +112,8 @@ struct Running {
 }
 
 impl Running {
-    fn begin(root: &Path, build: &Path, target: &str, time: Duration) -> Result<Self> {
+    fn begin(build: &Path, target: &Target, time: Duration) -> Result<Self> {
+        let Target { folder, name: target } = target;
         let (found, artifacts) = (build.join("corpus").join(target), build.join("artifacts"));
         fs::create_dir_all(&found)?;
         fs::create_dir_all(&artifacts)?;
@@ -108,12 +124,12 @@ impl Running {
             .args([SEED, &format!("-max_total_time={}", time.as_secs())])
             .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()))
             .arg(found)
-            .arg(root.join("ipfix/fuzz/corpus").join(target))
+            .arg(folder.join("corpus").join(target))
             .stderr(fs::File::create(&log)?);
         let spelled = spelled(&command);
         eprintln!("+ {spelled}");
         let child = command.spawn().with_context(|| format!("{spelled} does not start"))?;
-        Ok(Self { target: target.to_owned(), command: spelled, child, log })
+        Ok(Self { target: target.clone(), command: spelled, child, log })
     }
 
     /// Waits for the end; returns what was found.

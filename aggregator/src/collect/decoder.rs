@@ -1,8 +1,9 @@
 //! Messages of one session as Flow Records.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use flow::{FlowRecord, Interner, Plan};
+use flow::{FlowRecord, Interner, NameRoom, Plan};
 use ipfix::decode::{Limits, Rules, Session, Summary};
 use ipfix::message::MessageError;
 
@@ -28,10 +29,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Begins with a session that has seen nothing yet.
+    /// Begins with a session that has seen nothing yet, and shares the memory for its names with
+    /// others.
     #[must_use]
-    pub fn new(session: Session<Plan>) -> Self {
-        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0 }
+    pub fn new(session: Session<Plan>, room: Arc<NameRoom>) -> Self {
+        Self { session, names: Interner::within(NAMES_PER_SESSION, room), unusable: 0 }
     }
 
     /// Decodes one whole message that arrived at `now`. Records that are not of flows are counted
@@ -60,9 +62,9 @@ impl Decoder {
         }
     }
 
-    /// How many names were cut, and how often they began to be shared anew.
-    pub fn names(&self) -> (u64, u64) {
-        (self.names.cut(), self.names.resets())
+    /// The names of this session.
+    pub fn names(&self) -> &Interner {
+        &self.names
     }
 
     /// How many records that are not of flows came since this was last asked.
@@ -72,8 +74,9 @@ impl Decoder {
 }
 
 impl Default for Decoder {
-    /// A session on a stream.
+    /// A session on a stream, with others nowhere.
     fn default() -> Self {
-        Self::new(Session::with_rules(Limits::default(), Rules::stream()))
+        let session = Session::with_rules(Limits::default(), Rules::stream());
+        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0 }
     }
 }

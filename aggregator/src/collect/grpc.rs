@@ -125,11 +125,13 @@ impl Shared {
         let mut streams = JoinSet::new();
         let mut quiet_since = Instant::now();
         let mut is_ending = false;
+        let warned = Arc::default();
+        tracing::info!(%peer, protocol = "grpc", "session opened");
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
                     Some(Ok(stream)) => {
-                        let session = Stream::open(self.clone(), peer);
+                        let session = Stream::open(self.clone(), peer, Arc::clone(&warned));
                         streams.spawn(session.run(stream));
                     }
                     Some(Err(error)) => {
@@ -156,6 +158,7 @@ impl Shared {
         while let Some(ended) = streams.join_next().await {
             self.joined(&ended);
         }
+        tracing::info!(%peer, protocol = "grpc", "session closed");
     }
 
     /// Counts a connection that came to nothing.

@@ -1,11 +1,16 @@
-//! How many records there may be between the sessions and correlation.
+//! How many records there may be between the sessions and correlation, and how much memory for
+//! their names.
 
 use std::sync::Arc;
 
-use flow::{FlowRecord, Plan};
+use flow::{FlowRecord, NameRoom, Plan};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Reported;
+
+/// Bytes of names that sessions share among their records, over all sessions of either protocol:
+/// for four million names of Kubernetes at least.
+const NAMES: usize = 512 << 20;
 
 /// The room that all sessions share, and the queue behind it.
 #[derive(Debug, Clone)]
@@ -13,6 +18,7 @@ pub struct Room {
     records: Arc<Semaphore>,
     limit: usize,
     queue: mpsc::Sender<Reported>,
+    names: Arc<NameRoom>,
 }
 
 /// Room for the records of one message, and a place in the queue.
@@ -25,7 +31,13 @@ pub(super) struct Reserved<'a> {
 impl Room {
     /// Makes room for `limit` records, from which they go to `queue`.
     pub fn new(limit: usize, queue: mpsc::Sender<Reported>) -> Self {
-        Self { records: Arc::new(Semaphore::new(limit)), limit, queue }
+        let names = Arc::new(NameRoom::new(NAMES));
+        Self { records: Arc::new(Semaphore::new(limit)), limit, queue, names }
+    }
+
+    /// Memory for the names of one session.
+    pub(super) fn names(&self) -> Arc<NameRoom> {
+        Arc::clone(&self.names)
     }
 
     /// Waits until what a message of `length` bytes may tell can be passed on. Returns nothing if

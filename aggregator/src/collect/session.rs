@@ -38,7 +38,7 @@ impl Collector for Sessions {
         tracing::info!(%peer, "session opened");
         self.metrics.sessions.inc();
         let (room, metrics) = (self.room.clone(), Arc::clone(&self.metrics));
-        Collected { peer, decoder: Decoder::new(session), room, metrics }
+        Collected { peer, decoder: Decoder::new(session, room.names()), room, metrics }
     }
 
     fn refused(&self, peer: SocketAddr, why: &Refused) {
@@ -76,9 +76,7 @@ impl CollectorSession for Collected {
         metrics.sessions.dec();
         let reason = EndReason::of(end);
         metrics.session_ended(reason);
-        let (cut, resets) = decoder.names();
-        metrics.names_cut.inc_by(cut);
-        metrics.names_resets.inc_by(resets);
+        metrics.names(decoder.names());
         let reason = reason.label();
         if end.is_orderly() {
             tracing::info!(%peer, reason, "session closed");

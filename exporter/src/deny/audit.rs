@@ -84,5 +84,13 @@ fn instant(time: jiff::civil::DateTime, zone: &TimeZone, now: u64) -> u64 {
     nanoseconds.min_by_key(|time| time.abs_diff(now)).unwrap_or(now)
 }
 
+/// What a line says, but for numbers and times: packets, and words that are in it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn understand(line: &[u8]) -> Option<(u64, Vec<String>)> {
+    let line = Line::read(line).ok()?;
+    line.rule();
+    Some((line.packets, vec![line.policy.to_owned(), line.rule.to_owned()]))
+}
+
 #[cfg(test)]
 mod tests;

@@ -210,6 +210,15 @@ impl Group {
     }
 }
 
+/// The packet that a message tells of.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn packet(body: &[u8]) -> Option<packet::Packet> {
+    let logged = Logged::read(body).ok()?;
+    let packet = packet::read(logged.payload).ok()?;
+    assert!(logged.service(&packet.tuple).is_none() || logged.connection.is_some());
+    Some(packet)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,10 +21,14 @@ mod counters; // what is counted
 mod recorded; // what a switch has sent
 #[cfg(test)]
 mod hostile; // what none sends
+#[cfg(any(test, feature = "fuzzing"))]
+mod heard; // a conversation, as somebody overhears it
 
 use std::path::PathBuf;
 
 pub use counters::Counters;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use heard::{hear, read_frame};
 pub use meaning::Passed;
 pub use run::watch;
 

@@ -10,9 +10,6 @@ use super::translate::{Defaults, Refusal, read};
 use crate::destination::{Compatibility, Redaction, Spec};
 use crate::meter::MAX_DESTINATIONS;
 
-/// Destinations of custom resources that run at the same time, at most. The oldest do, so that all
-/// Nodes choose the same and a new one ends no other.
-pub const RUNNING: usize = 64;
 /// Custom resources that are remembered.
 pub const KNOWN: usize = 1_024;
 
@@ -120,7 +117,8 @@ impl Desired {
         let usable = self.resources.iter().filter(|(_, it)| it.accepted.is_some());
         let mut ages: Vec<_> = usable.map(|(name, it)| (it.created_ms, name)).collect();
         ages.sort_unstable();
-        let room = self.defaults.room.min(RUNNING);
+        // The oldest run, so that all Nodes choose the same and a new one ends no other.
+        let room = self.defaults.room;
         let running: Vec<_> = ages.into_iter().take(room).map(|(_, name)| name).collect();
         let (mut specs, mut refused) = (Vec::new(), Vec::new());
         for (name, resource) in &self.resources {

@@ -103,6 +103,20 @@ impl Lists {
         *self.link_mut(from) = Link::alone(from);
     }
 
+    /// Moves everything in `from` to the front of `to`.
+    pub(super) fn put_before(&mut self, to: List, from: List) {
+        let Link { before: last, after: first } = *self.link(from);
+        if first == from {
+            return;
+        }
+        let next = self.link(to).after;
+        self.link_mut(to).after = first;
+        self.link_mut(first).before = to;
+        self.link_mut(last).after = next;
+        self.link_mut(next).before = last;
+        *self.link_mut(from) = Link::alone(from);
+    }
+
     const fn node(&self, slot: u32) -> u32 {
         slot + self.heads
     }
@@ -145,5 +159,20 @@ mod tests {
         lists.take(EXPIRING, CLOSED);
         assert_eq!(drain(&mut lists, CLOSED), Vec::<u32>::new());
         assert_eq!(drain(&mut lists, EXPIRING), [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_list_is_put_before_another() {
+        let mut lists = Lists::new(BUCKETS.end);
+        (0..4).for_each(|_| lists.grow());
+        (0..2).for_each(|slot| lists.push_back(CLOSED, slot));
+        lists.put_before(CLOSED, HELD);
+        (2..4).for_each(|slot| lists.push_back(HELD, slot));
+        lists.put_before(CLOSED, HELD);
+        assert_eq!(drain(&mut lists, HELD), Vec::<u32>::new());
+        assert_eq!(drain(&mut lists, CLOSED), [2, 3, 0, 1]);
+        lists.push_back(HELD, 1);
+        lists.put_before(CLOSED, HELD);
+        assert_eq!(drain(&mut lists, CLOSED), [1]);
     }
 }

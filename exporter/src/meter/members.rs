@@ -5,6 +5,7 @@ use super::debts::{Class, Debts};
 use super::list::CLOSED;
 use super::set::{Id, MAX_DESTINATIONS, Set};
 use super::settings::{Lag, Timeouts};
+use super::spread::Spread;
 use super::track::Track;
 use super::{EndReason, Meter};
 use crate::conntrack::Counters;
@@ -141,6 +142,7 @@ impl Meter {
     /// there, unless they turn out to live after all.
     fn begin(&mut self, track: Id, now: u64) {
         let Some(begun) = self.tracks.get_mut(track) else { return };
+        let mut spread = Spread::default();
         for slot in self.store.slots() {
             let connection = self.store.get_mut(slot);
             let is_inherited = connection.is_known;
@@ -152,6 +154,7 @@ impl Meter {
             if connection.state == State::Live {
                 connection.running.insert(track);
                 begun.start(slot, connection.end_ns, now);
+                begun.advance(slot, spread.find(), now);
             }
         }
     }

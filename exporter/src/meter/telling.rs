@@ -36,11 +36,12 @@ impl Meter {
         mut report: impl FnMut(&Due<'_>, Offer) -> Set,
     ) -> usize {
         let mut most = 0;
+        // Where nobody is ready, too: what is held there waits for nothing else any more.
+        self.tracks.iter_mut().for_each(|(_, track)| track.look(now));
         for (track, ready) in self.tracks_of(ready) {
-            self.tracks.get_mut(track).into_iter().for_each(|track| track.look(now));
             let living = self.due_living(track, now, max / 2, ready, &mut waits, &mut report);
             let room = max - living;
-            let closed = self.due_closed(track, room, ready, &mut waits, &mut report);
+            let closed = self.due_closed(track, now, room, ready, &mut waits, &mut report);
             let rest = max - living - closed;
             let more = self.due_living(track, now, rest, ready, &mut waits, &mut report);
             most = most.max(living + closed + more);
@@ -61,7 +62,8 @@ impl Meter {
         let mut most = 0;
         for (track, ready) in self.tracks_of(ready) {
             self.tracks.get_mut(track).into_iter().for_each(Track::let_go);
-            let closed = self.due_closed(track, max, ready, &mut |_| false, &mut report);
+            // Nothing is held any more, so what time it is makes no difference.
+            let closed = self.due_closed(track, 0, max, ready, &mut |_| false, &mut report);
             most = most.max(closed + self.flush_living(track, max - closed, ready, &mut report));
         }
         most
@@ -125,10 +127,7 @@ impl Meter {
             let active_deadline = track.told.get(slot).active_deadline;
             let reason = connection.live_reason(active_deadline, track.timeouts.idle);
             // What TCP has ended has no later record either.
-            if reason == EndReason::EndOfFlow && self.holds(id, slot, waits) {
-                if let Some(track) = self.tracks.get_mut(id) {
-                    track.wheel.push(&mut track.lists, slot, now.saturating_add(LOOK), now);
-                }
+            if reason == EndReason::EndOfFlow && self.holds(id, slot, now, waits) {
                 continue;
             }
             if self.tell(id, slot, reason, ready, report) {
@@ -166,6 +165,7 @@ impl Meter {
     fn due_closed(
         &mut self,
         id: Id,
+        now: u64,
         max: usize,
         ready: Set,
         waits: &mut impl FnMut(&Due<'_>) -> bool,
@@ -175,10 +175,7 @@ impl Meter {
         while handed_out < max
             && let Some(slot) = self.pop(id, CLOSED)
         {
-            if self.holds(id, slot, waits) {
-                if let Some(track) = self.tracks.get_mut(id) {
-                    track.lists.push_back(HELD, slot);
-                }
+            if self.holds(id, slot, now, waits) {
                 continue;
             }
             self.tell(id, slot, EndReason::EndOfFlow, ready, report);
@@ -188,8 +185,14 @@ impl Meter {
         handed_out
     }
 
-    /// Whether a connection that has ended waits and there is room for it.
-    fn holds(&mut self, id: Id, slot: u32, waits: &mut impl FnMut(&Due<'_>) -> bool) -> bool {
+    /// Holds a connection that has ended, if it waits and there is room for it.
+    fn holds(
+        &mut self,
+        id: Id,
+        slot: u32,
+        now: u64,
+        waits: &mut impl FnMut(&Due<'_>) -> bool,
+    ) -> bool {
         let Some(track) = self.tracks.get_mut(id) else { return false };
         let connection = self.store.get(slot);
         let told = track.told.get(slot).counters;
@@ -199,10 +202,17 @@ impl Meter {
         if !has_news || !waits(&connection.due(totals, deltas, EndReason::EndOfFlow)) {
             return false;
         }
-        let has_room = track.held < MAX_HELD;
-        track.held += usize::from(has_room);
-        self.stats.not_held += u64::from(!has_room);
-        has_room
+        if track.held >= MAX_HELD {
+            self.stats.not_held += 1;
+            return false;
+        }
+        track.held += 1;
+        if connection.state == State::Live {
+            track.wheel.push(&mut track.lists, slot, now.saturating_add(LOOK), now);
+        } else {
+            track.lists.push_back(HELD, slot);
+        }
+        true
     }
 
     fn pop(&mut self, track: Id, list: super::list::List) -> Option<u32> {
@@ -286,9 +296,9 @@ impl Meter {
 
     /// Gives up the oldest end that waits in a track.
     fn skip(&mut self, id: Id) {
-        let Some(slot) = self.pop(id, CLOSED).or_else(|| self.pop(id, HELD)) else { return };
-        let members = self.tracks.get(id).map_or(Set::EMPTY, |track| track.members);
-        for id in members.iter() {
+        let Some(track) = self.tracks.get_mut(id) else { return };
+        let Some(slot) = track.pop_oldest() else { return };
+        for id in track.members.iter() {
             if let Some(member) = &mut self.members[usize::from(id.0)] {
                 member.due += 1;
                 member.lost += 1;

@@ -8,6 +8,7 @@ use super::column::{CHUNK, Column};
 use super::list::{BUCKETS, CLOSED, HELD, Lists};
 use super::set::{Id, Set};
 use super::settings::Timeouts;
+use super::spread::Earlier;
 use super::wheel::Wheel;
 use crate::conntrack::Counters;
 
@@ -66,9 +67,15 @@ impl Track {
     /// Holds nothing any more.
     pub(super) fn let_go(&mut self) {
         self.held = 0;
-        while let Some(slot) = self.lists.pop_front(HELD) {
-            self.lists.push_back(CLOSED, slot);
-        }
+        // They ended before the others.
+        self.lists.put_before(CLOSED, HELD);
+    }
+
+    /// Takes out the end that has waited for longest.
+    pub(super) fn pop_oldest(&mut self) -> Option<u32> {
+        let Some(slot) = self.lists.pop_front(HELD) else { return self.lists.pop_front(CLOSED) };
+        self.held = self.held.saturating_sub(1);
+        Some(slot)
     }
 
     /// Begins with the connection at `slot`, of which `counters` have been told.
@@ -96,6 +103,16 @@ impl Track {
             told.active_deadline = now.saturating_add(active);
         }
         let deadline = self.deadline(slot, end);
+        self.wheel.push(&mut self.lists, slot, deadline, now);
+    }
+
+    /// Has a connection whose timers have just been started be due earlier, for the first time.
+    pub(super) fn advance(&mut self, slot: u32, earlier: Earlier, now: u64) {
+        let interval = self.timeouts.active.min(self.timeouts.idle);
+        let Some(by) = earlier.by(interval) else { return };
+        let deadline = now.saturating_add(interval - by);
+        self.told.get_mut(slot).active_deadline = deadline;
+        self.lists.unlink(slot);
         self.wheel.push(&mut self.lists, slot, deadline, now);
     }
 

@@ -4,12 +4,13 @@
 //! that it made for itself when it started, so nothing vouches for it: the first that is shown
 //! with a token is the only one that is accepted with it. Who may listen on the host's loopback
 //! before the Agent does could take its place; who may do that may read the token as well.
+mod token; // what the Agent accepts, from a file
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
@@ -28,14 +29,14 @@ use tokio_rustls::TlsConnector;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 32 << 20;
-/// The longest token, in bytes.
-const TOKEN_LIMIT: u64 = 4 << 10;
 
 /// Why the Agent gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("token of the Agent's API cannot be read from {}", .0.display())]
     Token(PathBuf, #[source] std::io::Error),
+    #[error("token of the Agent's API is not read from {}: {why}", .0.display(), why = .1)]
+    TokenFile(PathBuf, &'static str),
     #[error("token of the Agent's API is none")]
     TokenForm,
     #[error("Agent's API at {0} cannot be reached")]
@@ -58,7 +59,7 @@ impl AskError {
     /// As a metric's label.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Token(..) | Self::TokenForm => "token",
+            Self::Token(..) | Self::TokenFile(..) | Self::TokenForm => "token",
             Self::Connect(..) => "unreachable",
             Self::Http(_) => "broken",
             Self::Refused(_) => "refused",
@@ -122,15 +123,11 @@ impl Agent {
     }
 
     async fn token(&self) -> Result<(String, u64), AskError> {
-        let failed = |error| AskError::Token(self.token_file.clone(), error);
-        let about = tokio::fs::metadata(&self.token_file).await.map_err(failed)?;
-        if about.len() > TOKEN_LIMIT {
-            return Err(AskError::TokenForm);
-        }
-        let written = about.modified().map_err(failed)?.duration_since(UNIX_EPOCH);
-        let written = written.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-        let text = tokio::fs::read_to_string(&self.token_file).await.map_err(failed)?;
-        Ok((text.trim().to_owned(), written))
+        let path = self.token_file.clone();
+        // What is no regular file may not answer at all, which must keep nobody from ending.
+        let read = tokio::task::spawn_blocking(move || token::read(path));
+        let read = timeout(DEADLINE, read).await.map_err(|_elapsed| AskError::Deadline)?;
+        read.map_err(|_gone| AskError::Deadline)?
     }
 
     async fn shake_hands(&self) -> Result<SendRequest<Empty<Bytes>>, AskError> {

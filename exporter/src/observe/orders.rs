@@ -44,9 +44,10 @@ impl<S: ConnectionSource> Observer<S> {
         let Some(receiver) = &mut self.orders else { return };
         if receiver.has_changed().unwrap_or(false) {
             let orders = receiver.borrow_and_update().clone();
-            if !self.filter.allows_all_of(&wanted(&orders.targets)) {
+            let more = wanted(&orders.targets).without(&self.filter);
+            if !more.is_empty() {
                 // Nobody knows any more what of these was told under a filter before.
-                self.meter.inherit_before(now);
+                self.meter.inherit_before(now, &more);
                 self.dumps.next_ns = now;
             }
             self.obey(&orders, now);

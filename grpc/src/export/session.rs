@@ -23,6 +23,10 @@ use crate::{CONTENT_TYPE, EXPORT, Status};
 /// the next is made while the last one leaves.
 const SEND_BUFFER: usize = 2 * MESSAGE_LIMIT;
 
+/// Of all headers of an answer, or of its end, as HTTP/2 counts them. Those that say more lose the
+/// stream, and not our memory.
+const HEADERS: u32 = 16 * 1024;
+
 /// What the server says at the end, which it may do at any time.
 type Answer = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + Sync>>;
 
@@ -60,7 +64,7 @@ impl Session {
         let request = request(destination)?;
         let connection = destination.stream().await?;
         let mut builder = Builder::new();
-        builder.enable_push(false).max_send_buffer_size(SEND_BUFFER);
+        builder.enable_push(false).max_send_buffer_size(SEND_BUFFER).max_header_list_size(HEADERS);
         let (requests, mut connection) = builder.handshake(connection).await?;
         let pings = connection.ping_pong();
         let mut driver = Driver(tokio::spawn(connection));

@@ -1,4 +1,5 @@
 //! Servers that do not want what they are sent, each played by HTTP/2's own library.
+mod answers; // what they may say
 
 use flow::{FlowKey, FlowRecord};
 use http::Response;

@@ -76,6 +76,10 @@ impl Tracker {
             Departure::Front(Front::NodePort(port, protocol), tenant) => {
                 forget(&mut cluster.node_ports, &(port, protocol), tenant, ended, now);
             }
+            Departure::Front(Front::Local(address, port, protocol), tenant) => {
+                let key = (address, port, protocol);
+                forget(&mut cluster.local_ports, &key, tenant, ended, now);
+            }
             Departure::Network(network) => cluster.networks.remove(network),
             Departure::Object(kind, uid, name) => self.forget_object(kind, &uid, name, ended),
         }

@@ -68,6 +68,8 @@ impl Tracker {
         let has_changed = live.object.pod != resolved;
         let resolved = if has_changed { resolved } else { Arc::clone(&live.object.pod) };
         let (tenant, before) = (live.tenant, live.object.addresses.clone());
+        self.local_ports_applied(pod, tenant, order);
+        let Some(live) = self.pods.get(key) else { return };
         let last_ready = live.object.has_had.then_some(live.object.network_ready);
         let addresses = self.own_addresses(pod);
         let is_past = pod.has_ended() && self.is_past(pod.ended_ms);
@@ -99,6 +101,7 @@ impl Tracker {
     /// The Pod is there no longer.
     pub(super) fn pod_left(&mut self, live: Live<TrackedPod>, is_final: bool) {
         self.release(live.object.addresses.iter().copied(), live.tenant, self.now);
+        self.local_ports_left(&live.uid);
         self.depart(Departure::Object(objects::Kind::Pod, live.uid.clone(), Name::default()));
         self.pods.depart(live.uid, live.tenant, is_final, self.now);
     }

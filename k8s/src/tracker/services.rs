@@ -18,6 +18,8 @@ pub(super) enum Front {
     End(IpAddr, u16, u8),
     /// A port of every Node.
     NodePort(u16, u8),
+    /// A port of one Node that is one Pod's.
+    Local(IpAddr, u16, u8),
 }
 
 /// In the order of the fronts.
@@ -51,6 +53,7 @@ impl Tracker {
     }
 
     fn service_changed(&mut self, service: &objects::Service, order: u64) {
+        self.localized_applied(service, order);
         let fronts = self.fronts(service);
         let key = (service.namespace.clone(), service.name.clone());
         let Some(live) = self.services.get_mut(&key) else { return };
@@ -79,6 +82,7 @@ impl Tracker {
         for (front, _) in live.object {
             self.release_front(front, live.tenant);
         }
+        self.localized_left(&live.uid);
         self.depart(Departure::Object(objects::Kind::Service, live.uid.clone(), Name::default()));
         self.services.depart(live.uid, live.tenant, is_final, self.now);
     }
@@ -97,7 +101,7 @@ impl Tracker {
         [service.created_ms, since]
     }
 
-    fn claim_front(&mut self, front: Front, tenancy: Tenancy<Service>) {
+    pub(super) fn claim_front(&mut self, front: Front, tenancy: Tenancy<Service>) {
         let claims = self.claims();
         let cut = match front {
             Front::End(address, port, protocol) => {
@@ -107,11 +111,15 @@ impl Tracker {
             Front::NodePort(port, protocol) => {
                 claims.claim(&mut self.cluster.node_ports, (port, protocol), tenancy)
             }
+            Front::Local(address, port, protocol) => {
+                let key = (address, port, protocol);
+                claims.claim(&mut self.cluster.local_ports, key, tenancy)
+            }
         };
         self.stats.histories_cut += cut;
     }
 
-    fn release_front(&mut self, front: Front, tenant: u64) {
+    pub(super) fn release_front(&mut self, front: Front, tenant: u64) {
         let now = self.now;
         match front {
             Front::End(address, port, protocol) => {
@@ -120,6 +128,9 @@ impl Tracker {
             }
             Front::NodePort(port, protocol) => {
                 leave(&mut self.cluster.node_ports, (port, protocol), tenant, now);
+            }
+            Front::Local(address, port, protocol) => {
+                leave(&mut self.cluster.local_ports, (address, port, protocol), tenant, now);
             }
         }
         self.depart(Departure::Front(front, tenant));

@@ -2,6 +2,7 @@
 
 mod hostile; // what is made to be too much
 mod kinds; // Nodes, Services, owners, namespaces
+mod local_ports; // ports of Nodes that are Pods'
 
 use std::net::IpAddr;
 

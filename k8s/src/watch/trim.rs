@@ -3,6 +3,9 @@
 //! Whoever may create a Pod writes most of what is in one. What cannot be read, or is more than
 //! the limits allow, is left out and counted; the rest of the object stands.
 
+mod local_ports; // what NodePortLocal writes on Pods and Services
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use flow::{Interner, Name, protocol};
@@ -112,9 +115,11 @@ impl Trimmer {
         let mut meta = pod.metadata;
         let Identity { uid, namespace, name } = self.named(&mut meta)?;
         let (spec, status) = (pod.spec.unwrap_or_default(), pod.status.unwrap_or_default());
-        let addresses = status.pod_ips.unwrap_or_default().into_iter().filter_map(|ip| ip.ip);
         let phase = Phase::from(status.phase.as_deref().unwrap_or_default());
-        let conditions = status.conditions.unwrap_or_default();
+        let conditions = status.conditions.as_deref().unwrap_or_default();
+        let local_ports = self.local_ports(&meta, &spec, &status);
+        let pod_ips = status.pod_ips.unwrap_or_default();
+        let addresses = pod_ips.into_iter().filter_map(|ip| ip.ip);
         let object = Object::Pod(Pod {
             uid,
             namespace,
@@ -124,11 +129,12 @@ impl Trimmer {
             addresses: self.addresses(addresses, POD_ADDRESS_LIMIT),
             created_ms: time(meta.creation_timestamp.as_deref()),
             started_ms: time(status.start_time.as_deref()),
-            network_ready_ms: network_ready(&conditions),
+            network_ready_ms: network_ready(conditions),
             phase,
-            ended_ms: ended(phase, &conditions),
+            ended_ms: ended(phase, conditions),
             owner: self.owner(&meta),
             labels: self.labels(&meta),
+            local_ports,
         });
         Ok(Versioned { version: meta.resource_version, object })
     }
@@ -138,6 +144,7 @@ impl Trimmer {
         let Identity { uid, namespace, name } = self.named(&mut meta)?;
         let spec = service.spec.unwrap_or_default();
         let balancer = service.status.unwrap_or_default().load_balancer.unwrap_or_default();
+        let localized = self.localized(&meta, &spec);
         let cluster_ips = spec.cluster_ips.unwrap_or_default().into_iter();
         let ingress = balancer.ingress.unwrap_or_default().into_iter().filter_map(|ip| ip.ip);
         let object = Object::Service(Service {
@@ -150,6 +157,7 @@ impl Trimmer {
             load_balancer_ips: self.addresses(ingress, ADDRESS_LIMIT),
             created_ms: time(meta.creation_timestamp.as_deref()),
             ports: self.service_ports(spec.ports.unwrap_or_default()),
+            localized,
         });
         Ok(Versioned { version: meta.resource_version, object })
     }
@@ -263,9 +271,13 @@ impl Trimmer {
     }
 
     fn labels(&mut self, meta: &wire::Meta) -> Labels {
+        self.pairs(meta.labels.as_ref())
+    }
+
+    fn pairs(&mut self, told: Option<&BTreeMap<String, String>>) -> Labels {
         let mut kept = Labels::new();
         let mut bytes = 0;
-        for (key, value) in meta.labels.iter().flatten() {
+        for (key, value) in told.into_iter().flatten() {
             bytes += key.len() + value.len();
             if kept.len() == LABEL_LIMIT || bytes > LABEL_BYTES {
                 self.left.count(LeftOut::Label);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::objects::{LocalPort, Localized, TargetPort};
 use serde_json::{Value, json};
 
 /// What becomes of an object, and what was left out of it.
@@ -73,6 +74,7 @@ fn every_field_that_is_used_is_read() {
         ended_ms: ten + 9_000,
         owner: Some(Owner { kind: "ReplicaSet".into(), name: "web".into(), uid: "o-2".into() }),
         labels: vec![("app".into(), "web".into())],
+        local_ports: Vec::new(),
     };
     assert_eq!(whole(Kind::Pod, &json), Object::Pod(expected));
 }
@@ -267,4 +269,98 @@ fn a_custom_resource_is_kept_as_it_came() {
     assert_eq!((object.kind, object.name.as_str(), object.uid.as_str()), (&EGRESS, "web-1", "u-1"));
     assert_eq!(object.created_ms, 1_795_255_200_000);
     assert_eq!(serde_json::from_str::<Value>(&object.json).unwrap(), json);
+}
+
+/// A Pod on a Node with these addresses, and what `NodePortLocal` has written on it.
+fn pod_with_local_ports(annotation: &str) -> Value {
+    let mut meta = meta();
+    meta["annotations"] = json!({ "nodeportlocal.antrea.io": annotation, "other": "{" });
+    let ports = json!([
+        { "name": "web", "containerPort": 8080 },
+        { "name": "dns", "containerPort": 8080, "protocol": "UDP" },
+    ]);
+    json!({
+        "metadata": meta,
+        "spec": { "containers": [{ "name": "none" }, { "name": "main", "ports": ports }] },
+        "status": { "hostIP": "192.168.77.1", "hostIPs": [{ "ip": "192.168.77.1" }, { "ip": "fd77::1" }] },
+    })
+}
+
+#[test]
+fn ports_that_antrea_gives_pods_are_read() {
+    let port = |address: &str, node_port, protocol, name: &str| LocalPort {
+        node: (Some(address.parse().unwrap()), node_port),
+        protocol,
+        port: 8080,
+        name: name.into(),
+    };
+    let both = r#"[{"podPort":8080,"nodeIP":"192.168.77.1","nodePort":61001,"protocol":"tcp"},
+        {"podPort":8080,"nodeIP":"fd77::1","nodePort":61002,"protocols":["tcp","udp"],"new":1}]"#;
+    let told = pod(trimmed(Kind::Pod, &pod_with_local_ports(both)).0).local_ports;
+    let expected = [
+        port("192.168.77.1", 61_001, 6, "web"),
+        port("fd77::1", 61_002, 6, "web"),
+        port("fd77::1", 61_002, 17, "dns"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_is_no_port_of_the_pods_node_is_left_out() {
+    let many = r#"{"podPort":1,"nodeIP":"192.168.77.1","nodePort":2,"protocol":"tcp"},"#.repeat(65);
+    for (annotation, kept, left) in [
+        // Whoever may make a Pod could give its name to any other address.
+        (
+            r#"[{"podPort":1,"nodeIP":"10.96.0.1","nodePort":443,"protocol":"tcp"}]"#.to_owned(),
+            0,
+            1,
+        ),
+        (r#"[{"podPort":1,"nodeIP":"x","nodePort":443,"protocol":"tcp"}]"#.to_owned(), 0, 1),
+        (
+            r#"[{"podPort":1,"nodeIP":"192.168.77.1","nodePort":70000,"protocol":"tcp"}]"#
+                .to_owned(),
+            0,
+            0,
+        ),
+        (r#"[{"podPort":1,"nodeIP":"192.168.77.1","nodePort":2}]"#.to_owned(), 0, 0),
+        ("nonsense".to_owned(), 0, 1),
+        (format!("[{}]", " ".repeat(70_000)), 0, 1),
+        (format!("[{}]", many.trim_end_matches(',')), 64, 1),
+        (String::new(), 0, 0),
+    ] {
+        let (object, left_out) = trimmed(Kind::Pod, &pod_with_local_ports(&annotation));
+        let shown = annotation.chars().take(80).collect::<String>();
+        assert_eq!(pod(object).local_ports.len(), kept, "{shown}");
+        assert_eq!(left_out.of(LeftOut::Port), left, "{shown}");
+    }
+}
+
+#[test]
+fn services_that_ask_for_ports_of_nodes_are_read() {
+    let service = |kind: &str, enabled: &str| {
+        let mut meta = meta();
+        meta["annotations"] = json!({ "nodeportlocal.antrea.io/enabled": enabled });
+        let ports = json!([
+            { "port": 80, "targetPort": 8080 },
+            { "name": "b", "port": 81, "targetPort": "web" },
+            { "name": "c", "port": 53, "protocol": "UDP" },
+        ]);
+        let json = json!({
+            "metadata": meta,
+            "spec": { "type": kind, "selector": { "app": "web" }, "ports": ports },
+        });
+        let Object::Service(service) = whole(Kind::Service, &json) else { panic!() };
+        service.localized
+    };
+    let expected = Localized {
+        selector: vec![("app".into(), "web".into())],
+        targets: vec![
+            (6, TargetPort::Number(8080)),
+            (6, TargetPort::Named("web".into())),
+            (17, TargetPort::Number(53)),
+        ],
+    };
+    assert_eq!(service("ClusterIP", "true"), Some(expected));
+    assert_eq!(service("NodePort", "true"), None);
+    assert_eq!(service("ClusterIP", "false"), None);
 }

@@ -74,7 +74,30 @@ pub(super) struct Meta {
     pub(super) resource_version: Option<String>,
     pub(super) creation_timestamp: Option<String>,
     pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) annotations: Option<Annotations>,
     pub(super) owner_references: Option<Vec<Owner>>,
+}
+
+/// Of all that may be there, which can be much.
+#[derive(Deserialize, Default)]
+pub(super) struct Annotations {
+    #[serde(rename = "nodeportlocal.antrea.io")]
+    pub(super) local_ports: Option<String>,
+    #[serde(rename = "nodeportlocal.antrea.io/enabled")]
+    pub(super) localized: Option<String>,
+}
+
+/// One of a JSON list in an annotation.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LocalPort {
+    pub(super) pod_port: Option<i64>,
+    #[serde(rename = "nodeIP")]
+    pub(super) node_ip: Option<String>,
+    pub(super) node_port: Option<i64>,
+    pub(super) protocol: Option<String>,
+    /// In older versions of Antrea: all that have this number.
+    pub(super) protocols: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +120,20 @@ pub(super) struct Pod {
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
     pub(super) host_network: Option<bool>,
+    pub(super) containers: Option<Vec<Container>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Container {
+    pub(super) ports: Option<Vec<ContainerPort>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ContainerPort {
+    pub(super) name: Option<String>,
+    #[serde(rename = "containerPort")]
+    pub(super) number: Option<i64>,
+    pub(super) protocol: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -106,6 +143,11 @@ pub(super) struct PodStatus {
     pub(super) start_time: Option<String>,
     #[serde(rename = "podIPs")]
     pub(super) pod_ips: Option<Vec<Ip>>,
+    #[serde(rename = "hostIP")]
+    pub(super) host_ip: Option<String>,
+    /// From Kubernetes 1.28 on.
+    #[serde(rename = "hostIPs")]
+    pub(super) host_ips: Option<Vec<Ip>>,
     pub(super) conditions: Option<Vec<Condition>>,
 }
 
@@ -137,6 +179,9 @@ pub(super) struct ServiceSpec {
     pub(super) cluster_ips: Option<Vec<String>>,
     #[serde(rename = "externalIPs")]
     pub(super) external_ips: Option<Vec<String>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) selector: Option<BTreeMap<String, String>>,
     pub(super) ports: Option<Vec<ServicePort>>,
 }
 
@@ -147,6 +192,14 @@ pub(super) struct ServicePort {
     pub(super) protocol: Option<String>,
     pub(super) port: Option<i64>,
     pub(super) node_port: Option<i64>,
+    pub(super) target_port: Option<TargetPort>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum TargetPort {
+    Number(i64),
+    Named(String),
 }
 
 #[derive(Deserialize, Default)]

@@ -7,13 +7,11 @@ refused (0 for all, -1 for a server without the service).
 import json
 import pathlib
 import sys
-import threading
-from concurrent import futures
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 
-messages, services = grpc.protos_and_services("flow/v1alpha1/flow.proto")
+from serving import messages, serve, services
 
 port, folder, limit = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
 
@@ -37,14 +35,4 @@ class Service(services.FlowExportServiceServicer):
         return messages.ExportResponse()
 
 
-read = lambda name: (folder / name).read_bytes()
-server = grpc.server(futures.ThreadPoolExecutor(4))
-if limit >= 0:
-    services.add_FlowExportServiceServicer_to_server(Service(), server)
-credentials = grpc.ssl_server_credentials(
-    [(read("collector.test.key"), read("collector.test.pem"))], read("ca.pem"), True
-)
-server.add_secure_port(f"127.0.0.1:{port}", credentials)
-server.start()
-say({"listening": True})
-threading.Event().wait()
+serve(Service() if limit >= 0 else None, port, folder, lambda: say({"listening": True}))

@@ -7,12 +7,8 @@ import ipaddress
 import json
 import pathlib
 import sys
-import threading
-from concurrent import futures
 
-import grpc
-
-messages, services = grpc.protos_and_services("flow/v1alpha1/flow.proto")
+from serving import messages, serve, services
 
 port, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 
@@ -39,13 +35,4 @@ class Service(services.FlowExportServiceServicer):
         return messages.ExportResponse()
 
 
-read = lambda name: (folder / name).read_bytes()
-server = grpc.server(futures.ThreadPoolExecutor(4))
-services.add_FlowExportServiceServicer_to_server(Service(), server)
-credentials = grpc.ssl_server_credentials(
-    [(read("collector.test.key"), read("collector.test.pem"))], read("ca.pem"), True
-)
-server.add_secure_port(f"127.0.0.1:{port}", credentials)
-server.start()
-print("listening", file=sys.stderr, flush=True)
-threading.Event().wait()
+serve(Service(), port, folder, lambda: print("listening", file=sys.stderr, flush=True))

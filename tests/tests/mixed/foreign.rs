@@ -86,6 +86,8 @@ pub(crate) fn grpcio(stand: &mut Stand, destination: &Destination) {
     assert!(python.exists(), "{} is missing: run `cargo xtask setup`", python.display());
     let mut command = stand.lab.command(Host::NodeA, python);
     command.arg(root.join("tests/mixed/collect.py")).arg(destination.port.to_string());
-    command.arg(stand.lab.directory()).env("PYTHONPATH", root.join("../grpc/proto"));
+    let paths = [root.join("../grpc/proto"), root.join("tests/grpc_interop")];
+    let paths = std::env::join_paths(paths).expect("paths without colons");
+    command.arg(stand.lab.directory()).env("PYTHONPATH", paths);
     stand.spawn(destination.name, &mut command, "listening");
 }

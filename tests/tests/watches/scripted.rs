@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use k8s::Lookup;
 use k8s::client::Reason;
 use k8s::objects::Kind;
-use k8s::watch::{LeftOut, Options};
+use k8s::watch::{KindState, LeftOut, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -330,4 +330,26 @@ async fn what_is_said_about_an_error_is_cut() {
     world.ready().await;
     let message = world.state(Kind::Pod).denied.expect("it is denied").message;
     assert!(message.len() <= 300, "{}", message.len());
+}
+
+/// Of several API servers one may be behind. What it knows of the present is nothing.
+#[tokio::test]
+async fn the_bookmark_of_a_server_that_is_behind_says_nothing() {
+    for (version, is_vain) in [(6, 1), (7, 0), (8, 0)] {
+        let server = Scripted::start(move |query, before| {
+            if query.contains("timeoutSeconds=3&") || query.ends_with("timeoutSeconds=3") {
+                return Answer::watch(&[bookmark(version, "{}")]);
+            }
+            let first = [event("ADDED", &pod("a", 5)), list_end(7)];
+            Answer::watch(if before == 0 { &first } else { &[] })
+        })
+        .await;
+        let world = server.watched(options()).await;
+        world.ready().await;
+        world.progress.want(Kind::Pod);
+        let is_answered = |kind: Kind, state: &KindState| kind == Kind::Pod && state.probes > 0;
+        world.progresses("an answer", is_answered).await;
+        let state = world.state(Kind::Pod);
+        assert_eq!((state.probes, state.probes_vain), (1, is_vain), "{version}");
+    }
 }

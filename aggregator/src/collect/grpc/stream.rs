@@ -2,6 +2,8 @@
 
 use std::future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use daemon::Chain;
@@ -23,6 +25,9 @@ pub(super) struct Stream {
     peer: SocketAddr,
     requests: Requests,
     shared: Shared,
+    /// Whether something was said against this connection. Who has a connection can have as many
+    /// streams as it likes one after the other, which are not to fill our log.
+    warned: Arc<AtomicBool>,
 }
 
 /// Why a session ended.
@@ -41,10 +46,10 @@ enum End {
 }
 
 impl Stream {
-    pub(super) fn open(shared: Shared, peer: SocketAddr) -> Self {
-        tracing::info!(%peer, protocol = "grpc", "session opened");
+    pub(super) fn open(shared: Shared, peer: SocketAddr, warned: Arc<AtomicBool>) -> Self {
+        tracing::debug!(%peer, "stream opened");
         shared.metrics.sessions.inc();
-        Self { peer, requests: Requests::default(), shared }
+        Self { peer, requests: Requests::within(shared.room.names()), shared, warned }
     }
 
     /// Reads the stream to its end, and tells the exporter what became of it.
@@ -141,17 +146,13 @@ impl Stream {
             End::Shutdown => EndReason::Shutdown,
         };
         metrics.session_ended(reason);
-        let (cut, resets) = self.requests.names();
-        metrics.names_cut.inc_by(cut);
-        metrics.names_resets.inc_by(resets);
+        metrics.names(self.requests.names());
         let (peer, reason) = (self.peer, reason.label());
-        match end {
-            End::Closed | End::Idle | End::Shutdown => {
-                tracing::info!(%peer, reason, "session closed");
-            }
-            End::Malformed(_) | End::Broken(_) => {
-                tracing::warn!(%peer, reason, error = %Chain(end), "session closed");
-            }
+        let is_bad = matches!(end, End::Malformed(_) | End::Broken(_));
+        if is_bad && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%peer, reason, error = %Chain(end), "stream closed");
+        } else {
+            tracing::debug!(%peer, reason, error = %Chain(end), "stream closed");
         }
     }
 }

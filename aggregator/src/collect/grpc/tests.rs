@@ -151,3 +151,59 @@ async fn a_silent_exporter_is_left_and_one_too_many_refused() {
     timeout(LATE, connection).await.expect("it ends").ok();
     running.stop().await;
 }
+
+/// Counts what is said, by its level.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<std::sync::Mutex<Vec<tracing::Level>>>);
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, about: &tracing::Metadata<'_>) -> bool {
+        about.target().starts_with("aggregator")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn streams_without_end_do_not_fill_the_log() {
+    const STREAMS: u64 = 50;
+    let said = Said::default();
+    let _said_here = tracing::subscriber::set_default(said.clone());
+    let running = Running::start(CollectorLimits::default()).await;
+    let stream = TcpStream::connect(running.exporting.address()).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..STREAMS {
+        let request = http::Request::post(concat!(
+            "http://a/antrea_io.antrea.pkg.apis.flow.v1alpha1.",
+            "FlowExportService/Export"
+        ));
+        let request = request.header("content-type", "application/grpc").body(()).unwrap();
+        requests = requests.ready().await.unwrap();
+        let (response, mut body) = requests.send_request(request, false).unwrap();
+        // Compressed, which nobody agreed upon.
+        body.send_data(vec![1, 0, 0, 0, 0].into(), true).unwrap();
+        timeout(LATE, response).await.expect("it is refused").unwrap();
+    }
+    assert_eq!(running.ended(EndReason::Malformed), STREAMS);
+    drop(requests);
+    connection.await.unwrap().unwrap();
+    running.stop().await;
+    let said = said.0.lock().unwrap().clone();
+    let told = |level| said.iter().filter(|it| **it == level).count();
+    assert_eq!((told(tracing::Level::WARN), told(tracing::Level::INFO)), (1, 2), "{said:?}");
+}

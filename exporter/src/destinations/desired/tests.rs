@@ -6,13 +6,16 @@ use super::*;
 use crate::destination::{Compatibility, Redaction};
 use crate::destinations::crd::{KIND, RESOURCE};
 
+/// How many may run.
+const ROOM: usize = 13;
+
 fn desired() -> Desired {
     Desired::new(Defaults {
         profile: Profile::Antrea,
         compatibility: Compatibility::Antrea,
         redaction: Redaction::default(),
         template_refresh: Spec::TEMPLATE_REFRESH,
-        room: RUNNING,
+        room: ROOM,
     })
 }
 
@@ -94,22 +97,20 @@ fn what_is_not_in_a_new_list_is_gone_when_the_list_ends() {
 #[test]
 fn the_oldest_run_and_the_rest_is_told_and_waits() {
     let mut desired = desired();
-    for number in 0..RUNNING + 2 {
+    for number in 0..ROOM + 2 {
         // Names are in the other order than ages.
         let (name, uid) = (format!("n{:03}", 900 - number), number.to_string());
         desired.apply(applied(&name, &uid, number as u64, "x:1"));
     }
     let picture = desired.picture();
-    assert_eq!(picture.specs.len(), RUNNING);
+    assert_eq!(picture.specs.len(), ROOM);
     let waiting: Vec<_> = picture.refused.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(waiting, ["n835", "n836"]);
-    assert!(
-        picture.refused.iter().all(|it| it.why == Refusal::TooMany(RUNNING) && !it.former_runs)
-    );
+    assert_eq!(waiting, ["n886", "n887"]);
+    assert!(picture.refused.iter().all(|it| it.why == Refusal::TooMany(ROOM) && !it.former_runs));
     desired.apply(deleted("n900", "0"));
     let picture = desired.picture();
-    assert_eq!((picture.specs.len(), picture.refused.len()), (RUNNING, 1));
-    assert_eq!(picture.refused[0].name, "n835");
+    assert_eq!((picture.specs.len(), picture.refused.len()), (ROOM, 1));
+    assert_eq!(picture.refused[0].name, "n886");
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn more_than_can_be_remembered_are_counted() {
     }
     desired.apply(Change::ListEnded(KIND));
     let picture = desired.picture();
-    assert_eq!((picture.specs.len(), picture.refused.len()), (RUNNING, KNOWN - RUNNING));
+    assert_eq!((picture.specs.len(), picture.refused.len()), (ROOM, KNOWN - ROOM));
     assert_eq!(picture.unknown, 3);
     desired.apply(Change::ListBegun(Kind::Custom(&RESOURCE)));
     desired.apply(Change::ListEnded(KIND));

@@ -74,6 +74,7 @@ pub(super) fn service(uid: &str, service_name: &str) -> Service {
         load_balancer_ips: vec![ip("192.0.2.2")],
         created_ms: START + MINUTE,
         ports: vec![port("http", 6, 80, Some(30080)), port("", 17, 53, None)],
+        localized: None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! A kind at which nothing happens is certain until its last bookmark, of which there is one a
 //! minute. API servers send one more 2 s before a watch is to end. So a watch that is asked to
 //! last 3 s tells after 1 to 2 s that nothing has happened since the position it began at. If
-//! none comes, nothing is known, as without.
+//! none comes, nothing is known, as without. Nor is it if the bookmark is of an earlier position:
+//! of several API servers another one may have answered, which has not come so far.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(super) struct Told {
     /// The newest change that came before the bookmark, if any did. [`u64::MAX`] if that has no
     /// number.
     newest: Option<u64>,
+    /// Whether the bookmark is not of an earlier position than the watch was asked to begin at.
+    has_come_so_far: bool,
     /// When the bookmark came, in milliseconds since 1970.
     at_ms: u64,
 }
@@ -70,6 +73,7 @@ impl Follower {
         let request = self.watching(&params, position);
         let (client, clock) = (self.connection.client(), self.clock.clone());
         let limit = self.options.object_limit;
+        let begun = position.to_owned();
         async move {
             let mut lines = Lines::new(send(&client, request?, SILENCE).await?, limit, SILENCE);
             let mut newest = None;
@@ -77,12 +81,14 @@ impl Follower {
                 // One that is too long is a change that we do not see either way.
                 let Line::Text(line) = lines.next().await? else { continue };
                 let event: wire::Event = serde_json::from_slice(line).map_err(Failure::Garbage)?;
-                if event.kind == "BOOKMARK" {
-                    return Ok(Told { newest, at_ms: clock() });
-                }
                 let object: wire::Bookmark =
                     serde_json::from_str(event.object.get()).map_err(Failure::Garbage)?;
-                let version = object.metadata.resource_version.and_then(|it| it.parse().ok());
+                let version = object.metadata.resource_version;
+                if event.kind == "BOOKMARK" {
+                    let has_come_so_far = version.is_some_and(|it| !is_before(&it, &begun));
+                    return Ok(Told { newest, has_come_so_far, at_ms: clock() });
+                }
+                let version = version.and_then(|it| it.parse().ok());
                 newest = newest.max(Some(version.unwrap_or(u64::MAX)));
             }
         }
@@ -91,8 +97,9 @@ impl Follower {
     /// Everything is known until the bookmark, if all that came before it has come here as well.
     pub(super) fn probed(&mut self, told: &Result<Told, Failure>) {
         let position = self.position.as_ref().and_then(|position| position.parse::<u64>().ok());
-        let known =
-            told.as_ref().is_ok_and(|told| told.newest.is_none_or(|it| Some(it) <= position));
+        let known = told.as_ref().is_ok_and(|told| {
+            told.has_come_so_far && told.newest.is_none_or(|it| Some(it) <= position)
+        });
         self.states.probed(self.kind, known);
         if let Ok(Told { at_ms, .. }) = told
             && known
@@ -100,5 +107,13 @@ impl Follower {
             self.caught_up = true;
             self.known(*at_ms);
         }
+    }
+}
+
+/// What is no number can only be the same or not.
+fn is_before(version: &str, position: &str) -> bool {
+    match (version.parse::<u64>(), position.parse::<u64>()) {
+        (Ok(version), Ok(position)) => version < position,
+        _ => version != position,
     }
 }
