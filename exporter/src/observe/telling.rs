@@ -20,7 +20,9 @@ impl<S: ConnectionSource> Observer<S> {
     /// there may be more.
     pub fn hand_out(&mut self, now: u64) -> bool {
         let Self { meter, enricher, intake, outlets, spares, metrics, waiting, denials, .. } = self;
-        outlets.iter().for_each(|outlet| spares.fetch(&outlet.target.spent));
+        for outlet in outlets.iter() {
+            spares.fetch(&outlet.target.spent);
+        }
         let clients = &intake.clients;
         let maker = Maker::new(enricher, clients, denials.as_ref(), metrics, outlets, spares);
         let waits = |due: &Due<'_>| {
