@@ -45,6 +45,14 @@ struct Seat<'a> {
     pod: Lookup<'a, Pod>,
 }
 
+/// Both ends, and this Node. Each is looked up once for a record.
+#[derive(Debug, Clone, Copy)]
+struct Seats<'a> {
+    own: Option<&'a Node>,
+    source: Seat<'a>,
+    destination: Seat<'a>,
+}
+
 impl Enricher {
     /// `node` is the name of the Node this runs on; `cluster` stays as it is.
     pub fn new(cluster: Arc<Cluster>, node: &str) -> Self {
@@ -104,20 +112,14 @@ impl Enricher {
     /// reports completely. What has no name is counted.
     pub fn record(&self, due: &Due<'_>) -> Option<FlowRecord> {
         let cluster = self.cluster.load();
-        let (source, destination) = self.seats(&cluster, due);
-        self.record_of(&cluster, due, source, destination)
+        self.record_of(&cluster, due, self.seats(&cluster, due))
     }
 
-    fn record_of(
-        &self,
-        cluster: &Cluster,
-        due: &Due<'_>,
-        source: Seat<'_>,
-        destination: Seat<'_>,
-    ) -> Option<FlowRecord> {
+    fn record_of(&self, cluster: &Cluster, due: &Due<'_>, seats: Seats<'_>) -> Option<FlowRecord> {
+        let Seats { source, destination, .. } = seats;
         let key = key(due);
         let snat = translated_source(due);
-        let flow_type = match self.flow_type(cluster, source.place, destination.place, due) {
+        let flow_type = match self.flow_type(cluster, seats, due) {
             Ok(flow_type) => flow_type,
             Err(why) => {
                 self.counts.not_exportable(why.name());
@@ -164,7 +166,7 @@ impl Enricher {
     pub fn is_settled(&self, due: &Due<'_>) -> bool {
         let cluster = self.cluster.load();
         let time_ms = due.start_ns / 1_000_000;
-        let (source, destination) = self.seats(&cluster, due);
+        let Seats { source, destination, .. } = self.seats(&cluster, due);
         let may_come = |seat: &Seat<'_>| {
             seat.place.is_local && may_be_known_soon(seat.pod, time_ms, cluster.pods_known_until())
         };
@@ -186,7 +188,7 @@ impl Enricher {
         !may_any_come
     }
 
-    fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> (Seat<'a>, Seat<'a>) {
+    fn seats<'a>(&self, cluster: &'a Cluster, due: &Due<'_>) -> Seats<'a> {
         let own = cluster.node(&self.node);
         let time_ms = due.start_ns / 1_000_000;
         // Antrea's zones say who opened a connection; zone 0 is the host's, with marks of others.
@@ -194,7 +196,8 @@ impl Enricher {
         let source = self.seat(cluster, own, due.original.source(), time_ms);
         let is_local = source.place.is_local || is_marked && source.pod.guess().is_none();
         let source = Seat { place: Place { is_local, ..source.place }, ..source };
-        (source, self.seat(cluster, own, due.reply.source(), time_ms))
+        let destination = self.seat(cluster, own, due.reply.source(), time_ms);
+        Seats { own, source, destination }
     }
 
     fn seat<'a>(
@@ -215,18 +218,18 @@ impl Enricher {
     fn flow_type(
         &self,
         cluster: &Cluster,
-        from: Place,
-        to: Place,
+        seats: Seats<'_>,
         due: &Due<'_>,
     ) -> Result<FlowType, Untold> {
+        let (from, to) = (seats.source.place, seats.destination.place);
         if !cluster.knows_nodes() {
             // As in Antrea, whose zones have connections of Pods only. Zone 0 has the Node's too.
             return if due.zone == 0 { Err(Untold::NotListed) } else { Ok(FlowType::Unspecified) };
         }
-        let node = cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
-        let from_own_address = node.is_some_and(|node| node.name == self.node);
-        let own = cluster.node(&self.node);
-        Map { cluster, own, rules: &self.rules, from_own_address }.flow_type(from, to)
+        // It makes a difference only to what goes to a Pod of this Node.
+        let node = || cluster.node_at(from.address, due.start_ns / 1_000_000).guess();
+        let from_own_address = to.is_local && node().is_some_and(|node| node.name == self.node);
+        Map { cluster, own: seats.own, rules: &self.rules, from_own_address }.flow_type(from, to)
     }
 
     /// Only a Pod of this Node is named. If it is one, but not known for certain which, the Node

@@ -7,6 +7,7 @@
 mod route; // the way to a destination
 mod process; // sessions of either protocol
 mod flows; // records as messages, without the session
+mod spent; // told records, for new ones
 mod stop; // when to end
 
 use std::fs::File;
@@ -25,6 +26,8 @@ pub use flows::Flows;
 pub use process::Protocol;
 use process::{Error, Process, seconds};
 pub use route::{Form, Route, RouteError};
+pub(crate) use spent::Spares;
+pub use spent::Spent;
 pub use stop::{Stop, StopSwitch};
 
 /// Between tries once the process is to stop: there is not much time left for any.
@@ -65,6 +68,13 @@ impl Exporting {
         let address = route_now.to.address.clone();
         let process = Process::new(route_now, domain, copy)?;
         Ok(Self { name, route, address, process, metrics })
+    }
+
+    /// Gives records back that have been told.
+    #[must_use]
+    pub fn returning(mut self, spent: Arc<Spent>) -> Self {
+        self.process.return_to(spent);
+        self
     }
 
     /// Exports until the queue is closed and empty. At the deadline of `stop`, what has not left

@@ -26,7 +26,7 @@
 //! When events were lost, a `DESTROY` may be among them. A complete dump that did not show a
 //! connection proves its end. The connection is closed with what was last known, and remembered
 //! until after the next dump in case its `DESTROY` comes late.
-mod connection; // one connection, in four cache lines
+mod connection; // one connection, in three cache lines
 mod due; // what is handed out
 mod set; // sets of destinations
 mod list; // intrusive lists

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::clients::Clients;
 use crate::conntrack::{ConnectionSource, Events, SourceError};
 use crate::enrich::Enricher;
+use crate::export::Spares;
 use crate::filter::ProtocolFilter;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -64,6 +65,7 @@ pub struct Observer<S> {
     orders: Option<watch::Receiver<Orders>>,
     denials: Option<Denials>,
     outlets: Vec<Outlet>,
+    spares: Spares,
     dumps: Dumps,
 }
 
@@ -90,6 +92,7 @@ impl<S: ConnectionSource> Observer<S> {
             orders: None,
             denials: None,
             outlets: Vec::new(),
+            spares: Spares::default(),
             dumps: Dumps::default(),
         }
     }

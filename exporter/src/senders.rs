@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::destination::{STATIC, Spec};
 use crate::destinations::Way;
-use crate::export::{Batch, Exporting, Route, RouteError, Stop, StopSwitch};
+use crate::export::{Batch, Exporting, Route, RouteError, Spent, Stop, StopSwitch};
 use crate::meter::{MAX_DESTINATIONS, Timeouts};
 use crate::metrics::Metrics;
 use crate::observe::Target;
@@ -72,6 +72,7 @@ struct Sender {
     spec: Spec,
     route: watch::Sender<Route>,
     queue: mpsc::Sender<Batch>,
+    spent: Arc<Spent>,
     number: u64,
     switch: StopSwitch,
 }
@@ -198,6 +199,8 @@ impl Senders {
         let copy = self.copy.clone().filter(|_| spec.name == STATIC);
         let metrics = Arc::new(self.metrics.destination(&spec.name));
         let exporting = Exporting::new(spec.name.clone(), moved, self.domain, copy, metrics)?;
+        let spent: Arc<Spent> = Arc::default();
+        let exporting = exporting.returning(Arc::clone(&spent));
         let (queue, batches) = mpsc::channel(QUEUE);
         let (switch, stop) = Stop::new();
         let number = self.next;
@@ -207,7 +210,7 @@ impl Senders {
             number
         });
         tracing::info!(destination = spec.name, "destination is added");
-        self.running.push(Sender { spec, route, queue, number, switch });
+        self.running.push(Sender { spec, route, queue, spent, number, switch });
         Ok(())
     }
 
@@ -232,6 +235,7 @@ impl Sender {
             timeouts: Timeouts::new(timeouts.active, timeouts.idle),
             filter: self.spec.filter.clone(),
             queue: self.queue.downgrade(),
+            spent: Arc::clone(&self.spent),
             metrics: Arc::new(metrics.destination(&self.spec.name)),
         }
     }

@@ -9,9 +9,10 @@ mod aggregated; // what correlation adds
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipfix::encode::RecordWriter;
 use ipfix::registry::InformationElement;
 
-use crate::{FlowRecord, Name};
+use crate::{Family, FlowRecord, Interner, Name};
 
 /// One attribute of a flow.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +85,29 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Writes the attributes of this profile, in the order of its templates.
+    pub(crate) fn encode(self, record: &FlowRecord, family: Family, writer: &mut RecordWriter<'_>) {
+        antrea::encode(record, family, writer);
+        match self {
+            Self::Antrea => {}
+            Self::Fyke => fyke::encode(record, family, writer),
+        }
+    }
+
+    /// Sets the attributes of this profile, whose values come in the order of its templates.
+    pub(crate) fn decode<'a>(
+        self,
+        record: &mut FlowRecord,
+        mut values: impl Iterator<Item = &'a [u8]>,
+        names: &mut Interner,
+    ) {
+        antrea::decode(record, &mut values, names);
+        match self {
+            Self::Antrea => {}
+            Self::Fyke => fyke::decode(record, &mut values, names),
+        }
+    }
+
     /// The attributes of this profile, in the order of its templates.
     pub fn fields(self) -> impl Iterator<Item = &'static Field> {
         let added: &[Field] = match self {
@@ -169,7 +193,40 @@ macro_rules! name {
     };
 }
 
-use {member, name};
+/// A part of the table that is read and written as a whole.
+///
+/// Beside the rows it makes `encode` and `decode`, in which each row is a constant: the compiler
+/// sees which member is meant, and makes straight code where a loop over the rows would call a
+/// function for each. A macro, because a function cannot take constants apart.
+macro_rules! table {
+    ($vis:vis static $name:ident: [Field; $count:literal] = [$($row:expr),* $(,)?];) => {
+        $vis static $name: [Field; $count] = [$($row),*];
+
+        /// Writes these attributes of `record`, in the order of the rows.
+        $vis fn encode(
+            record: &$crate::FlowRecord,
+            family: $crate::Family,
+            writer: &mut ipfix::encode::RecordWriter<'_>,
+        ) {
+            $(const { &$row.access }.write(record, family, writer);)*
+        }
+
+        /// Sets these attributes of `record`, whose values come in the order of the rows.
+        $vis fn decode<'a>(
+            record: &mut $crate::FlowRecord,
+            values: &mut impl Iterator<Item = &'a [u8]>,
+            names: &mut $crate::Interner,
+        ) {
+            $(
+                if let Some(value) = values.next() {
+                    $crate::wire::read(record, const { &$row.access }, value, names);
+                }
+            )*
+        }
+    };
+}
+
+use {member, name, table};
 
 #[cfg(test)]
 mod tests {

@@ -49,8 +49,14 @@ pub fn encode(
     family: Family,
     writer: &mut RecordWriter<'_>,
 ) {
-    for field in profile.fields() {
-        match field.access {
+    profile.encode(record, family, writer);
+}
+
+impl Access {
+    /// Writes the attribute as its element has it.
+    #[inline]
+    pub(crate) fn write(&self, record: &FlowRecord, family: Family, writer: &mut RecordWriter<'_>) {
+        match *self {
             Access::U8 { get, .. } => writer.u8(get(record)),
             Access::U16 { get, .. } => writer.u16(get(record)),
             Access::Seconds { get, .. } => writer.u32(get(record)),
@@ -76,6 +82,8 @@ fn write_address(writer: &mut RecordWriter<'_>, family: Family, address: Option<
 pub struct Plan {
     /// One step per field of the template; `None` passes over it.
     steps: Vec<Option<Access>>,
+    /// Whose fields these are, in the same order: most templates are Antrea's or ours.
+    profile: Option<Profile>,
     is_flow: bool,
 }
 
@@ -87,7 +95,7 @@ impl Plan {
         let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
         let steps: Vec<_> = steps.collect();
         let is_flow = tells_both_ends(template, &steps);
-        Self { steps, is_flow }
+        Self { steps, profile: profile(template), is_flow }
     }
 
     /// Whether records say between which addresses the flow is. Nobody can use those that do not.
@@ -107,6 +115,10 @@ impl Plan {
         names: &mut Interner,
     ) -> FlowRecord {
         let mut record = FlowRecord::default();
+        if let Some(profile) = self.profile {
+            profile.decode(&mut record, values, names);
+            return record;
+        }
         for (step, bytes) in self.steps.iter().zip(values) {
             if let Some(access) = step {
                 read(&mut record, access, bytes, names);
@@ -114,6 +126,17 @@ impl Plan {
         }
         record
     }
+}
+
+/// The profile that has the fields of `template`, of whatever length they are.
+fn profile(template: &Template) -> Option<Profile> {
+    [Profile::Antrea, Profile::Fyke].into_iter().find(|profile| {
+        [Family::V4, Family::V6].into_iter().any(|family| {
+            let elements = profile.fields().filter_map(|field| element(field, family));
+            let expected = elements.map(|element| (element.pen, element.id));
+            template.fields.iter().map(|field| (field.pen, field.id)).eq(expected)
+        })
+    })
 }
 
 /// Sets every address that has the length of one, and looks which attributes that changed.
@@ -138,7 +161,8 @@ fn access(pen: u32, id: u16) -> Option<Access> {
         .map(|field| field.access)
 }
 
-fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Interner) {
+#[inline]
+pub(crate) fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Interner) {
     match access {
         Access::U8 { set, .. } => {
             if let Some(value) = narrow(bytes) {

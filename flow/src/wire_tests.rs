@@ -182,10 +182,31 @@ fn fields() -> impl Strategy<Value = (FieldSpecifier, Vec<u8>)> {
     })
 }
 
+/// The elements of a profile in its order, as other exporters may have them: of any length. And
+/// sometimes one less, or more.
+fn fields_of_a_profile() -> impl Strategy<Value = Vec<(FieldSpecifier, Vec<u8>)>> {
+    let profiles = [Profile::Antrea, Profile::Fyke].map(|profile| {
+        let elements = profile.fields().filter_map(|field| element(field, Family::V4));
+        elements.map(|element| (element.pen, element.id)).collect::<Vec<_>>()
+    });
+    let length = prop_oneof![Just(None), any::<prop::sample::Index>().prop_map(Some)];
+    let fields = prop::collection::vec(fields(), 60);
+    (prop::sample::select(profiles.to_vec()), fields, length).prop_map(
+        |(elements, fields, length)| {
+            let count = length.map_or(elements.len(), |it| 1 + it.index(fields.len()));
+            let mut fields: Vec<_> = fields.into_iter().take(count).collect();
+            for ((field, _), (pen, id)) in fields.iter_mut().zip(elements) {
+                (field.pen, field.id) = (pen, id);
+            }
+            fields
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn a_record_of_any_template_is_what_its_octets_say(
-        fields in prop::collection::vec(fields(), 1..60),
+        fields in prop_oneof![prop::collection::vec(fields(), 1..60), fields_of_a_profile()],
     ) {
         let id = TemplateId::new(256).unwrap();
         let (specifiers, contents): (Vec<_>, Vec<_>) = fields.into_iter().unzip();

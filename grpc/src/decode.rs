@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use flow::{Access, FlowRecord, Interner};
 
 use crate::Malformed;
-use crate::layout::{self, FLOW, Layout, Meaning, Step};
+use crate::layout::{FLOW, Layout, Meaning, Step};
 use crate::wire::{Reader, Value};
 
 /// What a `Flow` told.
@@ -33,7 +33,7 @@ impl Told {
 
 pub(crate) fn decode(flow: &[u8], names: &mut Interner) -> Result<Told, Malformed> {
     let mut told = Told::default();
-    told.read(&FLOW, flow, &mut Vec::with_capacity(3), names)?;
+    told.read(&FLOW, flow, names)?;
     // Antrea's Agents tell no id. A port that is used again within a millisecond is told from its
     // first use by what their clocks tell beyond.
     if told.record.flow_id == 0 {
@@ -47,23 +47,20 @@ impl Told {
         &mut self,
         layout: &Layout,
         message: &[u8],
-        path: &mut Vec<u8>,
         names: &mut Interner,
     ) -> Result<(), Malformed> {
         let mut fields = Reader(message);
         while let Some((number, value)) = fields.field()? {
             let step = usize::try_from(number).ok().and_then(|number| layout.steps.get(number));
-            path.push(u8::try_from(number).unwrap_or(0));
             match (step, value) {
                 (Some(Step::Message(message)), Value::Bytes(bytes)) => {
-                    self.read(message, bytes, path, names)?;
+                    self.read(message, bytes, names)?;
                 }
                 (Some(Step::Value(meaning)), value) => {
-                    self.set(*meaning, path, value, names)?;
+                    self.set(*meaning, value, names)?;
                 }
                 _ => {}
             }
-            path.pop();
         }
         Ok(())
     }
@@ -71,7 +68,6 @@ impl Told {
     fn set(
         &mut self,
         meaning: Meaning,
-        path: &[u8],
         value: Value<'_>,
         names: &mut Interner,
     ) -> Result<(), Malformed> {
@@ -81,18 +77,18 @@ impl Told {
             (Meaning::Text { set, .. }, Value::Bytes(text)) => {
                 set(record, number(text).unwrap_or(0));
             }
-            (Meaning::Time { set, .. }, Value::Bytes(timestamp)) => {
+            (Meaning::Time { set, is_start, .. }, Value::Bytes(timestamp)) => {
                 let (milliseconds, nanoseconds) = time(timestamp)?;
                 set(record, milliseconds);
-                if path == layout::START {
+                if is_start {
                     self.start_ns = nanoseconds;
                 }
             }
-            (Meaning::End { set, .. }, Value::Bytes(bytes)) => {
+            (Meaning::End { set, is_source, .. }, Value::Bytes(bytes)) => {
                 if let Some(address) = address(bytes) {
                     set(record, Some(address));
-                    self.has_source |= path == layout::SOURCE;
-                    self.has_destination |= path == layout::DESTINATION;
+                    self.has_source |= is_source;
+                    self.has_destination |= !is_source;
                 }
             }
             (Meaning::AddressText { set, .. }, Value::Bytes(bytes)) => {

@@ -44,6 +44,9 @@ pub trait Export: Send {
     /// Appends one record with [`crate::encode`].
     fn encode(&self, record: &Self::Record, export_time_ns: u64, domain: u32, out: &mut Vec<u8>);
 
+    /// Takes records back that have been handed to a stream. What it does not take is dropped.
+    fn done(&mut self, _records: impl Iterator<Item = Self::Record>) {}
+
     /// Learns that no message can hold `record`, which is dropped.
     fn refused(&mut self, _record: &Self::Record) {}
 }
@@ -244,7 +247,7 @@ impl<E: Export> ExportingProcess<E> {
     /// Forgets the records in the outbox, which have been handed over.
     fn settle(&mut self) {
         let Some((_, records)) = self.outbox.take() else { return };
-        self.pending.drain(..records);
+        self.export.done(self.pending.drain(..records));
         self.counters.messages += 1;
         self.counters.records += records as u64;
     }

@@ -31,9 +31,13 @@ pub(crate) enum Meaning {
     /// A number as decimal text.
     Text { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
     /// A time in milliseconds that is sent even if it is 0.
-    Time { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64) },
+    Time { get: fn(&FlowRecord) -> u64, set: fn(&mut FlowRecord, u64), is_start: bool },
     /// An address a flow cannot be without. On the wire, 0.0.0.0 is one as well.
-    End { get: fn(&FlowRecord) -> Option<IpAddr>, set: fn(&mut FlowRecord, Option<IpAddr>) },
+    End {
+        get: fn(&FlowRecord) -> Option<IpAddr>,
+        set: fn(&mut FlowRecord, Option<IpAddr>),
+        is_source: bool,
+    },
     /// An address as bytes, which an attribute has as text.
     AddressText { get: fn(&FlowRecord) -> &flow::Name, set: fn(&mut FlowRecord, flow::Name) },
     /// The address family of the flow.
@@ -45,13 +49,13 @@ pub(crate) enum Meaning {
 }
 
 /// The connection's own id on its Node. Antrea leaves the text empty.
-pub(crate) const ID: &[u8] = &[1];
-pub(crate) const START: &[u8] = &[3];
+const ID: &[u8] = &[1];
+const START: &[u8] = &[3];
 const EXPORT_TIME: &[u8] = &[2, 1];
 const DOMAIN: &[u8] = &[2, 3];
 const VERSION: &[u8] = &[6, 1];
-pub(crate) const SOURCE: &[u8] = &[6, 2];
-pub(crate) const DESTINATION: &[u8] = &[6, 3];
+const SOURCE: &[u8] = &[6, 2];
+const DESTINATION: &[u8] = &[6, 3];
 const EGRESS_IP: &[u8] = &[8, 31];
 /// `ipfix`, `ip`, `transport`, `k8s`, `stats`, `reverse_stats`.
 const REQUIRED: [usize; 6] = [2, 6, 7, 8, 9, 10];
@@ -76,8 +80,12 @@ pub(crate) static FLOW: LazyLock<Layout> = LazyLock::new(|| {
 fn meaning(field: &Field) -> Meaning {
     match (field.path, field.access) {
         (ID, Access::U64 { get, set }) => Meaning::Text { get, set },
-        ([_], Access::Milliseconds { get, set }) => Meaning::Time { get, set },
-        (SOURCE | DESTINATION, Access::Ip { get, set }) => Meaning::End { get, set },
+        ([_], Access::Milliseconds { get, set }) => {
+            Meaning::Time { get, set, is_start: field.path == START }
+        }
+        (SOURCE | DESTINATION, Access::Ip { get, set }) => {
+            Meaning::End { get, set, is_source: field.path == SOURCE }
+        }
         (EGRESS_IP, Access::Name { get, set }) => Meaning::AddressText { get, set },
         (_, access) => Meaning::Attribute(access),
     }

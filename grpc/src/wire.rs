@@ -11,17 +11,31 @@ const FIXED32: u8 = 5;
 /// The most bytes of a varint, which has 7 bits in each.
 pub(crate) const LONGEST_VARINT: usize = 10;
 
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+#[inline]
+pub(crate) fn put_varint(out: &mut Vec<u8>, value: u64) {
+    // Most have one byte.
+    if let Ok(short @ 0..128) = u8::try_from(value) {
+        return out.push(short);
+    }
+    let (bytes, length) = varint(value);
+    out.extend_from_slice(&bytes[..length]);
+}
+
+/// The bytes of a varint, and how many they are.
+fn varint(mut value: u64) -> ([u8; LONGEST_VARINT], usize) {
+    let (mut bytes, mut length) = ([0; LONGEST_VARINT], 0);
     loop {
-        let low = value.to_le_bytes()[0];
+        bytes[length] = value.to_le_bytes()[0] & 0x7f;
         value >>= 7;
+        length += 1;
         if value == 0 {
-            return out.push(low & 0x7f);
+            return (bytes, length);
         }
-        out.push(low | 0x80);
+        bytes[length - 1] |= 0x80;
     }
 }
 
+#[inline]
 pub(crate) fn put_key(out: &mut Vec<u8>, number: usize, wire_type: u8) {
     put_varint(out, (number as u64) << 3 | u64::from(wire_type));
 }
@@ -35,15 +49,14 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, number: usize, bytes: &[u8]) {
 /// Puts the length of what follows `body` before it, in the place of the one byte there.
 pub(crate) fn set_length(out: &mut Vec<u8>, body: usize) {
     let end = out.len();
-    let mut length = Vec::new();
     if let Ok(short @ 0..128) = u8::try_from(end - body) {
         out[body - 1] = short;
         return;
     }
-    put_varint(&mut length, (end - body) as u64);
-    out.resize(end + length.len() - 1, 0);
-    out.copy_within(body..end, body + length.len() - 1);
-    out[body - 1..][..length.len()].copy_from_slice(&length);
+    let (bytes, length) = varint((end - body) as u64);
+    out.resize(end + length - 1, 0);
+    out.copy_within(body..end, body + length - 1);
+    out[body - 1..][..length].copy_from_slice(&bytes[..length]);
 }
 
 /// The value of a field.
@@ -89,7 +102,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        // Most have one byte.
+        if let [byte @ 0..128, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (index, byte) in self.0.iter().enumerate().take(LONGEST_VARINT) {
             value |= u64::from(byte & 0x7f) << (7 * index);

@@ -14,7 +14,6 @@ use crate::persistent::Map;
 pub(crate) struct Networks {
     /// And how many Nodes have them.
     members: Map<IpNet, u32>,
-    gateways: Map<IpAddr, u32>,
     lengths: Arc<Lengths>,
 }
 
@@ -32,10 +31,6 @@ impl Networks {
         self.members.insert(network, nodes + 1);
         if nodes > 0 {
             return;
-        }
-        if let Some(gateway) = first_address(network) {
-            let networks = self.gateways.get(&gateway).copied().unwrap_or_default();
-            self.gateways.insert(gateway, networks + 1);
         }
         let lengths = Arc::make_mut(&mut self.lengths).of(network);
         match lengths.iter_mut().find(|(length, _)| *length == network.prefix_len()) {
@@ -56,12 +51,6 @@ impl Networks {
 
     fn remove_last(&mut self, network: IpNet) {
         self.members.remove(&network);
-        if let Some(gateway) = first_address(network) {
-            match self.gateways.get(&gateway).copied() {
-                Some(networks @ 2..) => self.gateways.insert(gateway, networks - 1),
-                _ => drop(self.gateways.remove(&gateway)),
-            }
-        }
         let lengths = Arc::make_mut(&mut self.lengths).of(network);
         for (_, networks) in
             lengths.iter_mut().filter(|(length, _)| *length == network.prefix_len())
@@ -76,15 +65,28 @@ impl Networks {
     }
 
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        let lengths = if address.is_ipv4() { &self.lengths.v4 } else { &self.lengths.v6 };
-        lengths.iter().any(|&(length, _)| {
-            IpNet::new(address, length).is_ok_and(|network| self.members.contains(&network.trunc()))
-        })
+        self.with_lengths(address).any(|network| self.members.contains(&network.trunc()))
     }
 
-    /// Whether `address` is the first one of a network.
+    /// Whether `address` is the first one of a network. Few addresses follow one that any network
+    /// begins with, so there is seldom something to look up.
     pub(crate) fn is_gateway(&self, address: IpAddr) -> bool {
-        self.gateways.contains(&address)
+        let Some(base) = before(address) else { return false };
+        let mut networks = self.with_lengths(base);
+        networks.any(|network| network.trunc() == network && self.members.contains(&network))
+    }
+
+    /// `address` with each prefix length in use.
+    fn with_lengths(&self, address: IpAddr) -> impl Iterator<Item = IpNet> {
+        let lengths = if address.is_ipv4() { &self.lengths.v4 } else { &self.lengths.v6 };
+        lengths.iter().filter_map(move |&(length, _)| IpNet::new(address, length).ok())
+    }
+}
+
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(address) => address.to_bits().checked_sub(1).map(|bits| IpAddr::V4(bits.into())),
+        IpAddr::V6(address) => address.to_bits().checked_sub(1).map(|bits| IpAddr::V6(bits.into())),
     }
 }
 

@@ -10,14 +10,23 @@
 
 use std::array;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use flow::Name;
 use hashbrown::DefaultHashBuilder;
+use ipnet::IpNet;
 
 const WIDTH: usize = 64;
 
 type Table<T> = Arc<[T; WIDTH]>;
+/// What a map is asked for. Each look-up hashes one, so addresses are hashed as the numbers they are
+/// and not byte by byte.
+pub(crate) trait Key: Eq + Clone {
+    fn feed(&self, hasher: &mut impl Hasher);
+}
+
 /// As many slots as a power of two, and half of them free, so that the first is mostly the one; or none.
 type Leaf<K, V> = Arc<[Option<(K, V)>]>;
 
@@ -27,7 +36,7 @@ pub(crate) struct Map<K, V> {
     len: usize,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
+impl<K: Key, V: Clone> Map<K, V> {
     #[cfg(test)]
     fn len(&self) -> usize {
         self.len
@@ -40,7 +49,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        let hash = self.hasher.hash_one(key);
+        let hash = hash(&self.hasher, key);
         let (upper, lower) = way(hash);
         let leaf = &self.root[upper][lower];
         let (_, value) = leaf[slot(leaf, hash, key)?].as_ref()?;
@@ -52,7 +61,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let hash = self.hasher.hash_one(&key);
+        let hash = hash(&self.hasher, &key);
         let hasher = self.hasher.clone();
         let leaf = self.leaf(hash);
         let at = slot(leaf, hash, &key).filter(|&at| leaf[at].is_some());
@@ -73,7 +82,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         // Without this, removing what is not there would copy the way to it.
         let removed = self.get(key)?.clone();
-        let hash = self.hasher.hash_one(key);
+        let hash = hash(&self.hasher, key);
         let hasher = self.hasher.clone();
         let leaf = self.leaf(hash);
         // Others may have been put further on because of it, so all are put anew.
@@ -91,6 +100,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 }
 
+fn hash(hasher: &DefaultHashBuilder, key: &impl Key) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    key.feed(&mut hasher);
+    hasher.finish()
+}
+
 /// Which branches to take. Slots are chosen by higher bits.
 fn way(hash: u64) -> (usize, usize) {
     let bits = (hash >> 32) as usize;
@@ -105,18 +120,54 @@ fn slot<K: Eq, V>(leaf: &[Option<(K, V)>], hash: u64, key: &K) -> Option<usize> 
     slots.find(|&at| leaf[at].as_ref().is_none_or(|(known, _)| known == key))
 }
 
-fn filled<K: Hash + Eq + Clone, V: Clone>(
+fn filled<K: Key, V: Clone>(
     entries: impl Iterator<Item = (K, V)>,
     slots: usize,
     hasher: &DefaultHashBuilder,
 ) -> Leaf<K, V> {
     let mut leaf = vec![None; slots];
     for (key, value) in entries {
-        if let Some(at) = slot(&leaf, hasher.hash_one(&key), &key) {
+        if let Some(at) = slot(&leaf, hash(hasher, &key), &key) {
             leaf[at] = Some((key, value));
         }
     }
     leaf.into()
+}
+
+impl Key for IpAddr {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        match self {
+            Self::V4(address) => hasher.write_u32(address.to_bits()),
+            Self::V6(address) => hasher.write_u128(address.to_bits()),
+        }
+    }
+}
+
+impl Key for IpNet {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.addr().feed(hasher);
+        hasher.write_u8(self.prefix_len());
+    }
+}
+
+/// Address, port and protocol.
+impl Key for (IpAddr, u16, u8) {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        self.0.feed(hasher);
+        (self.1, self.2).feed(hasher);
+    }
+}
+
+impl Key for (u16, u8) {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write_u32(u32::from(self.0) << 8 | u32::from(self.1));
+    }
+}
+
+impl Key for Name {
+    fn feed(&self, hasher: &mut impl Hasher) {
+        hasher.write(self.as_bytes());
+    }
 }
 
 impl<K, V> Default for Map<K, V> {
@@ -145,6 +196,12 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+
+    impl Key for u64 {
+        fn feed(&self, hasher: &mut impl Hasher) {
+            hasher.write_u64(*self);
+        }
+    }
 
     /// A simple generator; the sequence is the same each time.
     fn numbers() -> impl FnMut(u64) -> u64 {
@@ -184,7 +241,7 @@ mod tests {
     #[test]
     fn one_change_copies_one_way() {
         let mut map = Map::default();
-        for key in 0..20_000 {
+        for key in 0..20_000_u64 {
             map.insert(key, ());
         }
         let copy = map.clone();

@@ -86,6 +86,7 @@ impl Node {
             timeouts: exporter::meter::Timeouts::new(active, idle),
             filter: Filter::default(),
             queue: queue.downgrade(),
+            spent: Arc::default(),
             metrics: Arc::default(),
         };
         let orders =

@@ -68,6 +68,7 @@ impl Exporter {
             timeouts,
             filter: Filter::default(),
             queue: queue.downgrade(),
+            spent: Arc::default(),
             metrics: Arc::default(),
         };
         let orders = Orders { poll_interval, targets: [target].into(), name_wait: wait };

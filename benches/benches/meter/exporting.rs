@@ -16,7 +16,7 @@ use config::address::{Address, Host};
 use exporter::{
     destination::{Compatibility, Filter, Redaction, STATIC, Spec, Timeouts, Transport},
     destinations::Way,
-    export::{Batch, Exporting, Route, Stop, observation_domain},
+    export::{Batch, Exporting, Route, Spent, Stop, observation_domain},
     metrics::DestinationMetrics,
 };
 use flow::Profile;
@@ -97,6 +97,7 @@ impl Sending {
         profile: Profile,
         batches: mpsc::Receiver<Batch>,
         metrics: Arc<DestinationMetrics>,
+        spent: Arc<Spent>,
     ) -> Self {
         let cpu: Arc<AtomicU64> = Arc::default();
         let clock = Arc::clone(&cpu);
@@ -114,7 +115,8 @@ impl Sending {
                 let (_sender, route) = channel::channel(route);
                 let domain = observation_domain(NODE);
                 let exporting = Exporting::new(STATIC.into(), route, domain, None, metrics);
-                exporting.expect("templates").run(batches, stop, clock).await;
+                let exporting = exporting.expect("templates").returning(spent);
+                exporting.run(batches, stop, clock).await;
             });
         });
         Self { running, cpu }
@@ -144,8 +146,8 @@ fn spec(to: SocketAddr, profile: Profile) -> Spec {
 pub(crate) fn cost(connections: u32, profile: Profile) -> io::Result<()> {
     let drain = Drain::open(true)?;
     let (target, queue, batches) = destination(0, INTERVAL);
-    let metrics = Arc::clone(&target.metrics);
-    let sending = Sending::start(drain.address, profile, batches, Arc::clone(&metrics));
+    let (metrics, spent) = (Arc::clone(&target.metrics), Arc::clone(&target.spent));
+    let sending = Sending::start(drain.address, profile, batches, Arc::clone(&metrics), spent);
     let mut time = now();
     let mut observer = watch::observer(&[target], INTERVAL, time);
     drop(queue);

@@ -33,7 +33,8 @@ const PACE: Duration = Duration::from_millis(2500);
 pub(crate) fn count(goals: &mut Goals, connections: u32) -> io::Result<()> {
     let drain = Drain::open(true)?;
     let (target, queue, batches) = destination(0, INTERVAL);
-    let sending = Sending::start(drain.address, Profile::Antrea, batches, Arc::default());
+    let spent = Arc::clone(&target.spent);
+    let sending = Sending::start(drain.address, Profile::Antrea, batches, Arc::default(), spent);
     let observer = watch::observer(&[target], INTERVAL, now());
     drop(queue);
     let over = Arc::new(AtomicBool::new(false));

@@ -53,6 +53,7 @@ pub(crate) fn destination(
         timeouts: Timeouts::new(active, 3 * active),
         filter: Filter::default(),
         queue: queue.downgrade(),
+        spent: Arc::default(),
         metrics: Arc::new(DestinationMetrics::default()),
     };
     (target, queue, batches)

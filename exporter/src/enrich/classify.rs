@@ -69,7 +69,7 @@ pub(super) struct Map<'a> {
     pub cluster: &'a Cluster,
     pub own: Option<&'a Node>,
     pub rules: &'a Rules,
-    /// The source is an address of this Node itself.
+    /// The source is an address of this Node itself, and the destination a Pod of it.
     pub from_own_address: bool,
 }
 

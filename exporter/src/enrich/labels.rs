@@ -20,9 +20,9 @@ impl Enricher {
     /// As [`Enricher::record`], with the labels of the Pods it names, as they are known now.
     pub fn record_with_labels(&self, due: &Due<'_>) -> Option<(FlowRecord, PodLabels)> {
         let cluster = self.cluster.load();
-        let (source, destination) = self.seats(&cluster, due);
-        let record = self.record_of(&cluster, due, source, destination)?;
-        Some((record, PodLabels([source, destination].map(labels))))
+        let seats = self.seats(&cluster, due);
+        let record = self.record_of(&cluster, due, seats)?;
+        Some((record, PodLabels([seats.source, seats.destination].map(labels))))
     }
 }
 

@@ -10,7 +10,7 @@ use ipfix::encode::EncodeError;
 use ipfix::transport::SessionError;
 use ipfix::transport::export::{ExportCounters, ExportingProcess};
 
-use super::{Flows, Route};
+use super::{Flows, Route, Spent};
 
 /// What is spoken with a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +71,16 @@ impl Process {
         Ok(Self { kind, domain, before: ExportCounters::default() })
     }
 
+    pub(super) fn return_to(&mut self, spent: Arc<Spent>) {
+        match &mut self.kind {
+            Kind::Ipfix(process) => process.export_mut().return_to(spent),
+            Kind::Grpc(process) => process.export_mut().return_to(spent),
+        }
+    }
+
     pub(super) fn push(&mut self, record: Arc<FlowRecord>) {
-        for record in self.flows().told(record) {
+        let (record, again) = self.flows().told(record);
+        for record in std::iter::once(record).chain(again) {
             match &mut self.kind {
                 Kind::Ipfix(process) => process.push(record),
                 Kind::Grpc(process) => process.push(record),

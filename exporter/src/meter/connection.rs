@@ -29,11 +29,11 @@ pub(super) struct News {
 
 /// A slot of the store.
 ///
-/// Four cache lines, in the order they are needed. A dump entry touches the first two, which
-/// processors fetch as a pair; a report needs the others, and what its track has of it. With many connections nearly
-/// every line touched is one waited for.
+/// Three cache lines, in the order they are needed. A dump entry touches the first two; a report
+/// needs the third, and what its track has of it. With many connections nearly every line touched is
+/// one waited for.
 #[derive(Debug, Clone)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub(super) struct Connection {
     pub(super) key: Key,
     /// The number of the last dump begun when it was last heard of.
@@ -60,19 +60,19 @@ pub(super) struct Connection {
     pub(super) end_ns: u64,
     labels: [u8; 16],
 
-    /// What the kernel had counted whenever it was made to start again from zero.
-    offset: Counters,
+    /// What the kernel had counted whenever it was made to start again from zero, which it seldom is.
+    offset: Option<Box<Counters>>,
     reply: Tuple,
+    /// How many destinations are owed something of it.
+    pub(super) debts: u8,
+    /// Somebody has been told of it, by us or by whoever recorded before.
+    pub(super) is_known: bool,
     pub(super) denied: Option<Verdict>,
     /// The tracks in which it is to be told although nothing of it is new: see
     /// [`Connection::inherit`].
     pub(super) announce: Set,
     /// The tracks in which its end waits to be told.
     pub(super) waiting: Set,
-    /// How many destinations are owed something of it.
-    pub(super) debts: u8,
-    /// Somebody has been told of it, by us or by whoever recorded before.
-    pub(super) is_known: bool,
 }
 
 impl Connection {
@@ -93,13 +93,13 @@ impl Connection {
             start_ns: now,
             end_ns: now,
             labels: [0; 16],
-            offset: Counters::default(),
+            offset: None,
             reply: entry.reply,
+            debts: 0,
+            is_known: false,
             denied: entry.denied,
             announce: Set::EMPTY,
             waiting: Set::EMPTY,
-            debts: 0,
-            is_known: false,
         };
         connection.update(entry, now);
         connection
@@ -160,7 +160,7 @@ impl Connection {
         // Zeroing concerns all four at once, so what they had reached is kept of all four.
         let reset = counters.any_below(&self.kernel);
         if reset {
-            self.offset = self.totals();
+            self.offset = Some(Box::new(self.totals()));
         }
         self.kernel = counters;
         self.end_ns = now;
@@ -231,7 +231,10 @@ impl Connection {
     }
 
     pub(super) fn totals(&self) -> Counters {
-        self.kernel.zip(self.offset, u64::saturating_add)
+        match &self.offset {
+            None => self.kernel,
+            Some(offset) => self.kernel.zip(**offset, u64::saturating_add),
+        }
     }
 }
 
@@ -256,4 +259,4 @@ impl Counters {
 }
 
 // The layout above is the reason for the order of the fields.
-const _: () = assert!(size_of::<Connection>() == 256);
+const _: () = assert!(size_of::<Connection>() == 192);

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{Sender, WeakSender};
 use super::BATCH;
 use super::telling::Made;
 use crate::destination::Filter;
-use crate::export::Batch;
+use crate::export::{Batch, Spent};
 use crate::meter::{Id, Timeouts};
 use crate::metrics::DestinationMetrics;
 
@@ -20,6 +20,8 @@ pub struct Target {
     /// To its Exporting Process, into which nobody else sends. It ends with the observer, however
     /// many know of it.
     pub queue: WeakSender<Batch>,
+    /// What it has been told, from its Exporting Process.
+    pub spent: Arc<Spent>,
     pub metrics: Arc<DestinationMetrics>,
 }
 

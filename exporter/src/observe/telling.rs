@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::conntrack::ConnectionSource;
 use crate::deny::{Rules, judge};
 use crate::enrich::{Enricher, PodLabels};
+use crate::export::Spares;
 use crate::meter::{Due, Meter, Offer, Set};
 use crate::metrics::Metrics;
 
@@ -18,22 +19,32 @@ impl<S: ConnectionSource> Observer<S> {
     /// is owed, then what is new. What has ended and lacks names waits for them. Returns whether
     /// there may be more.
     pub fn hand_out(&mut self, now: u64) -> bool {
-        let Self { meter, enricher, intake, outlets, metrics, waiting, denials, .. } = self;
-        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics, outlets);
+        let Self { meter, enricher, intake, outlets, spares, metrics, waiting, denials, .. } = self;
+        for outlet in outlets.iter() {
+            spares.fetch(&outlet.target.spent);
+        }
+        let clients = &intake.clients;
+        let maker = Maker::new(enricher, clients, denials.as_ref(), metrics, outlets, spares);
         let waits = |due: &Due<'_>| {
             maker.with_client(due, |due| waiting.holds(due, now, |due| enricher.is_settled(due)))
         };
-        tell(meter, outlets, &maker, |meter, ready, report| {
+        let may_be_more = tell(meter, outlets, &maker, |meter, ready, report| {
             meter.due(now, BATCH, ready, waits, report)
-        })
+        });
+        if !may_be_more {
+            // What is soon to come takes no more.
+            spares.keep(BATCH);
+        }
+        may_be_more
     }
 
     /// As [`Observer::hand_out`], for everything that has not been told. Returns whether there was
     /// anything.
     pub(super) fn flush(&mut self) -> bool {
         let mut told = 0;
-        let Self { meter, enricher, intake, outlets, metrics, denials, .. } = self;
-        let maker = Maker::new(enricher, &intake.clients, denials.as_ref(), metrics, outlets);
+        let Self { meter, enricher, intake, outlets, spares, metrics, denials, .. } = self;
+        let clients = &intake.clients;
+        let maker = Maker::new(enricher, clients, denials.as_ref(), metrics, outlets, spares);
         let may_be_more = tell(meter, outlets, &maker, |meter, ready, report| {
             told = meter.flush(BATCH, ready, report);
             told
@@ -56,6 +67,7 @@ struct Maker<'a> {
     clients: &'a Clients,
     rules: Option<&'a Rules>,
     metrics: &'a Metrics,
+    spares: &'a Spares,
     wants_labels: bool,
 }
 
@@ -66,9 +78,11 @@ impl<'a> Maker<'a> {
         denials: Option<&'a Denials>,
         metrics: &'a Metrics,
         outlets: &[Outlet],
+        spares: &'a Spares,
     ) -> Self {
         let wants_labels = outlets.iter().any(|it| it.target.filter.pod_labels.is_some());
-        Self { enricher, clients, rules: denials.map(Denials::rules), metrics, wants_labels }
+        let rules = denials.map(Denials::rules);
+        Self { enricher, clients, rules, metrics, spares, wants_labels }
     }
 
     /// Shows `look` a connection as its client outside of the cluster has it, if it has one.
@@ -83,8 +97,9 @@ impl<'a> Maker<'a> {
 
     fn make(&self, due: &Due<'_>) -> Option<Made> {
         let (mut record, labels) = self.with_client(due, |seen| {
-            let has_client = !std::ptr::eq(seen, due);
-            self.metrics.source.clients_found.inc_by(u64::from(has_client));
+            if !std::ptr::eq(seen, due) {
+                self.metrics.source.clients_found.inc();
+            }
             if self.wants_labels {
                 self.enricher.record_with_labels(seen).unzip()
             } else {
@@ -100,7 +115,7 @@ impl<'a> Maker<'a> {
             self.metrics.records_not_exportable.inc();
         }
         let labels = labels.unwrap_or_default();
-        record.map(|record| Made { record: Arc::new(record), labels })
+        record.map(|record| Made { record: self.spares.share(record), labels })
     }
 }
 

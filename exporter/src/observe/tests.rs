@@ -37,6 +37,7 @@ impl Destination {
             timeouts: Timeouts::new(INTERVAL, INTERVAL),
             filter: Filter::default(),
             queue: queue.downgrade(),
+            spent: Arc::default(),
             metrics: Arc::new(DestinationMetrics::default()),
         };
         Self { target, _queue: queue, batches }

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use ipfix::registry::{antrea, iana};
 
-use super::{Access, Field, member, name, one, per_family};
+use super::{Access, Field, member, name, one, per_family, table};
 use crate::{FlowEndReason, FlowType};
 
-#[rustfmt::skip] // one attribute, one line
+table! {
 pub(super) static ROWS: [Field; 43] = [
     one("flowStartSeconds", iana::FLOW_START_SECONDS, Access::Seconds { get: |r| seconds(r.start_ms), set: |r, v| set_seconds(&mut r.start_ms, v) }),
     one("flowEndSeconds", iana::FLOW_END_SECONDS, Access::Seconds { get: |r| seconds(r.end_ms), set: |r, v| set_seconds(&mut r.end_ms, v) }),
@@ -53,6 +53,7 @@ pub(super) static ROWS: [Field; 43] = [
     per_family("proxySnatIP", antrea::PROXY_SNAT_IPV4, antrea::PROXY_SNAT_IPV6, member!(Ip, proxy_snat_ip)).at(&[14]),
     per_family("destinationServiceIP", antrea::DESTINATION_SERVICE_IPV4, antrea::DESTINATION_SERVICE_IPV6, Access::Ip { get: |r| r.service.ip, set: |r, v| r.service.ip = v.or(r.service.ip) }).at(&[8, 35]),
 ];
+}
 
 /// Whole seconds; the wire's 32 bits end in 2106.
 pub(super) fn seconds(milliseconds: u64) -> u32 {

@@ -7,6 +7,7 @@
 //! A caller that is busy stops the reading: TCP then stops the sender, and over UDP the kernel
 //! drops what its buffer cannot hold, which sequence numbers will tell.
 
+mod arrived;
 mod counters;
 mod datagram;
 mod limits;

@@ -49,6 +49,9 @@ pub trait Export: Send {
     /// Learns that `messages` have been written whole.
     fn sent(&mut self, _messages: &[u8]) {}
 
+    /// Takes records back whose messages have been written whole. What it does not take is dropped.
+    fn done(&mut self, _records: impl Iterator<Item = Self::Record>) {}
+
     /// Learns that no message can hold `record`, which is dropped.
     fn refused(&mut self, _record: &Self::Record, _error: EncodeError) {}
 }
@@ -298,7 +301,7 @@ impl<E: Export> ExportingProcess<E> {
         self.counters.messages += count;
         self.counters.records += u64::from(records);
         let records = usize::try_from(records).unwrap_or(usize::MAX);
-        self.pending.drain(..records.min(self.pending.len()));
+        self.export.done(self.pending.drain(..records.min(self.pending.len())));
     }
 
     /// What is written to a session that the collector has ended would be lost.

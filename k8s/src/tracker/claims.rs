@@ -1,9 +1,8 @@
 //! Who has an address from now on, and who no longer.
 
-use std::hash::Hash;
-
 use crate::cluster::Holdings;
 use crate::holding::{Holding, Margins, Tenancy};
+use crate::persistent::Key;
 
 /// What a claim is judged by.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +18,7 @@ pub(super) struct Claims {
 impl Claims {
     /// Gives `key` to a new tenant, or continues with what is now known of the present one.
     /// Says how many earlier tenants had to be forgotten for it.
-    pub(super) fn claim<K: Hash + Eq + Clone, T: Clone>(
+    pub(super) fn claim<K: Key, T: Clone>(
         &self,
         holdings: &mut Holdings<K, T>,
         key: K,
@@ -50,7 +49,7 @@ impl Claims {
 }
 
 /// Takes `key` from a tenant, who had let go of it by `left`.
-pub(super) fn leave<K: Hash + Eq + Clone, T: Clone>(
+pub(super) fn leave<K: Key, T: Clone>(
     holdings: &mut Holdings<K, T>,
     key: K,
     tenant: u64,
@@ -63,7 +62,7 @@ pub(super) fn leave<K: Hash + Eq + Clone, T: Clone>(
 }
 
 /// Forgets that `tenant` had `key` if that ended until `left`.
-pub(super) fn forget<K: Hash + Eq + Clone, T: Clone>(
+pub(super) fn forget<K: Key, T: Clone>(
     holdings: &mut Holdings<K, T>,
     key: &K,
     tenant: u64,

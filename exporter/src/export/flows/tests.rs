@@ -28,7 +28,8 @@ fn sent(record: FlowRecord, compatibility: Compatibility) -> Vec<(u8, u64)> {
         let packets = bytes[PACKET_DELTA..PACKET_DELTA + 8].try_into().unwrap();
         (bytes[REASON], u64::from_be_bytes(packets))
     };
-    flows.told(Arc::new(record)).map(message).collect()
+    let (record, again) = flows.told(Arc::new(record));
+    std::iter::once(record).chain(again).map(message).collect()
 }
 
 fn record(end_reason: FlowEndReason, packets: u64, action: u8) -> FlowRecord {

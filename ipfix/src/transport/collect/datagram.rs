@@ -21,18 +21,15 @@ use tokio::{
 };
 
 use super::{
-    Collector, Peer, Protocol, Refused, SessionEnd, Shared, canonical,
+    Collector, Peer, Protocol, Refused, SessionEnd, Shared,
+    arrived::Arrived,
+    canonical,
     session::Open,
     stream::{asked, drained},
 };
 use crate::message::{MessageError, MessageHeader};
 use crate::reader::Reader;
 
-/// The longest datagram.
-const LONGEST: usize = u16::MAX as usize;
-/// Datagrams that are received before anything else has its turn. What all of these have in
-/// common, such as the time, is done once.
-const TURN: usize = 64;
 /// An error of the socket itself is none of a peer; it may pass.
 const RECEIVE_AGAIN: Duration = Duration::from_millis(100);
 /// How often, within the time a session may be silent, silent ones are looked for.
@@ -59,14 +56,14 @@ async fn receive<C: Collector>(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut stop = pin!(asked(&mut shutdown));
-    let mut buffer = vec![0; LONGEST];
+    let mut arrived = Arrived::new();
     let period = (sessions.shared.limits.idle_udp / SWEEPS).max(Duration::from_millis(1));
     let mut sweep = interval(period);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             readable = socket.readable() => {
-                if readable.is_ok() && sessions.turn(socket, &mut buffer).await {
+                if readable.is_ok() && sessions.turn(socket, &mut arrived).await {
                     yield_now().await;
                 }
             }
@@ -78,7 +75,7 @@ async fn receive<C: Collector>(
         // The end of the time for this is looked at only when it makes way, and a socket is asked
         // only after the runtime has heard of it.
         yield_now().await;
-        if !sessions.turn(socket, &mut buffer).await {
+        if !sessions.turn(socket, &mut arrived).await {
             break;
         }
     }
@@ -91,24 +88,23 @@ struct Sessions<'a, C: Collector> {
 
 impl<C: Collector> Sessions<'_, C> {
     /// Receives a few datagrams that have arrived. Returns whether there may be more.
-    async fn turn(&mut self, socket: &UdpSocket, buffer: &mut [u8]) -> bool {
-        let now = Instant::now();
-        for _ in 0..TURN {
-            match socket.try_recv_from(buffer) {
-                Ok((length, peer)) => {
-                    let datagram = buffer.get(..length).unwrap_or_default();
+    async fn turn(&mut self, socket: &UdpSocket, arrived: &mut Arrived) -> bool {
+        match arrived.receive(socket) {
+            Ok(may_be_more) => {
+                let now = Instant::now();
+                for (datagram, peer) in arrived.datagrams() {
                     self.datagram(datagram, peer, now).await;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => {
-                    self.shared.listener_failed(&error);
-                    sleep(RECEIVE_AGAIN).await;
-                    return false;
-                }
+                may_be_more
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => {
+                self.shared.listener_failed(&error);
+                sleep(RECEIVE_AGAIN).await;
+                false
             }
         }
-        true
     }
 
     /// Hands a datagram to its session. What is wrong with it costs nobody else anything.
