@@ -6,10 +6,12 @@
 mod record; // a flow, as one observer or the aggregator tells it
 mod name; // strings shared by many flows
 mod fields; // every attribute, once
+mod orders; // which attributes others expect, in which order
 mod wire; // records as IPFIX Data Records, by the table
 
 pub use fields::{Access, Elements, FIELDS, Field, Profile};
 pub use name::{Interner, Name};
+pub use orders::{Contents, LogColumns, Mode};
 pub use record::{
     Correlation, Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule,
     Service, Side, protocol,
