@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use config::{Raw, Reading, Severity, Wrong, read};
+use config::{Raw, Reading, Secret, Severity, Wrong, read};
 
 /// Items of a list at most.
 const MOST_ITEMS: usize = 16;
@@ -112,4 +112,8 @@ impl fmt::Display for Uuid {
 
 pub(super) fn uuid(raw: &Raw) -> Result<Uuid, &'static str> {
     Uuid::parse(read::text(raw)?).ok_or("it is no UUID")
+}
+
+pub(super) fn secret(raw: &Raw) -> Result<Secret, &'static str> {
+    text(raw).map(Secret::new)
 }
