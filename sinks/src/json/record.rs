@@ -6,8 +6,8 @@
 use flow::{Access, Field, FlowRecord};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Shows a record as a map from column to value. Addresses and UUIDs are text, or null if
-/// unset; times are milliseconds since 1970.
+/// Shows a record as a map from column to value. Addresses and UUIDs are text, or null if unset;
+/// times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a>(pub &'a FlowRecord);
 
