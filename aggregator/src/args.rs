@@ -44,7 +44,7 @@ struct AntreaLogging {
 
 // What a command says of the configuration. No documentation: it would replace the command's.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Given {
+pub(crate) struct Given {
     /// Where IPFIX is taken: over TCP, or as aggregatorTransportProtocol says [default: [::]:4739]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,

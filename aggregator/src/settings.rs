@@ -39,7 +39,7 @@ pub use s3::S3;
 pub(crate) use sources::variables;
 pub use sources::{File, Text};
 pub use storage::Storage;
-pub use values::{Listener, Transport, Uuid};
+pub use values::{Listener, Transport};
 
 use keys::{Reload, SECTIONS};
 
@@ -162,10 +162,8 @@ impl Settings {
 
     /// What is asked for that this build does not have.
     fn not_there(&self) -> Vec<(&'static str, &config::Origin)> {
-        let asked = [
-            (&click_house::ENABLE, &self.click_house.enable),
-            (&s3::ENABLE, &self.s3.enable),
-        ];
+        let asked =
+            [(&click_house::ENABLE, &self.click_house.enable), (&s3::ENABLE, &self.s3.enable)];
         let asked = asked.into_iter().filter(|(_, setting)| setting.value);
         asked.map(|(key, setting)| (key.name(), &setting.origin)).collect()
     }

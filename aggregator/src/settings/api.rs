@@ -104,7 +104,7 @@ impl std::fmt::Display for TlsVersion {
 
 /// Go's names of the cipher suites there are, of which others are left out. Those of TLS 1.3 are
 /// always used, as in Go.
-pub const CIPHER_SUITES_KNOWN: [&str; 6] = [
+const CIPHER_SUITES_KNOWN: [&str; 6] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",

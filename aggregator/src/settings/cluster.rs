@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use config::write::Line;
 use config::{Key, Name, Raw, Setting, Sources, read};
+use flow::Uid;
 use k8s::client::Source;
 
 use super::keys::{FILE, Reload, Section};
 use super::print;
-use super::values::{self, Uuid};
+use super::values;
 
 /// What the kubelet tells a Pod of the API server.
 pub(crate) const POD: &str = "KUBERNETES_SERVICE_HOST";
@@ -81,7 +82,7 @@ pub struct Cluster {
     pub asked: Setting<bool>,
     pub kubeconfig: Setting<Option<PathBuf>>,
     pub file: Setting<Option<PathBuf>>,
-    pub uuid: Setting<Option<Uuid>>,
+    pub uuid: Setting<Option<Uid>>,
     pub namespace: Setting<String>,
 }
 

@@ -263,7 +263,12 @@ impl FlowCollector {
     fn check(&self, findings: &mut Findings) {
         let Some(address) = &self.address.value else {
             let what = format!("expected {}, found nothing", ADDRESS.form);
-            return findings.note(Severity::Error, self.enable.origin.clone(), ADDRESS.name(), what);
+            return findings.note(
+                Severity::Error,
+                self.enable.origin.clone(),
+                ADDRESS.name(),
+                what,
+            );
         };
         if self.tls.value && address.protocol == Some(Protocol::Udp) {
             let what = "DTLS is not spoken; choose tcp, or set tls.enable to false";
@@ -355,8 +360,7 @@ impl FlowCollector {
     }
 
     pub fn profile(&self) -> Profile {
-        let directions =
-            if self.biflow.value { Directions::Biflow } else { Directions::Uniflow };
+        let directions = if self.biflow.value { Directions::Biflow } else { Directions::Uniflow };
         match self.profile.value {
             ProfileName::Antrea => Profile::Antrea,
             ProfileName::Standard => Profile::Standard(directions),

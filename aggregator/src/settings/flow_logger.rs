@@ -264,11 +264,8 @@ impl FlowLogger {
             max_age: days.map(|days| DAY.saturating_mul(days)),
             compress: self.compress.value,
         };
-        let csv = Csv {
-            columns: self.columns.value,
-            pretty: self.pretty.value,
-            quote: self.quote.value,
-        };
+        let csv =
+            Csv { columns: self.columns.value, pretty: self.pretty.value, quote: self.quote.value };
         self.enable.value.then(|| Options {
             path: self.path.value.clone(),
             rotation: Some(rotation),

@@ -106,8 +106,7 @@ pub(super) static KEY_TYPE: Key = Key {
     ..Key::NONE
 };
 
-const KEY_TYPES: [(&str, KeyKind); 2] =
-    [("rsa", KeyKind::Rsa2048), ("ecdsa", KeyKind::EcdsaP256)];
+const KEY_TYPES: [(&str, KeyKind); 2] = [("rsa", KeyKind::Rsa2048), ("ecdsa", KeyKind::EcdsaP256)];
 
 /// Where records come from.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,9 @@
 
 use config::{FileKind, Items, Key};
 
-use super::{aggregation, api, click_house, cluster, flow_collector, flow_logger, input, s3, storage};
+use super::{
+    aggregation, api, click_house, cluster, flow_collector, flow_logger, input, s3, storage,
+};
 
 /// The aggregator's file: Antrea's, with more keys.
 pub const FILE: &str = "flow-aggregator.conf";

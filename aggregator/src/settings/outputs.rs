@@ -1,10 +1,10 @@
 //! What the configuration means for outputs.
 
-use flow::{Contents, Mode};
+use flow::{Contents, Mode, Uid};
 use sinks::{ipfix, json, log};
 
+use super::Settings;
 use super::flow_collector::Format;
-use super::{Settings, Uuid};
 
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Outputs {
 
 impl Settings {
     /// `uuid` is the cluster's, if it is known; `mode` the one in which this process was started.
-    pub fn outputs(&self, uuid: Option<Uuid>, mode: Mode) -> Outputs {
+    pub fn outputs(&self, uuid: Option<Uid>, mode: Mode) -> Outputs {
         let lines = |path: &std::path::PathBuf| log::Options {
             path: path.clone(),
             rotation: None,
@@ -45,20 +45,17 @@ impl Settings {
         }
     }
 
-    fn flow_collector(&self, uuid: Option<Uuid>, mode: Mode) -> Option<Output> {
+    fn flow_collector(&self, uuid: Option<Uid>, mode: Mode) -> Option<Output> {
         let it = &self.flow_collector;
         let to = it.far_end()?;
         let contents = Contents { names: it.names.value, uids: it.uids.value, mode };
         let name = self.cluster_id.value.clone();
-        let cluster_id =
-            name.or_else(|| uuid.map(|uuid| uuid.to_string())).unwrap_or_default();
+        let cluster_id = name.or_else(|| uuid.map(|uuid| uuid.to_string())).unwrap_or_default();
         Some(match it.format.value {
             Format::Json => Output::Json(json::Options { to, contents, cluster_id }),
             Format::Ipfix => Output::Ipfix(ipfix::Options {
                 to,
-                domain: it.domain.value.unwrap_or_else(|| {
-                    ipfix::observation_domain(uuid.unwrap_or_default().0)
-                }),
+                domain: it.domain.value.unwrap_or_else(|| domain_of(uuid)),
                 max_message: it.max_message(),
                 template_refresh: it.template_refresh(),
                 profile: it.profile(),
@@ -67,4 +64,9 @@ impl Settings {
             }),
         })
     }
+}
+
+/// A cluster that nobody knows counts as one with a UUID of zeros.
+fn domain_of(uuid: Option<Uid>) -> u32 {
+    ipfix::observation_domain(uuid.map_or([0; 16], |uuid| uuid.0))
 }

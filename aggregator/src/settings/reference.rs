@@ -1,8 +1,8 @@
 //! The shipped file and the reference page, made from the tables of keys.
 
+use config::Key;
 use config::reference::{line, row, shown_default};
 use config::write::{self, Line};
-use config::Key;
 
 use super::keys::{FILE, Reload, SECTIONS, Section};
 use super::{click_house, flow_logger, s3};
@@ -76,13 +76,9 @@ fn page() -> String {
         key_row(&mut page, key, false);
     }
     page += "\n## Environment\n\nWhat no file says.\n\n| Variable | Meaning |\n|---|---|\n";
-    for key in [
-        &click_house::USERNAME,
-        &click_house::PASSWORD,
-        &s3::KEY_ID,
-        &s3::SECRET_KEY,
-        &s3::TOKEN,
-    ] {
+    for key in
+        [&click_house::USERNAME, &click_house::PASSWORD, &s3::KEY_ID, &s3::SECRET_KEY, &s3::TOKEN]
+    {
         row(&mut page, &[&format!("`{}`", key.name()), key.doc]);
     }
     page

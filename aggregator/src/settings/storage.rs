@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use config::write::{Line, text};
-use config::{Key, Name, Origin, Setting, Severity, Sources, read, size};
+use config::{Key, Name, Setting, Severity, Sources, read, size};
 
 use super::keys::{FILE, Reload, Section};
 use super::print;
@@ -12,6 +12,8 @@ use super::print;
 const BESIDE_STORE: &str = "spool";
 /// A spool of less could not keep what an output is handed at once.
 const LEAST_SPOOL: u64 = 16 << 20;
+/// The default.
+const SPOOL_SIZE: u64 = 1 << 30;
 
 /// An output as others are.
 pub(super) static LIVE: Section = Section {
@@ -97,8 +99,10 @@ impl Storage {
                 Setting::new(Some(path).filter(|path| !is_off(path)), origin)
             }
         };
+        // What is written by `--print-config` says no more than the default.
+        let is_chosen = |limit: &&Setting<u64>| limit.value != SPOOL_SIZE;
         if spool.value.is_none()
-            && let Some(limit) = limit.as_ref().filter(|it| it.origin != Origin::Default)
+            && let Some(limit) = limit.as_ref().filter(is_chosen)
         {
             let what = "has no effect without spool.directory or dataDirectory";
             sources.findings.note(Severity::Doubt, limit.origin.clone(), SPOOL_LIMIT.name(), what);

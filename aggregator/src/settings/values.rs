@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use config::{Raw, Reading, Secret, Severity, Wrong, read};
+use flow::{NoUid, Uid};
 
 /// Items of a list at most.
 const MOST_ITEMS: usize = 16;
@@ -82,36 +83,8 @@ fn items<T>(raw: &Raw, why: &str, read: impl Fn(&str) -> Option<T>) -> Reading<V
     Reading { value: Some(values), wrong }
 }
 
-/// A UUID (RFC 9562), written with small letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Uuid(pub [u8; 16]);
-
-impl Uuid {
-    pub fn parse(text: &str) -> Option<Self> {
-        let dashes = [8, 13, 18, 23];
-        let is_in_place = |(at, byte): (usize, u8)| (byte == b'-') == dashes.contains(&at);
-        let is_digit = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
-        if text.len() != 36 || !text.bytes().all(is_digit) || !text.bytes().enumerate().all(is_in_place)
-        {
-            return None;
-        }
-        let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
-        Some(Self(number.to_be_bytes()))
-    }
-}
-
-impl fmt::Display for Uuid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            let dash = if [4, 6, 8, 10].contains(&at) { "-" } else { "" };
-            write!(f, "{dash}{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn uuid(raw: &Raw) -> Result<Uuid, &'static str> {
-    Uuid::parse(read::text(raw)?).ok_or("it is no UUID")
+pub(super) fn uuid(raw: &Raw) -> Result<Uid, String> {
+    read::text(raw)?.parse().map_err(|why: NoUid| why.to_string())
 }
 
 pub(super) fn secret(raw: &Raw) -> Result<Secret, &'static str> {
