@@ -29,8 +29,8 @@ const PART: &str = "configuration";
 pub(crate) struct Reload {
     args: Given,
     text: Text,
-    /// Somebody has asked for a look, whether or not anything has changed.
-    asked: bool,
+    /// What is in the file could not be applied, for which it need not be to blame.
+    try_again: bool,
     /// With the values in force, so those of the start where these cannot change.
     running: Settings,
     hangup: Signal,
@@ -52,7 +52,7 @@ impl Reload {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (reloads, refused) = (Counter::default(), Counter::default());
-        Self { args, text, asked: false, running, hangup, ticks, readiness, reloads, refused }
+        Self { args, text, try_again: false, running, hangup, ticks, readiness, reloads, refused }
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -63,31 +63,32 @@ impl Reload {
         registry.register("reloads_refused", refused, self.refused.clone());
     }
 
-    /// Waits until the file is not what it was, or somebody asks. Returns what it is then.
+    /// Waits until the file is not what it was. Returns what it is then.
     ///
     /// # Cancel safety
     ///
-    /// What is not returned is found again.
+    /// What is not returned is found again, at the latest by the next look.
     pub(crate) async fn changed(&mut self) -> Loaded {
         loop {
-            if !self.asked {
-                tokio::select! {
-                    _ = self.hangup.recv() => self.asked = true,
-                    _ = self.ticks.tick() => {}
-                }
-            }
+            let asked = tokio::select! {
+                _ = self.hangup.recv() => true,
+                _ = self.ticks.tick() => false,
+            };
             let args = self.args.clone();
             // A file may be on a file system that takes its time.
             let Ok(loaded) = spawn_blocking(move || args.load()).await else { continue };
-            if self.asked || loaded.text != self.text {
+            if self.try_again || loaded.text != self.text {
                 return loaded;
+            }
+            if asked {
+                tracing::info!("the configuration's file is what it was");
             }
         }
     }
 
     /// Takes over what was read, or says why not.
     pub(crate) fn follow(&mut self, loaded: Loaded, uuid: Option<Uid>, outputs: &mut Running) {
-        self.asked = false;
+        self.try_again = false;
         self.text = loaded.text;
         log(&loaded.findings);
         let Some(new) = loaded.settings else {
@@ -99,6 +100,7 @@ impl Reload {
         let mut running = self.running.clone();
         let waiting = running.take_over(new);
         if let Err(error) = follow(&running, uuid, outputs) {
+            self.try_again = true;
             return self.refuse(&Chain(&error));
         }
         self.running = running;

@@ -224,7 +224,12 @@ impl FlowCollector {
     }
 
     fn pick_rest(sources: &mut Sources, enable: Setting<bool>) -> Option<Self> {
+        let mistakes = sources.findings.iter().count();
         let address = Setting::optional(sources.pick(&ADDRESS, address));
+        if enable.value && address.value.is_none() && sources.findings.iter().count() == mistakes {
+            let what = format!("expected {}, found nothing", ADDRESS.form);
+            sources.findings.note(Severity::Error, enable.origin.clone(), ADDRESS.name(), what);
+        }
         let domain =
             Setting::optional(sources.pick(&DOMAIN, |raw| read::number(raw, 0..=u32::MAX)));
         let format = sources.pick(&FORMAT, |raw| read::word(raw, &FORMATS));
@@ -261,16 +266,8 @@ impl FlowCollector {
     }
 
     fn check(&self, findings: &mut Findings) {
-        let Some(address) = &self.address.value else {
-            let what = format!("expected {}, found nothing", ADDRESS.form);
-            return findings.note(
-                Severity::Error,
-                self.enable.origin.clone(),
-                ADDRESS.name(),
-                what,
-            );
-        };
-        if self.tls.value && address.protocol == Some(Protocol::Udp) {
+        let protocol = self.address.value.as_ref().and_then(|address| address.protocol);
+        if self.tls.value && protocol == Some(Protocol::Udp) {
             let what = "DTLS is not spoken; choose tcp, or set tls.enable to false";
             findings.note(Severity::Error, self.tls.origin.clone(), TLS_ENABLE.name(), what);
         }
