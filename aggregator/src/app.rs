@@ -11,7 +11,7 @@ use flow::{Batch, FlowRecord};
 use k8s::certificates::{FollowError, Follower, ServerFiles, ServerSource};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
-use sinks::{DeliverOptions, LogSink, StoreSink};
+use sinks::{DeliverOptions, LogSink, Spool, SpoolOptions, StoreSink};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
@@ -44,6 +44,8 @@ pub struct Options {
     pub tls: Option<ServerFiles>,
     /// The embedded store's directory.
     pub data: Option<PathBuf>,
+    /// Where records are kept that sinks cannot take now.
+    pub spool: Option<SpoolOptions>,
     /// The JSON-lines file.
     pub log: Option<PathBuf>,
     pub timeouts: Timeouts,
@@ -71,6 +73,8 @@ pub enum StartError {
     Admin(#[from] daemon::admin::BindError),
     #[error("store cannot be opened")]
     Store(#[from] store::StoreError),
+    #[error("spool cannot be opened")]
+    Spool(#[from] sinks::SpoolError),
     #[error("flow log cannot be opened")]
     Log(#[from] sinks::SinkError),
     #[error("signals cannot be handled")]
@@ -87,8 +91,8 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let correlator = tokio::select! {
-        correlator = correlator(&options) => correlator?,
+    let (correlator, fan_out) = tokio::select! {
+        opened = open(&options) => opened?,
         signal = shutdown.requested() => {
             tracing::info!(signal, "shutting down before anything was received");
             return Ok(());
@@ -96,7 +100,6 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     };
 
     let mut sinks = Supervisor::default();
-    let fan_out = FanOut::default();
     let outlets = start_sinks(&options, &fan_out, &mut sinks)?;
     registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
     let readiness = Readiness::default();
@@ -136,6 +139,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     stages.all_end().await?;
     outlets.close();
     sinks.all_end().await?;
+    let kept = fan_out.finish().await;
+    if kept > 0 {
+        tracing::info!(records = kept, "records are kept in the spool for the next start");
+    }
     match fan_out.lost().saturating_sub(before) {
         0 => {
             tracing::info!("everything is flushed");
@@ -198,23 +205,32 @@ async fn follow(follower: Follower<ServerConfig>) {
     follower.run(never).await;
 }
 
-/// A correlator that knows what is stored. A large store takes a while to read, during which a
-/// signal must be heard.
-async fn correlator(options: &Options) -> Result<Correlator, StartError> {
+/// A correlator that knows what was told before, and the way to the sinks. A large store takes a
+/// while to read, during which a signal must be heard.
+async fn open(options: &Options) -> Result<(Correlator, FanOut), StartError> {
     let mut correlator = Correlator::new(options.timeouts, options.max_flows);
-    let Some(data) = options.data.clone() else { return Ok(correlator) };
-    let learning = spawn_blocking(move || learn(&mut correlator, &data).map(|()| correlator));
+    let (data, spool) = (options.data.clone(), options.spool.clone());
+    let opening = spawn_blocking(move || {
+        if let Some(data) = &data {
+            learn(&mut correlator, data)?;
+        }
+        let Some(spool) = spool else { return Ok((correlator, FanOut::default())) };
+        let spool = Spool::open(&spool)?;
+        // Told, and perhaps not stored yet.
+        spool.visit(|record| correlator.learn(record))?;
+        Ok((correlator, FanOut::with_spool(spool)))
+    });
     let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
-    Ok(learning.await.map_err(ended)??)
+    opening.await.map_err(ended)?
 }
 
 /// Lets the correlator know what is stored of flows that may still be going on.
-fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreError> {
+fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), StartError> {
     let since = (now_ns() / 1_000_000).saturating_sub(RESUME_HORIZON_MS);
     let reader = match store::Reader::open(data) {
         Ok(reader) => reader,
         Err(store::StoreError::Missing { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let scan = reader.told(since, |record| correlator.learn(record))?;
     if let Some(skipped) = scan.first_skipped {
@@ -240,6 +256,7 @@ fn start_sinks(
     if let Some(data) = &options.data {
         outlets.set("store", StoreSink::new(store::Writer::open(data)?), supervisor);
     }
+    outlets.complete();
     Ok(outlets)
 }
 
@@ -291,8 +308,9 @@ async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &FanOut, patience: Opt
     // long as their number squared.
     let mut rest = emitted.drain(..);
     while rest.len() > 0 {
-        if let Some(until) = patience {
-            fan_out.wait_for_room(until).await;
+        match patience {
+            Some(until) => fan_out.wait_for_room(until).await,
+            None => fan_out.keep_pace().await,
         }
         let batch: Batch = rest.by_ref().take(BATCH).collect();
         fan_out.send(&batch);

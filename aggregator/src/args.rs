@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use config::duration::parse_timeout;
 use k8s::certificates::{PairFiles, ServerFiles};
+use sinks::SpoolOptions;
 
 use crate::Options;
 use crate::correlate::Timeouts;
@@ -31,6 +32,18 @@ pub struct Args {
     /// Directory of the embedded store
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Directory for records that cannot be delivered now; without, `spool` below that of the store
+    #[arg(long, value_name = "DIR", conflicts_with = "no_spool")]
+    spool: Option<PathBuf>,
+    /// Keep such records in memory alone
+    #[arg(long)]
+    no_spool: bool,
+    /// Size of all such records on disk, in bytes, beyond which the oldest are dropped
+    #[arg(long, value_name = "BYTES", default_value = "1073741824", value_parser = at_least_a_mebibyte)]
+    spool_limit: u64,
+    /// How soon they have survived a power failure
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_timeout)]
+    spool_durable_within: Duration,
     /// File that gets every record as a line of JSON
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -51,14 +64,26 @@ pub struct Args {
     admin: SocketAddr,
 }
 
+fn at_least_a_mebibyte(text: &str) -> Result<u64, String> {
+    let bytes: u64 = text.parse().map_err(|error| format!("{error}"))?;
+    if bytes < 1 << 20 { Err("must be at least 1048576".to_owned()) } else { Ok(bytes) }
+}
+
 impl From<Args> for Options {
     fn from(args: Args) -> Self {
+        let below_data = || args.data.as_ref().map(|data| data.join("spool"));
+        let spool = if args.no_spool { None } else { args.spool.or_else(below_data) };
         Self {
             listen: args.listen,
             grpc: args.grpc_listen,
             tls: args.tls_certificate.zip(args.tls_key).map(|(certificates, key)| ServerFiles {
                 pair: PairFiles { certificates, key },
                 clients: args.tls_client_ca,
+            }),
+            spool: spool.map(|directory| SpoolOptions {
+                directory,
+                limit: args.spool_limit,
+                durable_within: Some(args.spool_durable_within),
             }),
             data: args.data,
             log: args.log,

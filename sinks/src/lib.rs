@@ -7,6 +7,7 @@
 mod sink; // what a far end must be able to do
 mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
+pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
 mod log; // JSON lines in a file
 pub mod json; // a record as a JSON object
@@ -17,4 +18,5 @@ pub use deliver::{DeliverOptions, deliver};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
+pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use store::StoreSink;
