@@ -12,6 +12,7 @@ mod decoder; // messages become Flow Records
 mod room; // how many there may be
 mod session; // what each session does with its messages
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use session::Sessions;
 /// What one message of a session told, or some flows of one Node.
 #[derive(Debug)]
 pub struct Reported {
+    /// Whose session it was: with tunnels between Nodes, the Node's gateway.
+    pub peer: IpAddr,
     /// The Node, by Observation Domain.
     pub domain: u32,
     pub records: Vec<FlowRecord>,
