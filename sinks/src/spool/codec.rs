@@ -99,10 +99,12 @@ fn specifier(field: &Field) -> FieldSpecifier {
     let length = match field.access {
         Access::U8 { .. } => 1,
         Access::U16 { .. } => 2,
-        Access::Seconds { .. } => 4,
+        Access::U32 { .. } | Access::Seconds { .. } => 4,
         Access::U64 { .. } | Access::Milliseconds { .. } => 8,
         // Of either family, or none.
-        Access::Ip { .. } | Access::Name { .. } => VARIABLE,
+        Access::Ip { .. } | Access::Name { .. } | Access::Labels { .. } | Access::Uuid { .. } => {
+            VARIABLE
+        }
     };
     match field.elements {
         Elements::One(element) => FieldSpecifier { pen: element.pen, id: element.id, length },
@@ -133,9 +135,13 @@ fn write(record: &FlowRecord, access: &Access, writer: &mut RecordWriter<'_>) {
     match access {
         Access::U8 { get, .. } => writer.u8(get(record)),
         Access::U16 { get, .. } => writer.u16(get(record)),
-        Access::Seconds { get, .. } => writer.u32(get(record)),
+        Access::U32 { get, .. } | Access::Seconds { get, .. } => writer.u32(get(record)),
         Access::U64 { get, .. } | Access::Milliseconds { get, .. } => writer.u64(get(record)),
-        Access::Name { get, .. } => writer.string(get(record)),
+        Access::Name { get, .. } | Access::Labels { get, .. } => writer.string(get(record)),
+        // Most flows have few.
+        Access::Uuid { get, .. } => {
+            writer.variable(get(record).as_ref().map_or(&[], |uid| &uid.0[..]));
+        }
         Access::Ip { get, .. } => match get(record) {
             Some(IpAddr::V4(address)) => writer.variable(&address.octets()),
             Some(IpAddr::V6(address)) => writer.variable(&address.octets()),
