@@ -67,6 +67,8 @@ pub enum StartError {
     Admin(#[from] daemon::admin::BindError),
     #[error("store cannot be opened")]
     Store(#[from] store::StoreError),
+    #[error("spool cannot be opened")]
+    Spool(#[from] sinks::SpoolError),
     #[error("an output cannot be opened")]
     Output(#[from] sinks::SinkError),
     #[error("signals cannot be handled")]
@@ -119,9 +121,8 @@ impl Process {
         readiness: Readiness,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
-        let correlator = resume::correlator(settings).await?;
+        let (correlator, fan_out) = resume::open(settings).await?;
         let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
-        let fan_out = FanOut::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         reload.register(&mut registry);
@@ -136,6 +137,7 @@ impl Process {
             outputs.store(data)?;
         }
         reload.outputs(*uuid.borrow(), &mut outputs)?;
+        outputs.complete();
 
         let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
         let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
@@ -181,6 +183,10 @@ impl Process {
         self.stop.send_replace(true);
         self.stages.all_end().await?;
         self.outputs.close().await?;
+        let kept = self.fan_out.finish().await;
+        if kept > 0 {
+            tracing::info!(records = kept, "records are kept in the spool for the next start");
+        }
         match self.fan_out.lost().saturating_sub(before) {
             0 => {
                 tracing::info!("everything is flushed");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use config::Raw;
 use daemon::configuration::Task;
 
-use crate::settings::File;
+use crate::settings::{File, OFF};
 
 /// Collects IPFIX of every Node, joins what two Nodes tell of a flow, and stores it.
 ///
@@ -64,6 +64,18 @@ pub(crate) struct Given {
     /// Directory of the embedded store
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Directory for records that cannot be delivered now; without, `spool` below that of the store
+    #[arg(long, value_name = "DIR", conflicts_with = "no_spool")]
+    spool: Option<String>,
+    /// Keep such records in memory alone
+    #[arg(long)]
+    no_spool: bool,
+    /// Size of all such records on disk, beyond which the oldest are dropped [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    spool_limit: Option<String>,
+    /// How soon they have survived a power failure [default: 1s]
+    #[arg(long, value_name = "DURATION")]
+    spool_durable_within: Option<String>,
     /// File that gets every record as a line of JSON
     #[arg(long, value_name = "FILE")]
     log: Option<String>,
@@ -112,7 +124,12 @@ impl Given {
 
     /// What is given, by the flags' names.
     pub(crate) fn flags(&self) -> HashMap<&'static str, Raw> {
+        let off = self.no_spool.then(|| OFF.to_owned());
+        let spool = off.or_else(|| self.spool.clone());
         let texts = [
+            ("spool", &spool),
+            ("spool-limit", &self.spool_limit),
+            ("spool-durable-within", &self.spool_durable_within),
             ("listen", &self.listen),
             ("grpc-listen", &self.grpc_listen),
             ("tls-certificate", &self.tls_certificate),

@@ -1,8 +1,9 @@
 //! Every batch to every sink, and to whoever watches.
 //!
-//! Each outlet has a bounded queue of its own. A full queue costs that outlet the newest batch,
-//! and the records in it are counted; nobody waits, so that one slow sink never delays another.
-//! Only the last records of a process are worth a wait: nothing comes after them.
+//! With a spool, batches go to it, and sinks get them from there. Without, each outlet has a
+//! bounded queue of its own. A full queue costs that outlet the newest batch, and the records in it
+//! are counted; nobody waits, so that one slow sink never delays another. Only the last records of
+//! a process are worth a wait: nothing comes after them.
 mod outlets; // the sinks behind the outlets, one after the other
 mod subscription; // those who watch
 mod metrics; // what became of the records
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use flow::Batch;
-use sinks::{DeliveryCounters, Inlet, Queue};
+use sinks::{DeliveryCounters, Inlet, Queue, Spool};
 use tokio::time::{Instant, timeout_at};
 
 pub use metrics::SinkMetrics;
@@ -35,31 +36,70 @@ struct Shared {
     /// Held by whoever changes `outlets`.
     changing: Mutex<()>,
     subscribers: Arc<Subscribers>,
+    spool: Option<Spool>,
 }
 
 #[derive(Debug, Clone)]
 struct Outlet {
     name: &'static str,
-    /// `None` once it is closed: its counters stay.
-    inlet: Option<Inlet>,
+    way: Way,
     counters: Arc<DeliveryCounters>,
 }
 
+/// How an outlet gets its records.
+#[derive(Debug, Clone)]
+enum Way {
+    Memory(Inlet),
+    Spool,
+    /// Not any more: its counters stay.
+    Closed,
+}
+
+impl Outlet {
+    fn inlet(&self) -> Option<&Inlet> {
+        if let Way::Memory(inlet) = &self.way { Some(inlet) } else { None }
+    }
+}
+
 impl FanOut {
+    /// Every batch goes to disk before a sink gets it.
+    pub fn with_spool(spool: Spool) -> Self {
+        Self { shared: Arc::new(Shared { spool: Some(spool), ..Shared::default() }) }
+    }
+
+    pub fn spool(&self) -> Option<&Spool> {
+        self.shared.spool.as_ref()
+    }
+
     /// Hands `batch` to all outlets and subscribers. Never waits.
     pub fn send(&self, batch: &Batch) {
-        for inlet in self.shared.outlets.load().iter().filter_map(|outlet| outlet.inlet.as_ref()) {
-            inlet.send(batch);
+        match self.spool() {
+            Some(spool) => spool.append(batch),
+            None => {
+                let outlets = self.shared.outlets.load();
+                outlets.iter().filter_map(Outlet::inlet).for_each(|inlet| inlet.send(batch));
+            }
         }
         self.shared.subscribers.send(batch);
     }
 
     /// Waits until every sink has room for a batch, but not beyond `until`.
     pub async fn wait_for_room(&self, until: Instant) {
+        if let Some(spool) = self.spool() {
+            return timeout_at(until, spool.room()).await.unwrap_or_default();
+        }
         let outlets = self.shared.outlets.load_full();
-        for inlet in outlets.iter().filter_map(|outlet| outlet.inlet.as_ref()) {
+        for inlet in outlets.iter().filter_map(Outlet::inlet) {
             // A sink without room by then misses what comes, which `send` counts.
             timeout_at(until, inlet.room()).await.unwrap_or_default();
+        }
+    }
+
+    /// Waits while the spool has no room, but not on a disk that stands still. Whoever hands out
+    /// records thus takes no more than can be kept; sinks have no part in it.
+    pub async fn keep_pace(&self) {
+        if let Some(spool) = self.spool() {
+            spool.keep_pace().await;
         }
     }
 
@@ -67,32 +107,55 @@ impl FanOut {
     pub fn add(&self, name: &'static str) -> Queue {
         let known = self.counters().find(|(known, _)| *known == name);
         let counters = known.map(|(_, counters)| counters).unwrap_or_default();
-        let (inlet, queue) = Queue::new(name, QUEUE, Arc::clone(&counters));
+        let (way, queue) = if let Some(spool) = self.spool() {
+            (Way::Spool, spool.queue(name, Arc::clone(&counters)))
+        } else {
+            let (inlet, queue) = Queue::new(name, QUEUE, Arc::clone(&counters));
+            (Way::Memory(inlet), queue)
+        };
         self.change(|outlets| {
             outlets.retain(|outlet| outlet.name != name);
-            outlets.push(Outlet { name, inlet: Some(inlet), counters });
+            outlets.push(Outlet { name, way, counters });
         });
         queue
     }
 
     /// Gives nothing more to the outlet `name`; what waits is still delivered.
-    pub fn remove(&self, name: &str) {
+    pub fn remove(&self, name: &'static str) {
         self.change(|outlets| {
             for outlet in outlets.iter_mut().filter(|outlet| outlet.name == name) {
-                outlet.inlet = None;
+                outlet.way = Way::Closed;
             }
         });
+        if let Some(spool) = self.spool() {
+            spool.remove(name);
+        }
     }
 
     /// Whether there is an outlet `name` that is given records.
     pub(crate) fn is_open(&self, name: &str) -> bool {
-        self.shared.outlets.load().iter().any(|it| it.name == name && it.inlet.is_some())
+        self.shared
+            .outlets
+            .load()
+            .iter()
+            .any(|it| it.name == name && !matches!(it.way, Way::Closed))
     }
 
     /// Gives nothing more to anybody.
     pub fn close(&self) {
-        self.change(|outlets| outlets.iter_mut().for_each(|outlet| outlet.inlet = None));
+        self.change(|outlets| outlets.iter_mut().for_each(|outlet| outlet.way = Way::Closed));
+        if let Some(spool) = self.spool() {
+            spool.close();
+        }
         self.shared.subscribers.close();
+    }
+
+    /// All sinks have ended: what they did not take is kept, if it can be. Returns how many records
+    /// that is, summed over the sinks.
+    pub async fn finish(&self) -> u64 {
+        let Some(spool) = self.spool() else { return 0 };
+        spool.finish().await;
+        self.counters().map(|(_, counters)| counters.waiting()).sum()
     }
 
     /// Whoever watches gets every batch from now on, through a queue of `capacity` batches of its

@@ -34,6 +34,7 @@ pub use flow_collector::FlowCollector;
 pub use flow_logger::FlowLogger;
 pub use input::Input;
 pub use keys::FILE;
+pub(crate) use storage::OFF;
 pub use outputs::{Output, Outputs};
 pub use s3::S3;
 pub(crate) use sources::variables;

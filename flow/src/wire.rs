@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::encode::RecordWriter;
 use ipfix::registry::InformationElement;
-use ipfix::template::{Template, TemplateId};
+use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use ipfix::value;
 
 use crate::{Access, Elements, Field, FlowRecord, Interner, Profile, Uid};
@@ -87,8 +87,13 @@ impl Plan {
     pub const SHORTEST_FLOW: usize = 8;
 
     pub fn compile(template: &Template) -> Self {
-        let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
-        let steps: Vec<_> = steps.collect();
+        Self::with(template, |specifier| access(specifier.pen, specifier.id))
+    }
+
+    /// As [`Self::compile`], where something else than the table says which attribute a field
+    /// carries. Addresses have 4 or 16 bytes whatever the field.
+    pub fn with(template: &Template, access: impl Fn(&FieldSpecifier) -> Option<Access>) -> Self {
+        let steps: Vec<_> = template.fields.iter().map(access).collect();
         let is_flow = tells_both_ends(template, &steps);
         Self { steps, is_flow }
     }

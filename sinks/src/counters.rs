@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts records, except where it says otherwise. Whoever runs the sink exports them.
 ///
-/// Every record that was `given` is in exactly one of `delivered`, `refused`, `abandoned`,
-/// `queue_full` and `held`, or waits.
+/// Every record that was `given` is in exactly one of `delivered`, `queue_full`, `spool_full`,
+/// `unreadable`, `refused` and `abandoned`, or waits.
 #[derive(Debug, Default)]
 pub struct DeliveryCounters {
     /// Meant for the sink.
@@ -16,10 +16,16 @@ pub struct DeliveryCounters {
     pub held: AtomicU64,
     /// Lost: there was no room in the queue.
     pub queue_full: AtomicU64,
+    /// Lost: dropped from the spool, whose limit was reached.
+    pub spool_full: AtomicU64,
+    /// Lost: damaged in the spool, or not there since the disk was full when the sink was behind.
+    pub unreadable: AtomicU64,
     /// Lost: the far end refused them for good.
     pub refused: AtomicU64,
     /// Lost: the far end was still away when the sink had to end.
     pub abandoned: AtomicU64,
+    /// Read back from the spool.
+    pub replayed: AtomicU64,
     /// Attempts that failed and were, or will be, repeated.
     pub retries: AtomicU64,
 }
@@ -30,14 +36,14 @@ impl DeliveryCounters {
     pub fn waiting(&self) -> u64 {
         // What becomes of a record is counted after it was given: read in the opposite order, the
         // difference is never negative.
-        let done = [&self.delivered, &self.queue_full, &self.refused, &self.abandoned];
-        let done: u64 = done.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
+        let done = self.delivered.load(Ordering::Relaxed) + self.lost();
         self.given.load(Ordering::Relaxed).saturating_sub(done)
     }
 
     /// Records that are lost to this sink.
     pub fn lost(&self) -> u64 {
-        let lost = [&self.queue_full, &self.refused, &self.abandoned];
+        let lost =
+            [&self.queue_full, &self.spool_full, &self.unreadable, &self.refused, &self.abandoned];
         lost.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
     }
 

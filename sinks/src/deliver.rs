@@ -50,11 +50,14 @@ impl Default for DeliverOptions {
 /// `clock` tells the time of insertion in milliseconds since 1970.
 pub async fn deliver<S: Sink>(
     sink: S,
-    queue: Queue,
+    mut queue: Queue,
     options: DeliverOptions,
     stop: watch::Receiver<bool>,
     clock: impl Fn() -> u64 + Send,
 ) -> Option<Queue> {
+    if let Some(mark) = sink.resumes_at() {
+        queue.resume_at(mark);
+    }
     let backoff = Backoff { wait: options.first_retry, next: Instant::now(), failing: false };
     let abandoned_before = queue.counters().abandoned.load(Ordering::Relaxed);
     let deadline = None;
@@ -86,7 +89,12 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
     async fn run(mut self) -> Option<Queue> {
         while !self.is_stopped() {
             match timeout(self.options.tick, self.queue.recv()).await {
-                Ok(Some(batch)) if self.is_late() => self.give_up(batch),
+                Ok(Some(batch)) if self.is_late() => {
+                    self.give_up(batch);
+                    if self.queue.is_kept() {
+                        break;
+                    }
+                }
                 Ok(Some(batch)) => self.write(batch).await,
                 Ok(None) => break,
                 Err(_elapsed) => {}
@@ -96,15 +104,29 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             }
         }
         self.close().await;
-        self.is_stopped().then_some(self.queue)
+        if self.is_stopped() {
+            self.queue.put_back(None);
+            return Some(self.queue);
+        }
+        None
     }
 
     /// Gives one batch to the sink, however long it takes.
     async fn write(&mut self, batch: Batch) {
+        if let Some(mark) = self.queue.mark() {
+            self.sink.approach(mark);
+        }
         loop {
             match self.sink.write(&batch, (self.clock)()).await {
-                Ok(()) => return self.counters().taken(batch.len()),
+                Ok(()) => {
+                    self.queue.took();
+                    return self.counters().taken(batch.len());
+                }
                 Err(error @ SinkError::Refused { .. }) => {
+                    self.queue.took();
+                    if !self.counters().holds_any() {
+                        self.queue.acknowledge();
+                    }
                     return self.refused(batch.len() as u64, &error);
                 }
                 Err(error @ SinkError::Unavailable(_)) => self.failed(&error),
@@ -126,6 +148,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             Ok(()) => self.delivered(),
             Err(error @ SinkError::Refused { .. }) => {
                 let records = self.counters().release();
+                self.queue.acknowledge();
                 self.refused(records, &error);
             }
             Err(error @ SinkError::Unavailable(_)) => self.failed(&error),
@@ -140,7 +163,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
                 self.flush().await;
             } else {
                 let records = self.counters().release();
-                self.abandoned(records);
+                if !self.queue.is_kept() {
+                    self.abandoned(records);
+                }
             }
         }
         let records = self.counters().abandoned.load(Ordering::Relaxed) - self.abandoned_before;
@@ -192,14 +217,15 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
     /// There is no time left for `batch`, if not for another sink.
     fn give_up(&mut self, batch: Batch) {
         if self.is_stopped() {
-            self.queue.put_back(batch);
-        } else {
+            self.queue.put_back(Some(batch));
+        } else if !self.queue.is_kept() {
             self.abandoned(batch.len() as u64);
         }
     }
 
     fn delivered(&mut self) {
         let records = self.counters().release();
+        self.queue.acknowledge();
         add(&self.counters().delivered, records);
         self.backoff.wait = self.options.first_retry;
         self.backoff.next = Instant::now();

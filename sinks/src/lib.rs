@@ -7,6 +7,7 @@
 mod sink; // what a far end must be able to do
 mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
+pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
 mod far_end; // where on the network
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
@@ -20,4 +21,5 @@ pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
+pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use store::StoreSink;

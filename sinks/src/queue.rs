@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flow::Batch;
+use store::Mark;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::DeliveryCounters;
+use crate::spool::Reading;
 
-/// Where batches for one sink go in.
+/// Where batches for one sink go in, if they are kept in memory alone.
 #[derive(Debug, Clone)]
 pub struct Inlet {
     batches: Sender<Batch>,
@@ -21,10 +23,19 @@ pub struct Inlet {
 #[derive(Debug)]
 pub struct Queue {
     name: &'static str,
-    batches: Receiver<Batch>,
-    /// Taken out by a sink that was replaced before it took the batch.
-    returned: Option<Batch>,
+    source: Source,
     counters: Arc<DeliveryCounters>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Memory {
+        batches: Receiver<Batch>,
+        /// Taken out by a sink that was replaced before it took the batch.
+        returned: Option<Batch>,
+    },
+    /// A copy of everything is on disk.
+    Spool(Box<Reading>),
 }
 
 impl Queue {
@@ -36,7 +47,12 @@ impl Queue {
     ) -> (Inlet, Self) {
         let (sender, batches) = channel(capacity);
         let inlet = Inlet { batches: sender, counters: Arc::clone(&counters) };
-        (inlet, Self { name, batches, returned: None, counters })
+        (inlet, Self { name, source: Source::Memory { batches, returned: None }, counters })
+    }
+
+    pub(crate) fn spooled(name: &'static str, reading: Reading) -> Self {
+        let counters = Arc::clone(reading.counters());
+        Self { name, source: Source::Spool(Box::new(reading)), counters }
     }
 
     pub fn name(&self) -> &'static str {
@@ -54,20 +70,64 @@ impl Queue {
     ///
     /// No batch is lost by dropping the future.
     pub async fn recv(&mut self) -> Option<Batch> {
-        match self.returned.take() {
-            Some(batch) => Some(batch),
-            None => self.batches.recv().await,
+        match &mut self.source {
+            Source::Memory { batches, returned } => match returned.take() {
+                Some(batch) => Some(batch),
+                None => batches.recv().await,
+            },
+            Source::Spool(reading) => reading.recv().await,
         }
-    }
-
-    /// Puts the batch that was taken out last back to where it was.
-    pub(crate) fn put_back(&mut self, batch: Batch) {
-        self.returned = Some(batch);
     }
 
     /// Whether nothing more is put in.
     pub(crate) fn is_closed(&self) -> bool {
-        self.batches.is_closed()
+        match &self.source {
+            Source::Memory { batches, .. } => batches.is_closed(),
+            Source::Spool(reading) => reading.is_closed(),
+        }
+    }
+
+    /// Whether what is not delivered stays where it is for another process.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.source, Source::Spool(_))
+    }
+
+    /// Hands out again, to another sink, what was not acknowledged. Memory has nothing of that but
+    /// `batch`, which was handed out last.
+    pub(crate) fn put_back(&mut self, batch: Option<Batch>) {
+        match &mut self.source {
+            Source::Memory { returned, .. } => *returned = batch.or(returned.take()),
+            Source::Spool(reading) => reading.rewind(),
+        }
+    }
+
+    /// The sink has the batch that was handed out last, or has refused it for good.
+    pub(crate) fn took(&mut self) {
+        if let Source::Spool(reading) = &mut self.source {
+            reading.took();
+        }
+    }
+
+    /// What the sink took is durable, or refused for good.
+    pub(crate) fn acknowledge(&self) {
+        if let Source::Spool(reading) = &self.source {
+            reading.acknowledge();
+        }
+    }
+
+    /// Where the log stands behind the batch that was handed out last.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        match &self.source {
+            Source::Memory { .. } => None,
+            Source::Spool(reading) => Some(reading.mark()),
+        }
+    }
+
+    /// The sink has everything up to `mark`, whoever gave it.
+    pub(crate) fn resume_at(&mut self, mark: Mark) {
+        if let Source::Spool(reading) = &mut self.source {
+            reading.resume_at(mark);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use flow::Batch;
+use store::Mark;
 
 /// A place that records are delivered to.
 ///
@@ -15,6 +16,15 @@ pub trait Sink: Send {
         batch: &Batch,
         now_ms: u64,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// What is written next ends at this place of the log. For sinks that note it with what they
+    /// store, so that nothing is stored twice.
+    fn approach(&mut self, _mark: Mark) {}
+
+    /// Up to where such a sink has everything durable, when it starts.
+    fn resumes_at(&self) -> Option<Mark> {
+        None
+    }
 
     /// Whether what was taken should be made durable now.
     fn due(&self, now_ms: u64) -> bool;

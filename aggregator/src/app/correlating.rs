@@ -68,8 +68,9 @@ async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &FanOut, patience: Opt
     // long as their number squared.
     let mut rest = emitted.drain(..);
     while rest.len() > 0 {
-        if let Some(until) = patience {
-            fan_out.wait_for_room(until).await;
+        match patience {
+            Some(until) => fan_out.wait_for_room(until).await,
+            None => fan_out.keep_pace().await,
         }
         let batch: Batch = rest.by_ref().take(BATCH).collect();
         fan_out.send(&batch);

@@ -30,6 +30,12 @@ impl Running {
         Ok(())
     }
 
+    /// Says that there are no outputs but those there are: what the spool keeps for others is
+    /// nobody's any more.
+    pub(super) fn complete(&mut self) {
+        self.outlets.complete();
+    }
+
     /// Starts, replaces and ends what `outputs` has otherwise. What waits for an output that is
     /// replaced goes to its successor.
     pub(crate) fn follow(&mut self, outputs: Outputs) -> Result<(), SinkError> {

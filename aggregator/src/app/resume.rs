@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use daemon::{Ended, now_ns};
+use sinks::Spool;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::StartError;
 use crate::correlate::{Correlator, Timeouts};
+use crate::fan_out::FanOut;
 use crate::settings::Settings;
 
 /// How far back the store is read after a restart: no flow lives on unreported for so long.
 const HORIZON_MS: u64 = 3_600_000;
 
-/// A correlator that knows what is stored. A large store takes a while to read, during which a
-/// signal must be heard.
-pub(super) async fn correlator(settings: &Settings) -> Result<Correlator, StartError> {
+/// A correlator that knows what was told before, and the way to the outputs. A large store takes a
+/// while to read, during which a signal must be heard.
+pub(super) async fn open(settings: &Settings) -> Result<(Correlator, FanOut), StartError> {
     let it = &settings.aggregation;
     let timeouts = Timeouts {
         active: it.active.value,
@@ -22,19 +24,28 @@ pub(super) async fn correlator(settings: &Settings) -> Result<Correlator, StartE
         clock_skew: it.clock_skew.value,
     };
     let mut correlator = Correlator::new(timeouts, it.flows.value);
-    let Some(data) = settings.storage.data.value.clone() else { return Ok(correlator) };
-    let learning = spawn_blocking(move || learn(&mut correlator, &data).map(|()| correlator));
+    let (data, spool) = (settings.storage.data.value.clone(), settings.storage.spool());
+    let opening = spawn_blocking(move || {
+        if let Some(data) = &data {
+            learn(&mut correlator, data)?;
+        }
+        let Some(spool) = spool else { return Ok((correlator, FanOut::default())) };
+        let spool = Spool::open(&spool)?;
+        // Told, and perhaps not stored yet.
+        spool.visit(|record| correlator.learn(record))?;
+        Ok((correlator, FanOut::with_spool(spool)))
+    });
     let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
-    Ok(learning.await.map_err(ended)??)
+    opening.await.map_err(ended)?
 }
 
 /// Lets the correlator know what is stored of flows that may still be going on.
-fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreError> {
+fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), StartError> {
     let since = (now_ns() / 1_000_000).saturating_sub(HORIZON_MS);
     let reader = match store::Reader::open(data) {
         Ok(reader) => reader,
         Err(store::StoreError::Missing { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     let scan = reader.told(since, |record| correlator.learn(record))?;
     if let Some(skipped) = scan.first_skipped {

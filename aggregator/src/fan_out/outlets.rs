@@ -72,9 +72,16 @@ impl Outlets {
         self.running.insert(name, Running { orders, stop });
     }
 
+    /// All sinks there are have been set: what is kept for others in the spool is forgotten.
+    pub fn complete(&self) {
+        if let Some(spool) = self.fan_out.spool() {
+            spool.forget_others();
+        }
+    }
+
     /// Gives nothing more to the sink `name`, which ends once it has delivered what waits, or
     /// cannot.
-    pub fn remove(&mut self, name: &str) {
+    pub fn remove(&mut self, name: &'static str) {
         self.fan_out.remove(name);
     }
 

@@ -1,17 +1,20 @@
 //! What is kept on this machine's disks.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use config::write::{Line, text};
 use config::{Key, Name, Setting, Severity, Sources, read, size};
+use sinks::SpoolOptions;
 
-use super::keys::{FILE, Reload, Section};
+use super::keys::{DURATION, FILE, Reload, Section};
 use super::print;
 
 /// Where the spool is, below the embedded store's directory.
 const BESIDE_STORE: &str = "spool";
-/// A spool of less could not keep what an output is handed at once.
-const LEAST_SPOOL: u64 = 16 << 20;
+/// What says that there is no spool.
+pub(crate) const OFF: &str = "off";
+const LEAST_SPOOL: u64 = 1 << 20;
 /// The default.
 const SPOOL_SIZE: u64 = 1 << 30;
 
@@ -27,7 +30,7 @@ pub(super) static SECTION: Section = Section {
     title: "Storage",
     reload: Reload::Restart,
     antrea: &[],
-    ours: &[&DATA, &SPOOL, &SPOOL_LIMIT],
+    ours: &[&DATA, &SPOOL, &SPOOL_LIMIT, &SPOOL_DURABLE],
 };
 
 pub(super) static LOG: Key = Key {
@@ -49,17 +52,28 @@ pub(super) static DATA: Key = Key {
 
 pub(super) static SPOOL: Key = Key {
     names: &[Name::current(FILE, "spool.directory")],
+    flag: Some("spool"),
     form: "a path, or off",
-    doc: "Directory in which outputs keep what they cannot deliver yet. Without one, the directory \
-          spool in dataDirectory if there is that, and else none. off: none.",
+    doc: "Directory in which records are kept that outputs cannot take now. Without one, the \
+          directory spool in dataDirectory if there is that, and else none. off: none.",
     ..Key::NONE
 };
 
 pub(super) static SPOOL_LIMIT: Key = Key {
     names: &[Name::current(FILE, "spool.limit")],
-    form: "a size of 16MiB or more, such as 512MiB or 2GiB",
+    flag: Some("spool-limit"),
+    form: "a size of 1MiB or more, such as 512MiB or 2GiB",
     default: "1GiB",
-    doc: "How much each output keeps there. Beyond, the oldest records are dropped, and counted.",
+    doc: "The size of all that is kept there. Beyond, the oldest records are dropped, and counted.",
+    ..Key::NONE
+};
+
+pub(super) static SPOOL_DURABLE: Key = Key {
+    names: &[Name::current(FILE, "spool.durableWithin")],
+    flag: Some("spool-durable-within"),
+    form: DURATION,
+    default: "1s",
+    doc: "How soon what is kept there has survived a power failure.",
     ..Key::NONE
 };
 
@@ -68,9 +82,10 @@ pub(super) static SPOOL_LIMIT: Key = Key {
 pub struct Storage {
     pub data: Setting<Option<PathBuf>>,
     /// `None` for none.
-    pub spool: Setting<Option<PathBuf>>,
-    /// Bytes, per output.
-    pub spool_limit: Setting<u64>,
+    spool: Setting<Option<PathBuf>>,
+    /// Bytes.
+    spool_limit: Setting<u64>,
+    durable_within: Setting<Duration>,
 }
 
 pub(super) fn pick_log(sources: &mut Sources) -> Setting<Option<PathBuf>> {
@@ -82,6 +97,13 @@ pub(super) fn log_lines(log: &Setting<Option<PathBuf>>) -> Vec<Line> {
 }
 
 impl Storage {
+    /// How the spool is kept, if there is one.
+    pub fn spool(&self) -> Option<SpoolOptions> {
+        let directory = self.spool.value.clone()?;
+        let durable_within = Some(self.durable_within.value);
+        Some(SpoolOptions { directory, limit: self.spool_limit.value, durable_within })
+    }
+
     pub(super) fn pick(sources: &mut Sources) -> Option<Self> {
         let data = Setting::optional(sources.pick(&DATA, read::path));
         let spool = Setting::optional(sources.pick(&SPOOL, read::path));
@@ -89,7 +111,7 @@ impl Storage {
             Ok(bytes) if bytes < LEAST_SPOOL => Err("it is too small"),
             bytes => bytes,
         });
-        let is_off = |path: &PathBuf| path.as_os_str() == "off" || path.as_os_str() == "false";
+        let is_off = |path: &PathBuf| path.as_os_str() == OFF || path.as_os_str() == "false";
         let spool = match spool {
             Setting { value: None, origin, .. } => {
                 let beside = data.value.as_ref().map(|data| data.join(BESIDE_STORE));
@@ -107,7 +129,8 @@ impl Storage {
             let what = "has no effect without spool.directory or dataDirectory";
             sources.findings.note(Severity::Doubt, limit.origin.clone(), SPOOL_LIMIT.name(), what);
         }
-        Some(Self { data, spool, spool_limit: limit? })
+        let durable_within = sources.pick(&SPOOL_DURABLE, read::timeout);
+        Some(Self { data, spool, spool_limit: limit?, durable_within: durable_within? })
     }
 
     pub(super) fn lines(&self) -> Vec<Line> {
@@ -115,11 +138,12 @@ impl Storage {
             print::maybe_path(&DATA, &self.data),
             print::line(&SPOOL, &self.spool, shown_spool),
             print::line(&SPOOL_LIMIT, &self.spool_limit, |it| size::format(*it)),
+            print::time(&SPOOL_DURABLE, &self.durable_within),
         ]
     }
 }
 
 /// Nothing would stand for the directory beside the store.
 fn shown_spool(spool: &Option<PathBuf>) -> String {
-    spool.as_ref().map_or_else(|| text("off"), |path| text(&path.to_string_lossy()))
+    spool.as_ref().map_or_else(|| text(OFF), |path| text(&path.to_string_lossy()))
 }
