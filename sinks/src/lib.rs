@@ -8,6 +8,7 @@ mod sink; // what a far end must be able to do
 mod deliver; // runs a sink until its queue closes
 mod counters; // what became of the records
 mod far_end; // where on the network
+mod way; // and how to get there
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
@@ -19,3 +20,4 @@ pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use sink::{Sink, SinkError};
 pub use store::StoreSink;
+pub use way::OptionsError;
