@@ -69,8 +69,8 @@ pub enum StartError {
     Store(#[from] store::StoreError),
     #[error("spool cannot be opened")]
     Spool(#[from] sinks::SpoolError),
-    #[error("an output cannot be opened")]
-    Output(#[from] sinks::SinkError),
+    #[error("an output cannot work as the configuration says")]
+    Output(#[from] sinks::OptionsError),
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]

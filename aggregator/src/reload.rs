@@ -12,7 +12,7 @@ use daemon::configuration::{PERIOD, log};
 use flow::Uid;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
-use sinks::SinkError;
+use sinks::OptionsError;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -120,7 +120,7 @@ impl Reload {
         &mut self,
         uuid: Option<Uid>,
         outputs: &mut Running,
-    ) -> Result<(), SinkError> {
+    ) -> Result<(), OptionsError> {
         follow(&self.running, uuid, outputs)
     }
 
@@ -132,6 +132,6 @@ impl Reload {
     }
 }
 
-fn follow(settings: &Settings, uuid: Option<Uid>, outputs: &mut Running) -> Result<(), SinkError> {
+fn follow(settings: &Settings, uuid: Option<Uid>, outputs: &mut Running) -> Result<(), OptionsError> {
     outputs.follow(settings.outputs(uuid, settings.aggregation.mode.value))
 }

@@ -23,8 +23,10 @@ pub mod reference; // the shipped file and the reference
 use std::path::PathBuf;
 
 use config::write::Line;
-use config::{Findings, Setting, Severity, Sources};
+use config::{Chain, Findings, Setting, Severity, Sources};
 use flow::Mode;
+use sinks::ipfix::IpfixSink;
+use sinks::json::JsonSink;
 
 pub use aggregation::Aggregation;
 pub use api::{Api, Stream, TlsVersion};
@@ -81,6 +83,7 @@ impl Settings {
         let mut findings = sources.findings;
         if let Some(settings) = &settings {
             settings.check_mode(&mut findings);
+            settings.check_collector(&mut findings);
             for (key, origin) in settings.not_there() {
                 let what = format!("{NOT_THERE}; set it to false");
                 findings.note(Severity::Doubt, origin.clone(), key, what);
@@ -158,6 +161,21 @@ impl Settings {
                 let what = "cannot be had with mode: Proxy, which sends to flowCollector alone";
                 findings.note(Severity::Error, origin, key.name(), what);
             }
+        }
+    }
+
+    /// Says what could never be sent.
+    fn check_collector(&self, findings: &mut Findings) {
+        let outputs = self.outputs(None, self.aggregation.mode.value);
+        let made = match outputs.flow_collector {
+            Some(Output::Ipfix(options)) => IpfixSink::new(options).map(drop),
+            Some(Output::Json(options)) => JsonSink::new(options).map(drop),
+            _ => return,
+        };
+        if let Err(error) = made {
+            let (key, origin) = (flow_collector::ENABLE.name(), &self.flow_collector.enable.origin);
+            let what = format!("cannot work as it is told to: {}", Chain(&error));
+            findings.note(Severity::Error, origin.clone(), key, what);
         }
     }
 

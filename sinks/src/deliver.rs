@@ -226,7 +226,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
     fn delivered(&mut self) {
         let records = self.counters().release();
         self.queue.acknowledge();
-        add(&self.counters().delivered, records);
+        let refused = self.sink.let_go();
+        add(&self.counters().refused, refused);
+        add(&self.counters().delivered, records.saturating_sub(refused));
         self.backoff.wait = self.options.first_retry;
         self.backoff.next = Instant::now();
         if std::mem::take(&mut self.backoff.failing) {

@@ -10,6 +10,7 @@ mod deliver; // runs a sink until its queue closes
 pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
 mod far_end; // where on the network
+mod way; // and how to get there
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
@@ -23,3 +24,4 @@ pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
 pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use store::StoreSink;
+pub use way::OptionsError;

@@ -32,6 +32,12 @@ pub trait Sink: Send {
     /// Makes everything that was taken durable. After [`SinkError::Unavailable`] the sink still
     /// holds it; after [`SinkError::Refused`] it has let go of it.
     fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Of what was taken, how many records had to be dropped one by one since this was last asked,
+    /// while the others went on: such as one that is too long for its format.
+    fn let_go(&mut self) -> u64 {
+        0
+    }
 }
 
 /// Why a sink did not do what it was asked to, split by what to do about it.

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use daemon::{Ended, Supervisor};
-use sinks::{DeliverOptions, LogSink, SinkError, StoreSink};
+use sinks::ipfix::IpfixSink;
+use sinks::json::JsonSink;
+use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
 
 use super::StartError;
 use crate::fan_out::{FanOut, Outlets};
@@ -36,31 +38,26 @@ impl Running {
         self.outlets.complete();
     }
 
-    /// Starts, replaces and ends what `outputs` has otherwise. What waits for an output that is
-    /// replaced goes to its successor.
-    pub(crate) fn follow(&mut self, outputs: Outputs) -> Result<(), SinkError> {
-        let old = self.outputs.clone().by_name();
-        for ((name, new), (_, old)) in outputs.clone().by_name().into_iter().zip(old) {
-            if new == old {
-                continue;
-            }
-            match new {
-                Some(output) => self.set(name, output)?,
+    /// Starts, replaces and ends what `outputs` has otherwise; nothing of it if one of them cannot
+    /// be. What waits for an output that is replaced goes to its successor.
+    pub(crate) fn follow(&mut self, outputs: Outputs) -> Result<(), OptionsError> {
+        let old = self.outputs.clone().by_name().map(|(_, output)| output);
+        let both = outputs.clone().by_name().into_iter().zip(old);
+        let changed = both.filter(|((_, new), old)| new != old).map(|(new, _)| new);
+        let made = |(name, output): (_, Option<Output>)| {
+            Ok((name, output.map(Made::new).transpose()?))
+        };
+        let made: Vec<_> = changed.map(made).collect::<Result<_, OptionsError>>()?;
+        for (name, output) in made {
+            match output {
+                Some(Made::Ipfix(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                Some(Made::Json(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                Some(Made::Log(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 None => self.outlets.remove(name),
             }
             tracing::info!(output = name, "output follows the configuration");
         }
         self.outputs = outputs;
-        Ok(())
-    }
-
-    fn set(&mut self, name: &'static str, output: Output) -> Result<(), SinkError> {
-        match output {
-            Output::Ipfix(_) | Output::Json(_) => {}
-            Output::Log(options) => {
-                self.outlets.set(name, LogSink::open(&options.path)?, &mut self.tasks);
-            }
-        }
         Ok(())
     }
 
@@ -77,5 +74,23 @@ impl Running {
     pub(super) async fn close(mut self) -> Result<(), Ended> {
         self.outlets.close();
         self.tasks.all_end().await
+    }
+}
+
+/// An output that can be started. None reaches for its far end before it has records.
+#[expect(clippy::large_enum_variant, reason = "there are three, for a moment")]
+enum Made {
+    Ipfix(IpfixSink),
+    Json(JsonSink),
+    Log(LogSink),
+}
+
+impl Made {
+    fn new(output: Output) -> Result<Self, OptionsError> {
+        Ok(match output {
+            Output::Ipfix(options) => Self::Ipfix(IpfixSink::new(options)?),
+            Output::Json(options) => Self::Json(JsonSink::new(options)?),
+            Output::Log(options) => Self::Log(LogSink::new(options)),
+        })
     }
 }

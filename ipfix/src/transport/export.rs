@@ -25,7 +25,7 @@ use crate::{
     template::Template,
 };
 
-use doubt::Doubt;
+pub use doubt::Doubt;
 pub use messages::{Messages, Refresh};
 use outbox::Outbox;
 pub use outbox::whole_messages;

@@ -16,14 +16,14 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// The records last written to a session.
 #[derive(Debug, Default)]
-pub(super) struct Doubt {
+pub struct Doubt {
     /// Beginning of a step, and how many records were written within it.
     steps: VecDeque<(Instant, u64)>,
 }
 
 impl Doubt {
     /// Adds records that have been written whole. Those that were long before them have been read.
-    pub(super) fn written(&mut self, records: u64, now: Instant) {
+    pub fn written(&mut self, records: u64, now: Instant) {
         let age = |begin: Instant| now.saturating_duration_since(begin);
         while self.steps.front().is_some_and(|(begin, _)| age(*begin) >= READ_WITHIN + STEP) {
             self.steps.pop_front();
@@ -35,7 +35,7 @@ impl Doubt {
     }
 
     /// Returns how many records may have been read or not.
-    pub(super) fn records(&self) -> u64 {
+    pub fn records(&self) -> u64 {
         self.steps.iter().map(|(_, records)| records).sum()
     }
 }
