@@ -6,8 +6,10 @@
 mod record; // a flow, as one observer or the aggregator tells it
 mod name; // strings shared by many flows
 mod fields; // every attribute, once
+mod domain; // what a Node calls itself
 mod wire; // records as IPFIX Data Records, by the table
 
+pub use domain::observation_domain;
 pub use fields::{Access, Elements, FIELDS, Field, Profile};
 pub use name::{Interner, Name};
 pub use record::{
