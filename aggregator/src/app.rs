@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{self, CollectorLimits, Reported, Room, collect};
+use crate::collect::{CollectOptions, Collecting, CollectorLimits, Epoch, Reported, Room};
 use crate::correlate::{Correlator, Timeouts};
 use crate::fan_out::FanOut;
 use crate::metrics::{Metrics, SinkCounters};
@@ -113,13 +113,17 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         .await
         .map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
-    let limits = CollectorLimits::default();
-    let room = Room::new(limits.records, reported);
-    if let Some(grpc) = Grpc::bind(&options, &mut servers).await? {
-        let collecting = grpc.collect(limits, room.clone(), Arc::clone(&metrics), stopped.clone());
-        stages.spawn("collecting over gRPC", collecting);
+    let room = Room::new(CollectorLimits::default().records, reported);
+    let epoch = Epoch::new(std::time::Instant::now(), now_ns() / 1_000_000);
+    let options_of = CollectOptions::default();
+    let collecting = Collecting::new(options_of, room, Arc::clone(&metrics), None, epoch);
+    if let Some(Grpc { listener, certificates }) = Grpc::bind(&options, &mut servers).await? {
+        let (collecting, stopped) = (collecting.clone(), stopped.clone());
+        stages.spawn("collecting over gRPC", async move {
+            collecting.grpc(listener, certificates, stopped).await;
+        });
     }
-    stages.spawn("collecting", collect(listener, limits, room, Arc::clone(&metrics), stopped));
+    stages.spawn("collecting", async move { collecting.tcp(listener, stopped).await });
     tracing::info!(listen = %address, "aggregator is up");
     readiness.set();
     ready();
@@ -178,16 +182,6 @@ impl Grpc {
             (Some(_), Some(_)) => tracing::info!(listen = %address, "gRPC is taken"),
         }
         Ok(Some(Self { listener, certificates }))
-    }
-
-    fn collect(
-        self,
-        limits: CollectorLimits,
-        room: Room,
-        metrics: Arc<Metrics>,
-        stopped: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> {
-        collect::grpc::collect(self.listener, self.certificates, limits, room, metrics, stopped)
     }
 }
 
