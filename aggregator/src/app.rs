@@ -1,5 +1,6 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
 mod kubernetes; // the API server, and which cluster this is
+mod names; // whose addresses they are
 mod certificates; // what exporters are shown
 mod resume; // what is known from before
 mod correlating; // the task that makes flows of records
@@ -8,16 +9,19 @@ mod outputs; // where they go
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use daemon::admin::{Admin, Readiness};
-use daemon::{Ended, Shutdown, Supervisor};
+use daemon::{Ended, Shutdown, Supervisor, now_ns};
+use k8s::Cluster;
 use k8s::certificates::FollowError;
 use k8s::client::ConnectionError;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
 use crate::args::Given;
-use crate::collect::{CollectorLimits, Room};
+use crate::collect::{CollectOptions, Collecting, Epoch, Reported, Room};
 use crate::fan_out::{FanOut, SinkMetrics};
 use crate::metrics::Metrics;
 use crate::reload::Reload;
@@ -26,7 +30,7 @@ use listeners::Taking;
 pub(crate) use outputs::Running;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
-/// [`CollectorLimits`] to say.
+/// [`CollectOptions::limits`] to say.
 const REPORTED_QUEUE: usize = 1024;
 
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,8 @@ pub enum StartError {
     Namespace,
     #[error("no certificate can be for flowAggregatorAddress")]
     Name,
+    #[error(transparent)]
+    Cluster(#[from] k8s::FileError),
     #[error("API server cannot be asked")]
     ApiServer(#[source] ConnectionError),
     #[error(transparent)]
@@ -123,14 +129,18 @@ impl Process {
         let metrics = Arc::new(Metrics::default());
         let (correlator, fan_out) = resume::open(settings).await?;
         let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
+        let connection = kubernetes::api_server(settings).await?;
+        let cluster = names::cluster(settings, connection.as_ref(), &mut servers)?;
+        let (collecting, queue) = collecting(settings, &metrics, cluster);
+
         let mut registry = Registry::default();
         metrics.register(&mut registry);
+        collecting.register(&mut registry);
         reload.register(&mut registry);
         registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
         let admin = Admin::bind(settings.api.admin.value, registry, readiness.clone()).await?;
         servers.spawn("admin server", admin.serve());
 
-        let connection = kubernetes::api_server(settings).await?;
         let uuid = kubernetes::identity(settings, connection.as_ref(), &mut servers).await;
         let mut outputs = Running::new(fan_out.clone());
         if let Some(data) = &settings.storage.data.value {
@@ -138,15 +148,12 @@ impl Process {
         }
         reload.outputs(*uuid.borrow(), &mut outputs)?;
         outputs.complete();
+        let correlating = correlating::correlate(queue, correlator, fan_out.clone(), metrics);
+        stages.spawn("correlation", correlating);
 
         let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
-        let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
-        let correlating =
-            correlating::correlate(queue, correlator, fan_out.clone(), Arc::clone(&metrics));
-        stages.spawn("correlation", correlating);
         let (stop, stopped) = watch::channel(false);
-        let limits = CollectorLimits::default();
-        let taking = Taking { room: Room::new(limits.records, reported), limits, metrics, stopped };
+        let taking = Taking { collecting, stopped };
         taking.listen(settings, served.as_ref(), &mut stages).await?;
         Ok(Self { readiness, reload, uuid, fan_out, outputs, stages, servers, stop })
     }
@@ -195,4 +202,21 @@ impl Process {
             records => Err(StartError::LeftBehind { records }),
         }
     }
+}
+
+/// The Collecting Process, and the queue that it fills.
+fn collecting(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    cluster: Option<Arc<ArcSwap<Cluster>>>,
+) -> (Collecting, mpsc::Receiver<Reported>) {
+    let options = CollectOptions {
+        claims: settings.input.claims.value,
+        silent_after: settings.input.silent_after.value,
+        ..CollectOptions::default()
+    };
+    let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
+    let room = Room::new(options.limits.records, reported);
+    let epoch = Epoch::new(Instant::now(), now_ns() / 1_000_000);
+    (Collecting::new(options, room, Arc::clone(metrics), cluster, epoch), queue)
 }

@@ -27,6 +27,8 @@ pub enum EndReason {
     Idle,
     /// Too many sessions were open already.
     TooMany,
+    /// Over UDP: it had told nothing, and another peer needed its place.
+    Crowded,
     /// A defect of this program.
     Panicked,
     Shutdown,
@@ -37,6 +39,7 @@ impl EndReason {
         match end {
             SessionEnd::Closed => Self::Closed,
             SessionEnd::Idle => Self::Idle,
+            SessionEnd::Crowded => Self::Crowded,
             // Nobody wants records when their queue is closed, and that is at the end.
             SessionEnd::Shutdown
             | SessionEnd::CutOff
@@ -67,6 +70,7 @@ impl EndReason {
             Self::Broken => "broken",
             Self::Idle => "idle",
             Self::TooMany => "too_many",
+            Self::Crowded => "crowded",
             Self::Panicked => "panicked",
             Self::Shutdown => "shutdown",
         }

@@ -50,6 +50,8 @@ use keys::{Reload, SECTIONS};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub aggregation: Aggregation,
+    /// Whether records have the labels of their Pods.
+    pub pod_labels: Setting<bool>,
     /// What outputs call this cluster, instead of its UUID.
     pub cluster_id: Setting<Option<String>>,
     pub input: Input,
@@ -96,6 +98,7 @@ impl Settings {
     fn pick(sources: &mut Sources) -> Option<Self> {
         let is_plain = !sources.has_file(FILE);
         let aggregation = Aggregation::pick(sources);
+        let pod_labels = aggregation::pick_pod_labels(sources);
         let cluster_id = cluster::pick_id(sources);
         let input = Input::pick(sources, is_plain);
         let api = Api::pick(sources);
@@ -109,6 +112,7 @@ impl Settings {
         let cluster = Cluster::pick(sources);
         Some(Self {
             aggregation: aggregation?,
+            pod_labels: pod_labels?,
             cluster_id,
             input: input?,
             api: api?,
@@ -128,6 +132,7 @@ impl Settings {
     fn sections(&self) -> [(Reload, Vec<Line>); SECTIONS.len()] {
         let mut lines = [
             self.aggregation.lines(),
+            aggregation::pod_labels_lines(&self.pod_labels),
             cluster::id_lines(&self.cluster_id),
             self.input.lines(),
             self.api.lines(),

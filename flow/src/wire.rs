@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::encode::RecordWriter;
-use ipfix::registry::InformationElement;
+use ipfix::registry::{self, InformationElement};
 use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use ipfix::value;
 
@@ -136,6 +136,7 @@ fn tells_both_ends(template: &Template, steps: &[Option<Access>]) -> bool {
 }
 
 fn access(pen: u32, id: u16) -> Option<Access> {
+    let (pen, id) = registry::current(pen, id);
     let carries = |element: InformationElement| element.pen == pen && element.id == id;
     Field::all()
         .find(|field| match field.elements {

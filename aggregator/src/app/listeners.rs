@@ -1,7 +1,6 @@
 //! Where records are taken.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use daemon::Supervisor;
 use tokio::net::TcpListener;
@@ -9,19 +8,16 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::certificates::Served;
-use crate::collect::{self, CollectorLimits, Room};
-use crate::metrics::Metrics;
+use crate::collect::Collecting;
 use crate::settings::{Listener, Settings, Transport};
 
 /// Bytes that the kernel keeps of datagrams nobody has read yet.
 const DATAGRAM_BUFFER: usize = 8 << 20;
 
 /// What all listeners share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Taking {
-    pub(super) room: Room,
-    pub(super) limits: CollectorLimits,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) collecting: Collecting,
     pub(super) stopped: watch::Receiver<bool>,
 }
 
@@ -39,7 +35,19 @@ impl Taking {
         for listener in settings.input.listeners() {
             self.ipfix(listener, served, stages).await?;
         }
+        for address in settings.input.netflow.value.iter().copied() {
+            tracing::warn!(listen = %address, "NetFlow is taken from anybody");
+            let failed = |source| StartError::Listen { address, source };
+            let socket = ipfix::transport::bind_udp(address, DATAGRAM_BUFFER).map_err(failed)?;
+            let (collecting, stopped) = self.both();
+            let taking = async move { collecting.netflow(socket, stopped).await };
+            stages.spawn("collecting NetFlow", taking);
+        }
         Ok(())
+    }
+
+    fn both(&self) -> (Collecting, watch::Receiver<bool>) {
+        (self.collecting.clone(), self.stopped.clone())
     }
 
     async fn ipfix(
@@ -50,19 +58,19 @@ impl Taking {
     ) -> Result<(), StartError> {
         let Listener { address, transport } = listener;
         let failed = |source| StartError::Listen { address, source };
-        let Self { room, limits, metrics, stopped } = self.clone();
+        let (collecting, stopped) = self.both();
         match transport {
             Transport::Udp => {
                 warn_of_anybody(listener, "UDP has no authentication");
                 let socket =
                     ipfix::transport::bind_udp(address, DATAGRAM_BUFFER).map_err(failed)?;
-                let taking = collect::collect_udp(socket, limits, room, metrics, stopped);
+                let taking = async move { collecting.udp(socket, stopped).await };
                 stages.spawn("collecting over UDP", taking);
             }
             Transport::Tcp => {
                 warn_of_anybody(listener, "TCP has no authentication");
                 let socket = TcpListener::bind(address).await.map_err(failed)?;
-                let taking = collect::collect(socket, limits, room, metrics, stopped);
+                let taking = async move { collecting.tcp(socket, stopped).await };
                 stages.spawn("collecting", taking);
             }
             Transport::Tls => {
@@ -74,7 +82,7 @@ impl Taking {
                 }
                 let socket = TcpListener::bind(address).await.map_err(failed)?;
                 let source = served.source.clone();
-                let taking = collect::collect_tls(socket, source, limits, room, metrics, stopped);
+                let taking = async move { collecting.tls(socket, source, stopped).await };
                 stages.spawn("collecting over TLS", taking);
             }
         }
@@ -103,8 +111,8 @@ impl Taking {
         let listening = TcpListener::bind(address).await;
         let listener = listening.map_err(|source| StartError::ListenGrpc { address, source })?;
         let source = served.map(|served| served.source.clone());
-        let Self { room, limits, metrics, stopped } = self.clone();
-        let taking = collect::grpc::collect(listener, source, limits, room, metrics, stopped);
+        let (collecting, stopped) = self.both();
+        let taking = async move { collecting.grpc(listener, source, stopped).await };
         stages.spawn("collecting over gRPC", taking);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use flow::{FlowRecord, Interner, Plan};
 use ipfix::decode::{Limits, Rules, Session, Summary};
 use ipfix::message::MessageError;
+use ipfix::template::Template;
 
 /// Distinct names a session shares among its records. Beyond, they are shared anew.
 const NAMES_PER_SESSION: usize = 65_536;
@@ -25,13 +26,14 @@ pub struct Decoder {
     session: Session<Plan>,
     names: Interner,
     unusable: u64,
+    unknown_fields: u64,
 }
 
 impl Decoder {
     /// Begins with a session that has seen nothing yet.
     #[must_use]
     pub fn new(session: Session<Plan>) -> Self {
-        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0 }
+        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0, unknown_fields: 0 }
     }
 
     /// Decodes one whole message that arrived at `now`. Records that are not of flows are counted
@@ -43,8 +45,16 @@ impl Decoder {
     ) -> Result<(Summary, Vec<FlowRecord>), Malformed> {
         let mut records = Vec::new();
         let mut domain = 0;
-        let Self { session, names, unusable } = self;
-        let decoded = session.decode_at(now, message, Plan::compile, |plan, _, data| {
+        let Self { session, names, unusable, unknown_fields } = self;
+        let compile = |template: &Template| {
+            let plan = Plan::compile(template);
+            // A template of options tells of the exporter, and is nothing that should be known.
+            if plan.is_flow() {
+                *unknown_fields += plan.unknown_fields() as u64;
+            }
+            plan
+        };
+        let decoded = session.decode_at(now, message, compile, |plan, _, data| {
             domain = data.domain;
             if plan.is_flow() {
                 records.push(plan.decode(data.values(), names));
@@ -63,6 +73,11 @@ impl Decoder {
     /// How many names were cut, and how often they began to be shared anew.
     pub fn names(&self) -> (u64, u64) {
         (self.names.cut(), self.names.resets())
+    }
+
+    /// How many fields of new templates are of unknown elements, since this was last asked.
+    pub fn take_unknown_fields(&mut self) -> u64 {
+        std::mem::take(&mut self.unknown_fields)
     }
 
     /// How many records that are not of flows came since this was last asked.

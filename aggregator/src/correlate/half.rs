@@ -16,11 +16,24 @@ pub(super) struct Totals {
 
 impl Totals {
     fn of(record: &FlowRecord) -> Self {
+        if tells_no_totals(record) {
+            return Self::of_interval(record);
+        }
         Self {
             packets: record.forward.packets_total,
             octets: record.forward.octets_total,
             reverse_packets: record.reverse.packets_total,
             reverse_octets: record.reverse.octets_total,
+        }
+    }
+
+    /// What the record's own interval has added.
+    fn of_interval(record: &FlowRecord) -> Self {
+        Self {
+            packets: record.forward.packets_delta,
+            octets: record.forward.octets_delta,
+            reverse_packets: record.reverse.packets_delta,
+            reverse_octets: record.reverse.octets_delta,
         }
     }
 
@@ -37,6 +50,15 @@ impl Totals {
 
     pub(super) fn octets_both_ways(self) -> u64 {
         self.octets.saturating_add(self.reverse_octets)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(other.packets),
+            octets: self.octets.saturating_add(other.octets),
+            reverse_packets: self.reverse_packets.saturating_add(other.reverse_packets),
+            reverse_octets: self.reverse_octets.saturating_add(other.reverse_octets),
+        }
     }
 
     pub(super) fn max(self, other: Self) -> Self {
@@ -96,7 +118,11 @@ impl Half {
     pub(super) fn take(&mut self, record: &FlowRecord) -> (bool, u64) {
         let before = Totals::before(record).octets_both_ways();
         let gap = before.saturating_sub(self.seen.octets_both_ways());
-        let seen = self.seen.max(Totals::of(record));
+        let seen = if tells_no_totals(record) {
+            self.seen.plus(Totals::of_interval(record))
+        } else {
+            self.seen.max(Totals::of(record))
+        };
         let ended = self.ended || record.end_reason == FlowEndReason::EndOfFlow;
         let news = seen != self.seen || ended != self.ended;
         self.seen = seen;
@@ -150,6 +176,14 @@ impl Half {
             reverse_throughput: bits_per_second(reverse.octets_delta, covered_ms),
         }
     }
+}
+
+/// Whether the exporter counts each interval anew, as routers do: totals are never less than what
+/// was added to them last.
+fn tells_no_totals(record: &FlowRecord) -> bool {
+    let (forward, reverse) = (&record.forward, &record.reverse);
+    let totals = forward.packets_total | reverse.packets_total;
+    totals | forward.octets_total | reverse.octets_total == 0
 }
 
 fn difference(seen: (u64, u64), exported: (u64, u64)) -> Counters {

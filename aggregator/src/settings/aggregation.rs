@@ -17,8 +17,16 @@ const MOST_RECORDS: usize = 1 << 30;
 pub(super) static SECTION: Section = Section {
     title: "Aggregation",
     reload: Reload::Restart,
-    antrea: &[&MODE, &ACTIVE, &INACTIVE, &BUFFER, &POD_LABELS],
+    antrea: &[&MODE, &ACTIVE, &INACTIVE, &BUFFER],
     ours: &[&SKEW, &FLOWS],
+};
+
+/// What records are completed with.
+pub(super) static CONTENTS: Section = Section {
+    title: "Contents of records",
+    reload: Reload::Live,
+    antrea: &[&POD_LABELS],
+    ours: &[],
 };
 
 pub(super) static MODE: Key = Key {
@@ -95,7 +103,6 @@ pub struct Aggregation {
     pub inactive: Setting<Duration>,
     /// Antrea's `recordBufferSize`, as it was written.
     pub buffer: Setting<usize>,
-    pub pod_labels: Setting<bool>,
     pub clock_skew: Setting<Duration>,
     pub flows: Setting<usize>,
 }
@@ -106,7 +113,6 @@ impl Aggregation {
         let active = timeout(sources, &ACTIVE);
         let inactive = timeout(sources, &INACTIVE);
         let buffer = sources.pick(&BUFFER, |raw| read::number(raw, 0..=MOST_RECORDS));
-        let pod_labels = sources.pick(&POD_LABELS, read::truth);
         let clock_skew = sources.pick(&SKEW, read::timeout);
         let flows = sources.pick(&FLOWS, |raw| read::count(raw, MOST_FLOWS));
         Some(Self {
@@ -114,7 +120,6 @@ impl Aggregation {
             active: active?,
             inactive: inactive?,
             buffer: buffer?,
-            pod_labels: pod_labels?,
             clock_skew: clock_skew?,
             flows: flows?,
         })
@@ -126,7 +131,6 @@ impl Aggregation {
             print::time(&ACTIVE, &self.active),
             print::time(&INACTIVE, &self.inactive),
             print::number(&BUFFER, &self.buffer),
-            print::number(&POD_LABELS, &self.pod_labels),
             print::time(&SKEW, &self.clock_skew),
             print::number(&FLOWS, &self.flows),
         ]
@@ -139,6 +143,14 @@ impl Aggregation {
             records => records.next_power_of_two(),
         }
     }
+}
+
+pub(super) fn pick_pod_labels(sources: &mut Sources) -> Option<Setting<bool>> {
+    sources.pick(&POD_LABELS, read::truth)
+}
+
+pub(super) fn pod_labels_lines(pod_labels: &Setting<bool>) -> Vec<Line> {
+    vec![print::number(&POD_LABELS, pod_labels)]
 }
 
 fn word(mode: Mode) -> &'static str {

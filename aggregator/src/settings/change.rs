@@ -12,6 +12,7 @@ impl Settings {
         let pairs = self.sections().into_iter().zip(new.sections());
         let waiting = pairs.filter(|((reload, _), _)| *reload == Reload::Restart);
         let waiting = waiting.flat_map(|((_, old), (_, new))| differing(old, new)).collect();
+        self.pod_labels = new.pod_labels;
         self.cluster_id = new.cluster_id;
         self.flow_collector = new.flow_collector;
         self.click_house = new.click_house;

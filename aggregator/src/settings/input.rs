@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use config::write::{Line, text};
 use config::{Findings, Key, Name, Origin, Raw, Setting, Severity, Sources, read};
@@ -11,12 +12,24 @@ use rustls::pki_types::ServerName;
 use super::keys::{FILE, Reload, Section};
 use super::print;
 use super::values::{self, Listener, Transport};
+use crate::collect::Claims;
 
 pub(super) static SECTION: Section = Section {
     title: "Collecting",
     reload: Reload::Restart,
     antrea: &[&TRANSPORT, &SERVER_ADDRESS],
-    ours: &[&IPFIX, &GRPC, &MORE, &NETFLOW, &CERTIFICATE, &PRIVATE_KEY, &CLIENT_CA, &KEY_TYPE],
+    ours: &[
+        &IPFIX,
+        &GRPC,
+        &MORE,
+        &NETFLOW,
+        &CLAIMS,
+        &SILENT,
+        &CERTIFICATE,
+        &PRIVATE_KEY,
+        &CLIENT_CA,
+        &KEY_TYPE,
+    ],
 };
 
 pub(super) static TRANSPORT: Key = Key {
@@ -70,6 +83,25 @@ pub(super) static NETFLOW: Key = Key {
     ..Key::NONE
 };
 
+pub(super) static CLAIMS: Key = Key {
+    names: &[Name::current(FILE, "listen.claims")],
+    form: "count or refuse",
+    default: "count",
+    doc: "What becomes of records whose session may not speak for the Node they name, by the \
+          address it comes from. count: they are counted and taken. refuse: they are counted and \
+          dropped, and so is what comes from elsewhere than from Nodes. Which Nodes there are is \
+          known from the API server, or from clusterFile.",
+    ..Key::NONE
+};
+
+pub(super) static SILENT: Key = Key {
+    names: &[Name::current(FILE, "listen.silentAfter")],
+    form: super::keys::DURATION,
+    default: "5m",
+    doc: "A Node of the cluster that tells nothing for so long counts as silent.",
+    ..Key::NONE
+};
+
 pub(super) static CERTIFICATE: Key = Key {
     names: &[Name::current(FILE, "tls.certFile")],
     flag: Some("tls-certificate"),
@@ -106,6 +138,7 @@ pub(super) static KEY_TYPE: Key = Key {
     ..Key::NONE
 };
 
+const CLAIM_WORDS: [(&str, Claims); 2] = [("count", Claims::Count), ("refuse", Claims::Refuse)];
 const KEY_TYPES: [(&str, KeyKind); 2] = [("rsa", KeyKind::Rsa2048), ("ecdsa", KeyKind::EcdsaP256)];
 
 /// Where records come from.
@@ -118,6 +151,8 @@ pub struct Input {
     pub grpc: Setting<Option<SocketAddr>>,
     pub more: Setting<Vec<Listener>>,
     pub netflow: Setting<Vec<SocketAddr>>,
+    pub claims: Setting<Claims>,
+    pub silent_after: Setting<Duration>,
     pub certificate: Setting<Option<PathBuf>>,
     pub key: Setting<Option<PathBuf>>,
     pub client_ca: Setting<Option<PathBuf>>,
@@ -139,6 +174,8 @@ impl Input {
         let ipfix = sources.pick(&IPFIX, read::socket);
         let more = or_none(sources.pick(&MORE, values::listeners));
         let netflow = or_none(sources.pick(&NETFLOW, values::sockets));
+        let claims = sources.pick(&CLAIMS, |raw| read::word(raw, &CLAIM_WORDS));
+        let silent_after = sources.pick(&SILENT, read::timeout);
         let certificate = Setting::optional(sources.pick(&CERTIFICATE, read::path));
         let key = Setting::optional(sources.pick(&PRIVATE_KEY, read::path));
         let client_ca = Setting::optional(sources.pick(&CLIENT_CA, read::path));
@@ -151,6 +188,8 @@ impl Input {
             grpc,
             more,
             netflow,
+            claims: claims?,
+            silent_after: silent_after?,
             certificate,
             key,
             client_ca,
@@ -165,6 +204,10 @@ impl Input {
         let or_off = |it: &Option<SocketAddr>| {
             it.map_or_else(|| "off".to_owned(), |address| text(&address.to_string()))
         };
+        let claims = |it: &Claims| match it {
+            Claims::Count => "count".to_owned(),
+            Claims::Refuse => "refuse".to_owned(),
+        };
         let key_type = |kind: &KeyKind| match kind {
             KeyKind::Rsa2048 => "rsa".to_owned(),
             KeyKind::EcdsaP256 => "ecdsa".to_owned(),
@@ -176,6 +219,8 @@ impl Input {
             print::line(&GRPC, &self.grpc, or_off),
             print::line(&MORE, &self.more, |it| print::list(it)),
             print::line(&NETFLOW, &self.netflow, |it| print::list(it)),
+            print::line(&CLAIMS, &self.claims, claims),
+            print::time(&SILENT, &self.silent_after),
             print::maybe_path(&CERTIFICATE, &self.certificate),
             print::maybe_path(&PRIVATE_KEY, &self.key),
             print::maybe_path(&CLIENT_CA, &self.client_ca),
@@ -211,6 +256,13 @@ impl Input {
             let what = "has no effect: nothing is taken over TLS";
             let origin = self.certificate.origin.clone();
             findings.note(Severity::Doubt, origin, CERTIFICATE.name(), what);
+        }
+        for address in &self.netflow.value {
+            let is_udp = |it: &Listener| it.transport == Transport::Udp && it.address == *address;
+            if address.port() != 0 && self.listeners().iter().any(is_udp) {
+                let what = format!("{address} is taken for IPFIX over UDP; choose another port");
+                findings.note(Severity::Error, self.netflow.origin.clone(), NETFLOW.name(), what);
+            }
         }
         let listeners = self.listeners();
         for (at, listener) in listeners.iter().enumerate() {

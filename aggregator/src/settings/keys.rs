@@ -59,8 +59,9 @@ impl Section {
 }
 
 /// In the order of the shipped file.
-pub(super) static SECTIONS: [&Section; 12] = [
+pub(super) static SECTIONS: [&Section; 13] = [
     &aggregation::SECTION,
+    &aggregation::CONTENTS,
     &cluster::LIVE,
     &input::SECTION,
     &api::SECTION,

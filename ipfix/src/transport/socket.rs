@@ -1,6 +1,12 @@
 //! Socket options that decide how soon a dead peer is noticed, and how much a busy one may send.
 
-use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    time::Duration,
+};
 
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
@@ -64,6 +70,39 @@ pub(super) fn longest_datagram(socket: &UdpSocket) -> io::Result<u16> {
     })
 }
 
+/// What the kernel drops because the receive buffer of a UDP socket is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelDrops {
+    inode: String,
+}
+
+impl KernelDrops {
+    /// Of `socket`, which may be moved and used as before.
+    pub fn of(socket: &impl AsFd) -> io::Result<Self> {
+        let file = File::from(socket.as_fd().try_clone_to_owned()?);
+        Ok(Self { inode: file.metadata()?.ino().to_string() })
+    }
+
+    /// Returns how many datagrams were dropped since the socket was bound; an error once it is
+    /// closed.
+    ///
+    /// Looks through all UDP sockets of this network namespace (`proc_net_udp(5)`: the inode and
+    /// the drops of each), so it is nothing to be asked for every datagram.
+    pub fn count(&self) -> io::Result<u64> {
+        for table in ["/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"] {
+            // Without IPv6 there is no such table.
+            let Ok(text) = fs::read_to_string(table) else { continue };
+            let is_it = |line: &&str| line.split_ascii_whitespace().nth(9) == Some(&self.inode);
+            if let Some(line) = text.lines().find(is_it) {
+                let drops = line.split_ascii_whitespace().next_back();
+                let number = drops.and_then(|drops| drops.parse().ok());
+                return number.ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +117,28 @@ mod tests {
             let socket = UdpSocket::bind(any).await.unwrap();
             socket.connect(peer.local_addr().unwrap()).await.unwrap();
             assert_eq!(u32::from(longest_datagram(&socket).unwrap()), mtu - headers);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_drops_is_known() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let socket = bind_udp(address.parse().unwrap(), 4096).unwrap();
+            let drops = KernelDrops::of(&socket).unwrap();
+            assert_eq!(drops.count().unwrap(), 0);
+            let peer = std::net::UdpSocket::bind(address).unwrap();
+            let to = socket.local_addr().unwrap();
+            for _ in 0..100 {
+                peer.send_to(&[0; 1000], to).unwrap();
+            }
+            let mut taken = 0;
+            while socket.try_recv(&mut [0; 1000]).is_ok() {
+                taken += 1;
+            }
+            assert_eq!(drops.count().unwrap(), 100 - taken);
+            assert!(taken < 100, "{taken}");
+            drop(socket);
+            assert!(drops.count().is_err());
         }
     }
 

@@ -2,14 +2,19 @@
 
 use std::future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
 use grpc::collect::ExportStream;
-use grpc::{Batch, Malformed, Requests, Status};
+use grpc::{Batch, Counted, Malformed, Requests, Status};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
+use super::Listener;
+use crate::collect::Shared;
+use crate::collect::live::{SessionCounters, Transport};
+use crate::collect::reporter::Reporter;
 use crate::metrics::{EndReason, Unusable};
 
 /// How long a stream may still be read once shutdown was asked for, and how long it may be silent
@@ -20,9 +25,13 @@ const DRAIN_IDLE: Duration = Duration::from_millis(200);
 /// One session.
 #[derive(Debug)]
 pub(super) struct Stream {
-    peer: SocketAddr,
+    shared: Arc<Shared>,
     requests: Requests,
-    shared: Shared,
+    reporter: Reporter,
+    /// Bytes that came and have not been counted.
+    octets: u64,
+    idle: Duration,
+    shutdown: watch::Receiver<bool>,
 }
 
 /// Why a session ended.
@@ -41,16 +50,16 @@ enum End {
 }
 
 impl Stream {
-    pub(super) fn open(shared: Shared, peer: SocketAddr) -> Self {
-        tracing::info!(%peer, protocol = "grpc", "session opened");
-        shared.metrics.sessions.inc();
-        Self { peer, requests: Requests::default(), shared }
+    pub(super) fn open(listener: &Listener, peer: SocketAddr) -> Self {
+        let reporter = Reporter::open(&listener.shared, peer, Transport::Grpc);
+        let (idle, shutdown) = (listener.idle, listener.shutdown.clone());
+        let shared = Arc::clone(&listener.shared);
+        Self { shared, requests: Requests::default(), reporter, octets: 0, idle, shutdown }
     }
 
     /// Reads the stream to its end, and tells the exporter what became of it.
     pub(super) async fn run(mut self, mut stream: ExportStream) {
         let end = self.read(&mut stream).await;
-        self.count();
         self.ended(&end);
         match end {
             // Who has gone meanwhile needs no answer.
@@ -66,7 +75,7 @@ impl Stream {
     }
 
     async fn read(&mut self, stream: &mut ExportStream) -> End {
-        let mut shutdown = self.shared.shutdown.clone();
+        let mut shutdown = self.shutdown.clone();
         let stopped = async move {
             // Without anybody who could ask, nobody does.
             if shutdown.wait_for(|asked| *asked).await.is_err() {
@@ -76,7 +85,7 @@ impl Stream {
         tokio::pin!(stopped);
         let mut last = None;
         loop {
-            let silence = if last.is_some() { DRAIN_IDLE } else { self.shared.idle };
+            let silence = if last.is_some() { DRAIN_IDLE } else { self.idle };
             let until = Instant::now() + silence;
             let received = tokio::select! {
                 received = stream.data() => received,
@@ -93,6 +102,7 @@ impl Stream {
                 Ok(None) => return self.requests.end().map_or_else(End::from, |()| End::Closed),
                 Err(error) => return error.into(),
             };
+            self.octets += bytes.len() as u64;
             self.requests.push(&bytes);
             if let Err(end) = self.pass_on().await {
                 return end;
@@ -110,9 +120,10 @@ impl Stream {
             };
             let mut batch = Batch::default();
             let read = self.requests.take(&mut batch);
-            let is_empty = batch.records.is_empty();
-            room.fill(self.peer.ip().to_canonical(), batch.domain, batch.records);
-            self.count();
+            let Batch { domain, records } = batch;
+            let is_empty = records.is_empty();
+            let counted = count(&self.shared, &mut self.requests, &mut self.octets, read.is_err());
+            self.reporter.tell(counted, domain, records, room, Instant::now().into_std());
             read?;
             if is_empty {
                 return Ok(());
@@ -120,18 +131,8 @@ impl Stream {
         }
     }
 
-    fn count(&mut self) {
-        let metrics = &self.shared.metrics;
-        let counted = self.requests.take_counted();
-        metrics.messages.inc_by(counted.messages);
-        metrics.records_received.inc_by(counted.flows);
-        metrics.records_unusable(Unusable::NoAddresses, counted.without_addresses);
-        metrics.records_unusable(Unusable::TooLong, counted.too_long);
-    }
-
     fn ended(&self, end: &End) {
         let metrics = &self.shared.metrics;
-        metrics.sessions.dec();
         let reason = match end {
             End::Closed => EndReason::Closed,
             End::Malformed(Malformed::Cut(_)) => EndReason::Truncated,
@@ -144,7 +145,7 @@ impl Stream {
         let (cut, resets) = self.requests.names();
         metrics.names_cut.inc_by(cut);
         metrics.names_resets.inc_by(resets);
-        let (peer, reason) = (self.peer, reason.label());
+        let (peer, reason) = (self.reporter.peer(), reason.label());
         match end {
             End::Closed | End::Idle | End::Shutdown => {
                 tracing::info!(%peer, reason, "session closed");
@@ -153,5 +154,30 @@ impl Stream {
                 tracing::warn!(%peer, reason, error = %Chain(end), "session closed");
             }
         }
+    }
+}
+
+/// Counts what was read since the last time, and the bytes it came in.
+fn count(
+    shared: &Shared,
+    requests: &mut Requests,
+    octets: &mut u64,
+    failed: bool,
+) -> SessionCounters {
+    let metrics = &shared.metrics;
+    let Counted { messages, flows, without_addresses, too_long } = requests.take_counted();
+    metrics.messages.inc_by(messages);
+    metrics.records_received.inc_by(flows);
+    let unusable = [(Unusable::NoAddresses, without_addresses), (Unusable::TooLong, too_long)];
+    for (why, records) in unusable.into_iter().filter(|(_, records)| *records > 0) {
+        metrics.records_unusable(why, records);
+    }
+    SessionCounters {
+        messages,
+        octets: std::mem::take(octets),
+        records: flows,
+        unusable: without_addresses + too_long,
+        errors: u64::from(failed),
+        ..SessionCounters::default()
     }
 }
