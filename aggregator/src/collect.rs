@@ -23,10 +23,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipfix::transport::collect::{CollectingProcess, Limits};
-use ipfix::transport::{KernelDrops, ServerTls};
 use arc_swap::ArcSwap;
 use flow::FlowRecord;
+use ipfix::transport::collect::{CollectingProcess, Limits};
+use ipfix::transport::{KernelDrops, ServerTls};
 use k8s::Cluster;
 use k8s::certificates::ServerSource;
 use prometheus_client::registry::Registry;

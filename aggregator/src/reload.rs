@@ -132,6 +132,10 @@ impl Reload {
     }
 }
 
-fn follow(settings: &Settings, uuid: Option<Uid>, outputs: &mut Running) -> Result<(), OptionsError> {
+fn follow(
+    settings: &Settings,
+    uuid: Option<Uid>,
+    outputs: &mut Running,
+) -> Result<(), OptionsError> {
     outputs.follow(settings.outputs(uuid, settings.aggregation.mode.value))
 }

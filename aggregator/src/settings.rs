@@ -36,11 +36,11 @@ pub use flow_collector::FlowCollector;
 pub use flow_logger::FlowLogger;
 pub use input::Input;
 pub use keys::FILE;
-pub(crate) use storage::OFF;
 pub use outputs::{Output, Outputs};
 pub use s3::S3;
 pub(crate) use sources::variables;
 pub use sources::{File, Text};
+pub(crate) use storage::OFF;
 pub use storage::Storage;
 pub use values::{Listener, Transport};
 

@@ -44,9 +44,8 @@ impl Running {
         let old = self.outputs.clone().by_name().map(|(_, output)| output);
         let both = outputs.clone().by_name().into_iter().zip(old);
         let changed = both.filter(|((_, new), old)| new != old).map(|(new, _)| new);
-        let made = |(name, output): (_, Option<Output>)| {
-            Ok((name, output.map(Made::new).transpose()?))
-        };
+        let made =
+            |(name, output): (_, Option<Output>)| Ok((name, output.map(Made::new).transpose()?));
         let made: Vec<_> = changed.map(made).collect::<Result<_, OptionsError>>()?;
         for (name, output) in made {
             match output {

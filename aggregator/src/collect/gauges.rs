@@ -50,8 +50,7 @@ impl Gauges {
         nodes: &[NodeReport],
     ) -> Result<(), fmt::Error> {
         let after = self.0.shared.options.silent_after.as_millis();
-        let is_silent =
-            |node: &&NodeReport| node.in_cluster && u128::from(node.silent_ms) >= after;
+        let is_silent = |node: &&NodeReport| node.in_cluster && u128::from(node.silent_ms) >= after;
         let silent = nodes.iter().filter(is_silent).count();
         let help = "Nodes of the cluster that have told nothing for long";
         let name = "fyke_aggregator_nodes_silent";
@@ -60,10 +59,7 @@ impl Gauges {
     }
 }
 
-fn per_node(
-    encoder: &mut DescriptorEncoder<'_>,
-    nodes: &[NodeReport],
-) -> Result<(), fmt::Error> {
+fn per_node(encoder: &mut DescriptorEncoder<'_>, nodes: &[NodeReport]) -> Result<(), fmt::Error> {
     let (told, others) = nodes.split_at(nodes.len().min(NODES));
     let help = "Records that named the Node";
     let name = "fyke_aggregator_node_records";

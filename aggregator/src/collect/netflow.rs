@@ -61,7 +61,7 @@ pub(super) async fn listen(
                 }
             }
             _ = sweep.tick() => sources.sweep(Instant::now()),
-            _ = shutdown.wait_for(|asked| *asked) => break,
+            () = asked(&mut shutdown) => break,
         }
     }
     let rest = async {
@@ -75,6 +75,12 @@ pub(super) async fn listen(
     for (_, source) in sources.by_peer.drain() {
         source.end(EndReason::Shutdown);
     }
+}
+
+/// Returns when the process is to end. What the channel lends is given back at once, since the
+/// other branches wait too.
+async fn asked(shutdown: &mut watch::Receiver<bool>) {
+    shutdown.wait_for(|asked| *asked).await.map(drop).unwrap_or_default();
 }
 
 /// Returns when the time to read what had arrived before shutdown is over.
@@ -154,9 +160,8 @@ impl Sources<'_> {
     /// Ends sessions that have been silent for too long.
     fn sweep(&mut self, now: Instant) {
         let idle = self.shared.options.limits.idle_datagrams;
-        let is_silent = |_: &Key, source: &mut Source| {
-            now.saturating_duration_since(source.heard()) >= idle
-        };
+        let is_silent =
+            |_: &Key, source: &mut Source| now.saturating_duration_since(source.heard()) >= idle;
         for (_, source) in self.by_peer.extract_if(is_silent) {
             source.end(EndReason::Idle);
         }

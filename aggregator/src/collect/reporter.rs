@@ -159,8 +159,8 @@ impl Reporter {
             }
         };
         let is_somebody = !name.is_empty() && verdict != Verdict::NoSuchNode;
-        let is_followed = is_somebody
-            && (self.shared.options.claims == Claims::Count || !verdict.is_doubtful());
+        let is_followed =
+            is_somebody && (self.shared.options.claims == Claims::Count || !verdict.is_doubtful());
         let heard = is_followed.then(|| self.shared.senders.node(name, now_ms));
         if is_somebody {
             self.live.names_node(name);
@@ -178,7 +178,9 @@ impl Reporter {
         });
         let mut name = Name::default();
         for at in 0..self.judged.len() {
-            let Judged { records: 1.., name: named, heard, .. } = &self.judged[at] else { continue };
+            let Judged { records: 1.., name: named, heard, .. } = &self.judged[at] else {
+                continue;
+            };
             name = named.clone();
             if let Some(heard) = heard
                 && let Some(other) = heard.voice.heard(session)

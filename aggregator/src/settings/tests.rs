@@ -442,7 +442,10 @@ fn a_spool_is_beside_the_store() {
     assert_eq!(spool("dataDirectory: /d\n"), Some("/d/spool".into()));
     assert_eq!(spool("dataDirectory: /d\nspool: {directory: /s}\n"), Some("/s".into()));
     assert_eq!(spool("dataDirectory: /d\nspool: {directory: off}\n"), None);
-    assert_eq!(good("dataDirectory: d\nspool: {limit: 2GiB}\n").storage.spool().unwrap().limit, 2 << 30);
+    assert_eq!(
+        good("dataDirectory: d\nspool: {limit: 2GiB}\n").storage.spool().unwrap().limit,
+        2 << 30
+    );
     assert!(resolve("spool: {limit: 1KiB}\n").0.is_none());
     assert!(resolve("spool: {limit: 2GiB}\n").1.any(Severity::Doubt));
 }
