@@ -19,7 +19,7 @@ use super::origin::{
     read_file_now,
 };
 use super::pair::{Pair, PairError, certificates_from_pem};
-use super::tls::{ClientPolicy, ClientSource, ServerSource, Source, client_config, server_config};
+use super::tls::{ClientPolicy, Clients, ClientSource, ServerSource, Source, client_config, server_config};
 use crate::client::Connection;
 
 /// How often files are read.
@@ -187,7 +187,8 @@ fn make_client(texts: &Texts, policy: ClientPolicy) -> Result<Arc<ClientConfig>,
 fn make_server(texts: &Texts) -> Result<Arc<ServerConfig>, FollowError> {
     let (certificates, key) = texts.pair.as_ref().ok_or(FollowError::Pair(PairError::Missing))?;
     let pair = Pair::from_pem(certificates, key).and_then(|pair| pair.certified());
-    Ok(server_config(pair.map_err(FollowError::Pair)?, roots(texts)?)?)
+    let clients = roots(texts)?.map_or(Clients::Anybody, Clients::Required);
+    Ok(server_config(pair.map_err(FollowError::Pair)?, clients)?)
 }
 
 fn roots(texts: &Texts) -> Result<Option<RootCertStore>, FollowError> {
