@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use daemon::admin::{Admin, Readiness};
@@ -12,7 +11,7 @@ use flow::{Batch, FlowRecord};
 use k8s::certificates::{FollowError, Follower, ServerFiles, ServerSource};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
-use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
+use sinks::{DeliverOptions, LogSink, StoreSink};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
@@ -20,14 +19,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::collect::{self, CollectorLimits, Reported, Room, collect};
 use crate::correlate::{Correlator, Timeouts};
-use crate::fan_out::FanOut;
-use crate::metrics::{Metrics, SinkCounters};
+use crate::fan_out::{FanOut, Outlets, SinkMetrics};
+use crate::metrics::Metrics;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
 /// [`CollectorLimits`] to say.
 const REPORTED_QUEUE: usize = 1024;
-/// Batches that wait for a sink.
-const SINK_QUEUE: usize = 512;
 /// How long the last records wait for sinks that have no room.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 /// Records per batch at most.
@@ -99,7 +96,9 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     };
 
     let mut sinks = Supervisor::default();
-    let (fan_out, counters) = start_sinks(&options, &mut sinks, &mut registry)?;
+    let fan_out = FanOut::default();
+    let outlets = start_sinks(&options, &fan_out, &mut sinks)?;
+    registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
     let readiness = Readiness::default();
     let admin = Admin::bind(options.admin, registry, readiness.clone()).await?;
     let mut servers = Supervisor::default();
@@ -107,7 +106,8 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
 
     let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
     let mut stages = Supervisor::default();
-    stages.spawn("correlation", correlate(queue, correlator, fan_out, Arc::clone(&metrics)));
+    stages
+        .spawn("correlation", correlate(queue, correlator, fan_out.clone(), Arc::clone(&metrics)));
     let address = options.listen;
     let listener = TcpListener::bind(address)
         .await
@@ -130,12 +130,13 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         end = stages.any_end() => return Err(end.into()),
         end = servers.any_end() => return Err(end.into()),
     }
-    // Sessions finish, which closes the correlator's queue, which closes the sinks' queues.
-    let before = not_delivered(&counters, &metrics);
+    // Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    let before = fan_out.lost();
     stop.send_replace(true);
     stages.all_end().await?;
+    outlets.close();
     sinks.all_end().await?;
-    match not_delivered(&counters, &metrics).saturating_sub(before) {
+    match fan_out.lost().saturating_sub(before) {
         0 => {
             tracing::info!("everything is flushed");
             Ok(())
@@ -197,12 +198,6 @@ async fn follow(follower: Follower<ServerConfig>) {
     follower.run(never).await;
 }
 
-/// Records that sinks missed or gave up, since the start. One that two sinks missed counts twice.
-fn not_delivered(sinks: &[SinkCounters], metrics: &Metrics) -> u64 {
-    let given_up = |sink: &SinkCounters| sink.counters.abandoned.load(Ordering::Relaxed);
-    sinks.iter().map(|sink| given_up(sink) + metrics.missed(sink.sink)).sum()
-}
-
 /// A correlator that knows what is stored. A large store takes a while to read, during which a
 /// signal must be heard.
 async fn correlator(options: &Options) -> Result<Correlator, StartError> {
@@ -235,45 +230,24 @@ fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreErr
 
 fn start_sinks(
     options: &Options,
+    fan_out: &FanOut,
     supervisor: &mut Supervisor,
-    registry: &mut Registry,
-) -> Result<(FanOut, Vec<SinkCounters>), StartError> {
-    let mut fan_out = FanOut::default();
-    let mut counters = Vec::new();
+) -> Result<Outlets, StartError> {
+    let mut outlets = Outlets::new(fan_out.clone(), DeliverOptions::default());
     if let Some(path) = &options.log {
-        let sink = LogSink::open(path)?;
-        counters.push(start_sink("log", sink, &mut fan_out, supervisor, registry));
+        outlets.set("log", LogSink::open(path)?, supervisor);
     }
     if let Some(data) = &options.data {
-        let sink = StoreSink::new(store::Writer::open(data)?);
-        counters.push(start_sink("store", sink, &mut fan_out, supervisor, registry));
+        outlets.set("store", StoreSink::new(store::Writer::open(data)?), supervisor);
     }
-    Ok((fan_out, counters))
-}
-
-fn start_sink<S: Sink + 'static>(
-    name: &'static str,
-    sink: S,
-    fan_out: &mut FanOut,
-    supervisor: &mut Supervisor,
-    registry: &mut Registry,
-) -> SinkCounters {
-    let (queue, records) = mpsc::channel(SINK_QUEUE);
-    let counters = Arc::default();
-    let counted = SinkCounters { sink: name, counters: Arc::clone(&counters) };
-    registry.register_collector(Box::new(counted.clone()));
-    fan_out.add(name, queue);
-    let clock = || now_ns() / 1_000_000;
-    let options = DeliverOptions::default();
-    supervisor.spawn(name, deliver(name, sink, records, options, counters, clock));
-    counted
+    Ok(outlets)
 }
 
 /// Runs the correlator until its queue closes, then tells everything it still holds.
 async fn correlate(
     mut queue: mpsc::Receiver<Reported>,
     mut correlator: Correlator,
-    mut fan_out: FanOut,
+    fan_out: FanOut,
     metrics: Arc<Metrics>,
 ) {
     let mut ticks = interval(TICK);
@@ -292,11 +266,8 @@ async fn correlate(
             correlator.flush(&mut emitted);
         }
         let patience = (!open).then(|| Instant::now() + LAST_RECORDS);
-        hand_out(&mut emitted, &mut fan_out, patience).await;
+        hand_out(&mut emitted, &fan_out, patience).await;
         metrics.correlator(&correlator.stats(), correlator.len());
-        for (sink, records) in fan_out.dropped() {
-            metrics.queue_full(sink, records);
-        }
         if !open {
             return;
         }
@@ -313,7 +284,7 @@ fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64)
 }
 
 /// Waits for sinks without room until `patience` ends, if there is any.
-async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut, patience: Option<Instant>) {
+async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &FanOut, patience: Option<Instant>) {
     #[cfg(feature = "faults")]
     crate::faults::spoil(emitted);
     // At shutdown every flow is handed out at once: moving the rest for each batch would take as

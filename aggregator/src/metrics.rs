@@ -1,7 +1,6 @@
 //! What the aggregator counts. Label values are closed sets, spelled here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use ipfix::transport::ReadError;
 use ipfix::transport::collect::{Refused, Rejected, SessionEnd};
@@ -10,7 +9,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sinks::DeliveryCounters;
 
 use crate::correlate::CorrelatorStats;
 
@@ -98,11 +96,6 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SinkLabel {
-    sink: &'static str,
-}
-
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub sessions: Gauge,
@@ -119,7 +112,6 @@ pub struct Metrics {
     pub names_resets: Counter,
     pub flows: Gauge,
     correlator: CorrelatorCounters,
-    queue_full: Family<SinkLabel, Counter>,
 }
 
 #[derive(Debug, Default)]
@@ -169,19 +161,6 @@ impl Metrics {
         self.flows.set(i64::try_from(flows).unwrap_or(i64::MAX));
     }
 
-    /// Takes over what the fan-out has counted since the start.
-    pub fn queue_full(&self, sink: &'static str, records: u64) {
-        self.queue_full
-            .get_or_create(&SinkLabel { sink })
-            .inner()
-            .store(records, Ordering::Relaxed);
-    }
-
-    /// What the fan-out has counted for one sink.
-    pub fn missed(&self, sink: &'static str) -> u64 {
-        self.queue_full.get_or_create(&SinkLabel { sink }).get()
-    }
-
     /// Makes everything visible under its name.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("fyke_aggregator");
@@ -194,8 +173,6 @@ impl Metrics {
         registry.register("sessions_ended", ended, self.sessions_ended.clone());
         let unusable = "Data Records that are of no use, by reason";
         registry.register("records_unusable", unusable, self.records_unusable.clone());
-        let full = "Records a sink missed because its queue was full";
-        registry.register("sink_queue_full_records", full, self.queue_full.clone());
     }
 
     fn rows(&self) -> [Row<'_>; 9] {
@@ -241,38 +218,4 @@ impl CorrelatorCounters {
             ("records_refused", refused, &self.refused),
         ]
     }
-}
-
-/// A sink's own counters, read when they are asked for.
-#[derive(Debug, Clone)]
-pub struct SinkCounters {
-    pub sink: &'static str,
-    pub counters: Arc<DeliveryCounters>,
-}
-
-impl prometheus_client::collector::Collector for SinkCounters {
-    fn encode(
-        &self,
-        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
-    ) -> Result<(), std::fmt::Error> {
-        use prometheus_client::encoding::EncodeMetric;
-        use prometheus_client::metrics::counter::ConstCounter;
-        let counters = &self.counters;
-        for (what, help, value) in [
-            ("delivered", "Records the sink acknowledged", &counters.delivered),
-            ("refused", "Records the sink refused", &counters.refused),
-            ("abandoned", "Records given up at shutdown", &counters.abandoned),
-            ("retries", "Attempts repeated because the sink was away", &counters.retries),
-        ] {
-            let name = format!("fyke_sink_{}_{what}", self.sink);
-            let value = ConstCounter::new(read(value));
-            let metric = encoder.encode_descriptor(&name, help, None, value.metric_type())?;
-            value.encode(metric)?;
-        }
-        Ok(())
-    }
-}
-
-fn read(value: &AtomicU64) -> u64 {
-    value.load(Ordering::Relaxed)
 }
