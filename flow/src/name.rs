@@ -45,6 +45,9 @@ impl fmt::Display for Name {
 /// Longer strings are cut. Names in Kubernetes have at most 253 bytes, and the longest text made
 /// of several, a Service's `namespace/name:port`, has fewer than 256.
 const NAME_LIMIT: usize = 512;
+/// Bytes of a Pod's labels as text. A label's key and value have 317 and 63 at most, and Pods a
+/// dozen labels or so.
+pub const LABELS_LIMIT: usize = 4096;
 /// Bytes kept per name of the limit: more than names have on average, far fewer than one may have.
 const MEAN_LENGTH: usize = 64;
 
@@ -70,10 +73,14 @@ impl Interner {
     }
 
     pub fn intern(&mut self, text: &str) -> Name {
+        let text = self.within_limit(text);
+        self.share(text)
+    }
+
+    fn share(&mut self, text: &str) -> Name {
         if text.is_empty() {
             return Name::default();
         }
-        let text = self.within_limit(text);
         if let Some(known) = self.names.get(text) {
             return Name(Some(Arc::clone(known)));
         }
@@ -86,6 +93,16 @@ impl Interner {
         let name: Arc<str> = Arc::from(text);
         self.names.insert(Arc::clone(&name));
         Name(Some(name))
+    }
+
+    /// The text of a Pod's labels. A part of it is of no use to anybody: one that is longer than
+    /// [`LABELS_LIMIT`] becomes empty, as if it had not been looked up, and is counted as cut.
+    pub fn intern_labels(&mut self, text: &str) -> Name {
+        if text.len() > LABELS_LIMIT {
+            self.cut += 1;
+            return Name::default();
+        }
+        self.share(text)
     }
 
     fn within_limit<'a>(&mut self, text: &'a str) -> &'a str {
@@ -136,6 +153,14 @@ mod tests {
         // Three bytes each: the 171st begins within the limit and ends behind it.
         assert_eq!(interner.intern(&"─".repeat(1000)).as_str(), "─".repeat(170));
         assert_eq!(interner.cut(), 2);
+    }
+
+    #[test]
+    fn labels_that_are_too_long_are_none() {
+        let mut interner = Interner::new(10);
+        let labels = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        assert_eq!(interner.intern_labels(&labels(4088)).len(), LABELS_LIMIT);
+        assert_eq!((interner.intern_labels(&labels(4089)).len(), interner.cut()), (0, 1));
     }
 
     #[test]

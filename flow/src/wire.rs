@@ -12,7 +12,7 @@ use ipfix::registry::InformationElement;
 use ipfix::template::{Template, TemplateId};
 use ipfix::value;
 
-use crate::{Access, Elements, Field, FlowRecord, Interner, Profile};
+use crate::{Access, Elements, Field, FlowRecord, Interner, Profile, Uid};
 
 /// The address family of a flow, which decides its template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,9 +53,12 @@ pub fn encode(
         match field.access {
             Access::U8 { get, .. } => writer.u8(get(record)),
             Access::U16 { get, .. } => writer.u16(get(record)),
-            Access::Seconds { get, .. } => writer.u32(get(record)),
+            Access::U32 { get, .. } | Access::Seconds { get, .. } => writer.u32(get(record)),
             Access::U64 { get, .. } | Access::Milliseconds { get, .. } => writer.u64(get(record)),
-            Access::Name { get, .. } => writer.string(get(record)),
+            Access::Name { get, .. } | Access::Labels { get, .. } => writer.string(get(record)),
+            Access::Uuid { get, .. } => {
+                writer.bytes(&get(record).map_or([0; 16], |uid| uid.0));
+            }
             Access::Ip { get, .. } => write_address(writer, family, get(record)),
         }
     }
@@ -150,7 +153,7 @@ fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Inte
                 set(record, value);
             }
         }
-        Access::Seconds { set, .. } => {
+        Access::U32 { set, .. } | Access::Seconds { set, .. } => {
             if let Some(value) = narrow(bytes) {
                 set(record, value);
             }
@@ -166,6 +169,16 @@ fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names: &mut Inte
         Access::Name { set, .. } => {
             if let Some(text) = value::string(bytes) {
                 set(record, names.intern(text));
+            }
+        }
+        Access::Labels { set, .. } => {
+            if let Some(text) = value::string(bytes) {
+                set(record, names.intern_labels(text));
+            }
+        }
+        Access::Uuid { set, .. } => {
+            if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+                set(record, (octets != [0; 16]).then_some(Uid(octets)));
             }
         }
     }

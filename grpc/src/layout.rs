@@ -36,6 +36,10 @@ pub(crate) enum Meaning {
     End { get: fn(&FlowRecord) -> Option<IpAddr>, set: fn(&mut FlowRecord, Option<IpAddr>) },
     /// An address as bytes, which an attribute has as text.
     AddressText { get: fn(&FlowRecord) -> &flow::Name, set: fn(&mut FlowRecord, flow::Name) },
+    /// A Pod's labels as a message.
+    Labels { get: fn(&FlowRecord) -> &flow::Name, set: fn(&mut FlowRecord, flow::Name) },
+    /// What is 0 means something, and what is not there nothing.
+    Direction { get: fn(&FlowRecord) -> u8 },
     /// The address family of the flow.
     Version,
     /// When the record was sent.
@@ -53,6 +57,7 @@ const VERSION: &[u8] = &[6, 1];
 pub(crate) const SOURCE: &[u8] = &[6, 2];
 pub(crate) const DESTINATION: &[u8] = &[6, 3];
 const EGRESS_IP: &[u8] = &[8, 31];
+const DIRECTION: &[u8] = &[12];
 /// `ipfix`, `ip`, `transport`, `k8s`, `stats`, `reverse_stats`.
 const REQUIRED: [usize; 6] = [2, 6, 7, 8, 9, 10];
 
@@ -79,6 +84,8 @@ fn meaning(field: &Field) -> Meaning {
         ([_], Access::Milliseconds { get, set }) => Meaning::Time { get, set },
         (SOURCE | DESTINATION, Access::Ip { get, set }) => Meaning::End { get, set },
         (EGRESS_IP, Access::Name { get, set }) => Meaning::AddressText { get, set },
+        (DIRECTION, Access::U8 { get, .. }) => Meaning::Direction { get },
+        (_, Access::Labels { get, set }) => Meaning::Labels { get, set },
         (_, access) => Meaning::Attribute(access),
     }
 }

@@ -11,6 +11,7 @@
 //! to it is little, and with flow control in our own hands a message costs neither side more than
 //! a flow of it: docs/decisions/0021-grpc.md.
 mod wire; // protocol buffers: keys, varints, lengths
+mod labels; // of a Pod, as text and as a message
 mod layout; // which attribute is where in a `Flow`
 mod encode; // a record as a `Flow`
 mod decode; // a `Flow` as a record

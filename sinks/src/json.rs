@@ -6,7 +6,7 @@
 use flow::{Access, Field, FlowRecord};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Shows a record as a map from column to value. Addresses are text, or null if unset; times are
+/// Shows a record as a map from column to value. Addresses and UUIDs are text, or null if unset; times are
 /// milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a>(pub &'a FlowRecord);
@@ -25,12 +25,18 @@ pub fn entries<M: SerializeMap>(record: &FlowRecord, map: &mut M) -> Result<(), 
         match access {
             Access::U8 { get, .. } => map.serialize_entry(name, &get(record)),
             Access::U16 { get, .. } => map.serialize_entry(name, &get(record)),
+            Access::U32 { get, .. } => map.serialize_entry(name, &get(record)),
             Access::U64 { get, .. } | Access::Milliseconds { get, .. } => {
                 map.serialize_entry(name, &get(record))
             }
             Access::Seconds { get, .. } => map.serialize_entry(name, &get(record)),
             Access::Ip { get, .. } => map.serialize_entry(name, &get(record)),
-            Access::Name { get, .. } => map.serialize_entry(name, get(record).as_str()),
+            Access::Name { get, .. } | Access::Labels { get, .. } => {
+                map.serialize_entry(name, get(record).as_str())
+            }
+            Access::Uuid { get, .. } => {
+                map.serialize_entry(name, &get(record).map(|uid| uid.to_string()))
+            }
         }?;
     }
     Ok(())
