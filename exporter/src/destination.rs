@@ -13,8 +13,8 @@ use config::address::{Address, Host};
 use flow::Profile;
 
 pub use filter::{Directions, Filter};
-pub use redaction::Redaction;
 pub use k8s::LabelSelector;
+pub use redaction::Redaction;
 
 /// The name of the one destination that Antrea's keys and the command line describe.
 pub const STATIC: &str = "static";

@@ -27,7 +27,9 @@ const TOKEN_LIMIT: usize = 16 * 1024;
 pub enum Verdict {
     Allowed,
     /// It knows who that is, and does not let them.
-    Forbidden { user: String },
+    Forbidden {
+        user: String,
+    },
     /// It does not know the token.
     Unknown,
 }

@@ -18,14 +18,19 @@ pub enum Access {
 
 impl Access {
     /// Whether a call may be answered. `is_certified`: the connection has shown a certificate.
-    pub(super) async fn check(&self, is_certified: bool, token: Option<&str>) -> Result<(), Status> {
+    pub(super) async fn check(
+        &self,
+        is_certified: bool,
+        token: Option<&str>,
+    ) -> Result<(), Status> {
         let Self::Known { tokens } = self else { return Ok(()) };
         match (is_certified, tokens, token) {
             (true, _, _) => Ok(()),
             (false, Some(reviewer), Some(token)) => match reviewer.may_get(token, PATH).await {
                 Ok(Verdict::Allowed) => Ok(()),
                 Ok(Verdict::Forbidden { user }) => {
-                    let need = format!("{user} needs a rule with nonResourceURLs [{PATH}], verb get");
+                    let need =
+                        format!("{user} needs a rule with nonResourceURLs [{PATH}], verb get");
                     Err(Status::new(Status::PERMISSION_DENIED, need))
                 }
                 Ok(Verdict::Unknown) => Err(unknown("the token is nobody's")),

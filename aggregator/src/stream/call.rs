@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::counts::{Counts, End};
 use super::hub::{Following, Hub};
 use super::query::Query;
-use super::serve::{Server, PATIENCE};
+use super::serve::{PATIENCE, Server};
 
 /// Answers `call`, and says how that ended. `is_certified`: the connection has shown a certificate.
 pub(super) async fn answer(mut call: Call, is_certified: bool, server: Server) -> End {
@@ -33,7 +33,8 @@ pub(super) async fn answer(mut call: Call, is_certified: bool, server: Server) -
     let Ok(answers) = call.begin() else { return End::Gone };
     let left = query.most.map(std::num::NonZeroU32::get);
     let clock_ns = server.clock_ns;
-    let mut sending = Sending { answers, query, left, told_missed: 0, clock_ns, counts: server.counts };
+    let mut sending =
+        Sending { answers, query, left, told_missed: 0, clock_ns, counts: server.counts };
     match sending.run(&server.hub).await {
         Ok(()) => {
             sending.answers.finish(&Status::new(Status::OK, ""));
@@ -94,13 +95,17 @@ impl Sending {
     /// Sends what is wanted of a batch, and says so if flows were missed.
     async fn send(&mut self, batch: &Batch, missed: u64) -> Result<(), Gone> {
         let mut answer = Answer::default();
-        for record in batch.iter().filter(|record| self.query.wants(record)) {
-            if self.left == Some(0) {
+        for record in batch.iter() {
+            if self.is_done() {
                 break;
+            }
+            if !self.query.wants(record) {
+                continue;
             }
             self.left = self.left.map(|left| left - 1);
             let domain = record.origin.domain;
-            answer.push(record, &Head { export_time_ns: (self.clock_ns)(), domain, with_ids: true });
+            answer
+                .push(record, &Head { export_time_ns: (self.clock_ns)(), domain, with_ids: true });
             if answer.is_full() {
                 self.hand_over(std::mem::take(&mut answer), missed).await?;
             }

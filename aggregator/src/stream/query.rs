@@ -46,7 +46,8 @@ impl Query {
     }
 
     pub(super) fn wants(&self, record: &FlowRecord) -> bool {
-        let is_recent = self.since_ms.is_none_or(|since| record.end_ms > 0 && record.end_ms >= since);
+        let is_recent =
+            self.since_ms.is_none_or(|since| record.end_ms > 0 && record.end_ms >= since);
         is_recent && self.filters.iter().all(|filter| filter.wants(record))
     }
 }

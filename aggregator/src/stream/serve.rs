@@ -152,7 +152,7 @@ impl Server {
                     }
                     None => break,
                 },
-                Some(ended) = calls.join_next() => self.joined(&ended),
+                Some(ended) = calls.join_next() => self.call_joined(&ended),
                 _ = shutdown.wait_for(|asked| *asked), if !is_ending => {
                     is_ending = true;
                     connection.shut_down();
@@ -160,7 +160,14 @@ impl Server {
             }
         }
         while let Some(ended) = calls.join_next().await {
-            self.joined(&ended);
+            self.call_joined(&ended);
+        }
+    }
+
+    fn call_joined(&self, ended: &Result<(), JoinError>) {
+        self.joined(ended);
+        if ended.is_err() {
+            self.counts.calls.dec();
         }
     }
 

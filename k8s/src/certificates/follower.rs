@@ -19,7 +19,9 @@ use super::origin::{
     read_file_now,
 };
 use super::pair::{Pair, PairError, certificates_from_pem};
-use super::tls::{ClientPolicy, Clients, ClientSource, ServerSource, Source, client_config, server_config};
+use super::tls::{
+    ClientPolicy, ClientSource, Clients, ServerSource, Source, client_config, server_config,
+};
 use crate::client::Connection;
 
 /// How often files are read.

@@ -22,8 +22,8 @@ fn record() -> FlowRecord {
 }
 
 #[track_caller]
-fn check(filter: FlowFilter, expected: bool) {
-    let selection = Selection::read(&filter).unwrap();
+fn check(filter: &FlowFilter, expected: bool) {
+    let selection = Selection::read(filter).unwrap();
     assert_eq!(selection.wants(&record()), expected, "{filter:?}");
 }
 
@@ -46,7 +46,7 @@ fn each_criterion_is_about_the_ends_that_the_direction_names() {
         (&["other", "shop"], from, true),
         (&["other"], both, false),
     ] {
-        check(FlowFilter { namespaces: texts(namespaces), direction, ..none() }, expected);
+        check(&FlowFilter { namespaces: texts(namespaces), direction, ..none() }, expected);
     }
     // Each criterion by itself: the namespace of one end, the Pod of the other.
     let mixed = |direction| FlowFilter {
@@ -55,8 +55,8 @@ fn each_criterion_is_about_the_ends_that_the_direction_names() {
         direction,
         ..none()
     };
-    check(mixed(both), true);
-    check(mixed(from), false);
+    check(&mixed(both), true);
+    check(&mixed(from), false);
     for (ip, direction, expected) in [
         ("10.0.0.1", both, true),
         ("::ffff:10.0.0.1", both, true),
@@ -64,7 +64,7 @@ fn each_criterion_is_about_the_ends_that_the_direction_names() {
         ("10.0.1.0/24", from, false),
         ("fd00::/8", both, false),
     ] {
-        check(FlowFilter { ips: texts(&[ip]), direction, ..none() }, expected);
+        check(&FlowFilter { ips: texts(&[ip]), direction, ..none() }, expected);
     }
 }
 
@@ -80,27 +80,27 @@ fn labels_that_are_not_known_are_none() {
         ("app notin (web)", 1, false),
     ] {
         let pod_label_selector = selector.to_owned();
-        check(FlowFilter { pod_label_selector, direction, ..FlowFilter::default() }, expected);
+        check(&FlowFilter { pod_label_selector, direction, ..FlowFilter::default() }, expected);
     }
 }
 
 #[test]
 fn what_is_of_the_whole_flow() {
     let none = FlowFilter::default;
-    check(FlowFilter { service_names: texts(&["db"]), ..none() }, true);
-    check(FlowFilter { service_names: texts(&["shop/db"]), ..none() }, false);
-    check(FlowFilter { flow_types: vec![2, 3], ..none() }, true);
-    check(FlowFilter { flow_types: vec![1], ..none() }, false);
-    check(FlowFilter { ports: vec![5432], ..none() }, true);
-    check(FlowFilter { ports: vec![3306], ..none() }, true);
-    check(FlowFilter { ports: vec![80], ..none() }, false);
-    check(FlowFilter { protocols: vec![17, 6], ..none() }, true);
-    check(FlowFilter { protocols: vec![17], ..none() }, false);
-    check(FlowFilter { verdicts: vec![Action::Drop as i32], ..none() }, true);
-    check(FlowFilter { verdicts: vec![Action::Reject as i32], ..none() }, false);
-    check(FlowFilter { policies: texts(&["deny"]), ..none() }, true);
-    check(FlowFilter { policies: texts(&["data/deny"]), ..none() }, true);
-    check(FlowFilter { policies: texts(&["shop/deny"]), ..none() }, false);
+    check(&FlowFilter { service_names: texts(&["db"]), ..none() }, true);
+    check(&FlowFilter { service_names: texts(&["shop/db"]), ..none() }, false);
+    check(&FlowFilter { flow_types: vec![2, 3], ..none() }, true);
+    check(&FlowFilter { flow_types: vec![1], ..none() }, false);
+    check(&FlowFilter { ports: vec![5432], ..none() }, true);
+    check(&FlowFilter { ports: vec![3306], ..none() }, true);
+    check(&FlowFilter { ports: vec![80], ..none() }, false);
+    check(&FlowFilter { protocols: vec![17, 6], ..none() }, true);
+    check(&FlowFilter { protocols: vec![17], ..none() }, false);
+    check(&FlowFilter { verdicts: vec![Action::Drop as i32], ..none() }, true);
+    check(&FlowFilter { verdicts: vec![Action::Reject as i32], ..none() }, false);
+    check(&FlowFilter { policies: texts(&["deny"]), ..none() }, true);
+    check(&FlowFilter { policies: texts(&["data/deny"]), ..none() }, true);
+    check(&FlowFilter { policies: texts(&["shop/deny"]), ..none() }, false);
 }
 
 #[test]
