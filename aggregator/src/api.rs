@@ -60,6 +60,10 @@ pub struct Options {
     pub token: PathBuf,
     /// For those who come with a token of their own; without, only the file's counts.
     pub reviewer: Option<Reviewer>,
+    /// No session with TLS 1.2.
+    pub is_tls13_only: bool,
+    /// Those of TLS 1.2 that are spoken, by IANA's name; all that are safe if empty.
+    pub cipher_suites: Vec<&'static str>,
 }
 
 /// `antctl get recordmetrics`. As in Antrea, what is 0 or false is left out.
@@ -114,7 +118,7 @@ pub async fn bind(options: Options, sources: Sources) -> Result<Https, ApiError>
         None
     });
     let access = Arc::new(Access { token, reviewer: options.reviewer });
-    let config = certificate::for_localhost()?;
+    let config = certificate::for_localhost(options.is_tls13_only, &options.cipher_suites)?;
     Ok(Https::bind(options.address, router(access, sources), config).await?)
 }
 

@@ -12,12 +12,15 @@ mod decoder; // messages become Flow Records
 mod room; // how many there may be
 mod session; // what each session does with its messages
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flow::FlowRecord;
+use ipfix::transport::ServerTls;
 use ipfix::transport::collect::{CollectingProcess, Limits};
-use tokio::net::TcpListener;
+use k8s::certificates::ServerSource;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::metrics::Metrics;
@@ -28,6 +31,8 @@ use session::Sessions;
 /// What one message of a session told, or some flows of one Node.
 #[derive(Debug)]
 pub struct Reported {
+    /// Whose session it was: with tunnels between Nodes, the Node's gateway.
+    pub peer: IpAddr,
     /// The Node, by Observation Domain.
     pub domain: u32,
     pub records: Vec<FlowRecord>,
@@ -60,10 +65,41 @@ pub async fn collect(
     metrics: Arc<Metrics>,
     shutdown: watch::Receiver<bool>,
 ) {
+    process(limits, room, metrics).tcp(listener, shutdown).await;
+}
+
+/// As [`collect()`], over TLS. Each handshake uses what `certificates` says then.
+pub async fn collect_tls(
+    listener: TcpListener,
+    certificates: ServerSource,
+    limits: CollectorLimits,
+    room: Room,
+    metrics: Arc<Metrics>,
+    shutdown: watch::Receiver<bool>,
+) {
+    let tls = ServerTls::new(move || certificates.config());
+    process(limits, room, metrics).tls(listener, tls, shutdown).await;
+}
+
+/// As [`collect()`], over UDP.
+pub async fn collect_udp(
+    socket: UdpSocket,
+    limits: CollectorLimits,
+    room: Room,
+    metrics: Arc<Metrics>,
+    shutdown: watch::Receiver<bool>,
+) {
+    process(limits, room, metrics).udp(socket, shutdown).await;
+}
+
+fn process(
+    limits: CollectorLimits,
+    room: Room,
+    metrics: Arc<Metrics>,
+) -> CollectingProcess<Sessions> {
     let CollectorLimits { sessions, idle, .. } = limits;
     let limits = Limits { sessions, idle, ..Limits::default() };
-    let process = CollectingProcess::new(Sessions { room, metrics }, limits);
-    process.tcp(listener, shutdown).await;
+    CollectingProcess::new(Sessions { room, metrics }, limits)
 }
 
 #[cfg(test)]

@@ -10,10 +10,14 @@ pub mod fan_out; // every batch to every sink
 pub mod stream; // and to whoever asks for them live
 pub mod api; // what antctl asks
 pub mod metrics; // what is counted
+pub mod settings; // how all that is configured
 mod app; // ties them together
+mod reload; // a configuration that changes
 mod args; // the command line
+mod launch; // what it asks for
 #[cfg(feature = "faults")]
 mod faults; // mistakes made on purpose, to see the checks fail
 
-pub use app::{Options, StartError, run};
+pub use app::StartError;
 pub use args::Args;
+pub use launch::launch;

@@ -1,5 +1,6 @@
 //! One file, sorted into the keys it may have.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::yaml::{self, Document, Entry, Node, Position, Value};
@@ -97,6 +98,25 @@ impl Layer {
             Err(error) => reader.say(Severity::Error, error.at, "", error.what),
         }
         reader.layer
+    }
+
+    /// As [`Layer::read`], of a file that could perhaps not be read, which is an error then.
+    pub fn of_file(
+        kind: &'static FileKind,
+        path: &Path,
+        text: &Result<String, String>,
+        keys: &[&'static Key],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let shown = path.display().to_string();
+        match text {
+            Ok(text) => Some(Self::read(kind, &shown, text, keys, findings)),
+            Err(why) => {
+                let what = format!("{} cannot be read: {why}", shown.escape_debug());
+                findings.note(Severity::Error, None, "", what);
+                None
+            }
+        }
     }
 
     const fn empty(kind: &'static FileKind) -> Self {

@@ -7,12 +7,18 @@ mod antrea; // the template of Antrea's Flow Exporter
 mod fyke; // what keeps two connections apart
 mod aggregated; // what correlation adds
 mod enriched; // what others know of it
+mod orders; // orders that others expect them in
+pub(crate) mod mediator; // the template of Antrea's Flow Aggregator
+mod log_columns; // the columns of its log
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::registry::InformationElement;
 
 use crate::{FlowRecord, Name, Uid};
+
+pub use log_columns::LogColumn;
+pub use orders::{Contents, LogColumns, Mode};
 
 /// One attribute of a flow.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +128,11 @@ impl Field {
     /// Every row of the table, in order.
     pub fn all() -> impl Iterator<Item = &'static Field> {
         FIELDS.iter().copied().flatten()
+    }
+
+    /// The row of this name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::all().find(|field| field.name == name)
     }
 
     /// Unsets this attribute of a record, and with it whatever else tells the same.

@@ -8,8 +8,11 @@ mod name; // strings shared by many flows
 mod uid; // identities of objects
 mod fields; // every attribute, once
 mod wire; // records as IPFIX Data Records, by the table
+mod layout; // records as an aggregator tells them
+mod reversed; // what came back, as a flow of its own
 
-pub use fields::{Access, Elements, FIELDS, Field, Profile};
+pub use fields::{Access, Contents, Elements, FIELDS, Field, LogColumn, LogColumns, Mode, Profile};
+pub use layout::{Layout, Value};
 pub use name::{Interner, LABELS_LIMIT, Name};
 pub use record::{
     Correlation, Counters, Direction, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType,

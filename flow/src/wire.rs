@@ -28,7 +28,7 @@ impl Family {
     }
 }
 
-fn element(field: &Field, family: Family) -> Option<InformationElement> {
+pub(crate) fn element(field: &Field, family: Family) -> Option<InformationElement> {
     match (field.elements, family) {
         (Elements::One(element), _) => Some(element),
         (Elements::PerFamily { v4, .. }, Family::V4) => Some(v4),

@@ -23,6 +23,7 @@ mod request; // one object, with a deadline
 pub mod certificates; // who may talk to whom: a CA, and what it signs
 pub mod service; // where a Service is
 pub mod review; // who a token is of, and what that somebody may do
+pub mod identity; // which cluster this is
 pub mod lease; // who of several does what is done once
 
 pub use cluster::{Cluster, Node, Pod, Service};

@@ -8,12 +8,15 @@ mod sink; // what a far end must be able to do
 mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
 mod counters; // what became of the records
-mod log; // JSON lines in a file
-pub mod json; // a record as a JSON object
+mod far_end; // where on the network
+pub mod ipfix; // IPFIX over TCP, TLS or UDP
+pub mod json; // JSON, as objects and over a connection
+pub mod log; // lines in a file
 mod store; // the embedded store
 
 pub use counters::DeliveryCounters;
 pub use deliver::{DeliverOptions, deliver};
+pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};

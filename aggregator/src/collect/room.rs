@@ -1,5 +1,6 @@
 //! How many records there may be between the sessions and correlation.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use flow::{FlowRecord, Plan};
@@ -42,12 +43,12 @@ impl Room {
 
 impl Reserved<'_> {
     /// Passes records on, and gives back what they do not need.
-    pub(super) fn fill(self, domain: u32, records: Vec<FlowRecord>) {
+    pub(super) fn fill(self, peer: IpAddr, domain: u32, records: Vec<FlowRecord>) {
         if records.is_empty() {
             return;
         }
         let Self { records: mut reserved, place } = self;
         let room = reserved.split(records.len()).unwrap_or(reserved);
-        place.send(Reported { domain, records, _room: room });
+        place.send(Reported { peer, domain, records, _room: room });
     }
 }

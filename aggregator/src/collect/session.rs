@@ -60,12 +60,12 @@ impl CollectorSession for Collected {
         match told {
             Ok((summary, records)) => {
                 self.count(&summary);
-                room.fill(summary.header.domain, records);
+                room.fill(self.peer.ip(), summary.header.domain, records);
                 Ok(summary)
             }
             Err(Malformed { domain, records, source }) => {
                 self.metrics.records_received.inc_by(unusable + records.len() as u64);
-                room.fill(domain, records);
+                room.fill(self.peer.ip(), domain, records);
                 Err(source.into())
             }
         }

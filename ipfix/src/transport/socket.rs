@@ -5,6 +5,8 @@ use std::{io, net::SocketAddr, os::fd::AsFd, time::Duration};
 use rustix::net::sockopt;
 use tokio::net::UdpSocket;
 
+use crate::encode::{max_message_over_ipv4, max_message_over_ipv6};
+
 /// A connection without traffic is probed after this long.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// A probe without an answer is repeated after this long.
@@ -52,9 +54,32 @@ pub fn receive_buffer(socket: &impl AsFd) -> io::Result<usize> {
     Ok(sockopt::socket_recv_buffer_size(socket)?)
 }
 
+/// Returns the longest message that a datagram to whom `socket` is connected to carries in one
+/// packet.
+pub(super) fn longest_datagram(socket: &UdpSocket) -> io::Result<u16> {
+    let narrow = |mtu: u32| u16::try_from(mtu).unwrap_or(u16::MAX);
+    Ok(match socket.peer_addr()? {
+        SocketAddr::V4(_) => max_message_over_ipv4(narrow(sockopt::ip_mtu(socket)?)),
+        SocketAddr::V6(_) => max_message_over_ipv6(narrow(sockopt::ipv6_mtu(socket)?)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The interface says the same in a file.
+    #[tokio::test]
+    async fn the_longest_datagram_fits_the_interface() {
+        let mtu = std::fs::read_to_string("/sys/class/net/lo/mtu").unwrap();
+        let mtu = mtu.trim().parse::<u32>().unwrap().min(u16::MAX.into());
+        for (any, headers) in [("127.0.0.1:0", 28), ("[::1]:0", 48)] {
+            let peer = UdpSocket::bind(any).await.unwrap();
+            let socket = UdpSocket::bind(any).await.unwrap();
+            socket.connect(peer.local_addr().unwrap()).await.unwrap();
+            assert_eq!(u32::from(longest_datagram(&socket).unwrap()), mtu - headers);
+        }
+    }
 
     #[tokio::test]
     async fn a_udp_socket_gets_a_larger_buffer_than_the_default() {

@@ -111,7 +111,7 @@ impl Stream {
             let mut batch = Batch::default();
             let read = self.requests.take(&mut batch);
             let is_empty = batch.records.is_empty();
-            room.fill(batch.domain, batch.records);
+            room.fill(self.peer.ip().to_canonical(), batch.domain, batch.records);
             self.count();
             read?;
             if is_empty {
