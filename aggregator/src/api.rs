@@ -33,10 +33,6 @@ pub use wanted::Wanted;
 
 use access::Access;
 
-/// Antrea's port of the API.
-pub const PORT: u16 = 10348;
-/// Where `antctl` looks for the token.
-pub const TOKEN_FILE: &str = "/var/run/antrea/apiserver/loopback-client-token";
 /// Flows of one answer. With more, the answer says that it is not whole.
 const MOST_FLOWS: usize = 50_000;
 

@@ -19,6 +19,3 @@ pub use access::Access;
 pub use counts::Counts;
 pub use hub::Hub;
 pub use serve::{Server, serve};
-
-/// Antrea's port of the service.
-pub const PORT: u16 = 14740;

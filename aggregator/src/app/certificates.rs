@@ -40,13 +40,14 @@ pub(super) async fn served(
     let (stop, never) = watch::channel(false);
     if let Some(files) = settings.input.server_files() {
         let asks = files.clients.is_some();
-        let follower = Follower::server_files(files).await?;
-        let source = follower.server();
+        let required = Follower::server_files(files.clone()).await?;
+        let asked = Follower::server_files_for_anybody(files).await?;
+        let (source, for_anybody) = (required.server(), asked.server());
         servers.spawn("certificates", async move {
-            follower.run(never).await;
+            tokio::join!(required.run(never.clone()), asked.run(never));
             drop(stop);
         });
-        return Ok(Some(Served { for_anybody: source.clone(), source, asks }));
+        return Ok(Some(Served { source, for_anybody, asks }));
     }
     let Some(connection) = connection else { return Ok(None) };
     let keeper = keeper(settings, connection).await?;

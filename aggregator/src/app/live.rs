@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::certificates::Served;
-use crate::api::{self, Sources, TOKEN_FILE, Totals};
+use crate::api::{self, Sources, Totals};
 use crate::fan_out::FanOut;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -86,7 +86,7 @@ pub(super) async fn api(
     }
     let options = api::Options {
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
-        token: TOKEN_FILE.into(),
+        token: settings.api.token.value.clone(),
         reviewer: connection.map(|it| Reviewer::new(Arc::clone(it))),
         is_tls13_only: settings.api.min_version.value == crate::settings::TlsVersion::Tls13,
         cipher_suites: settings.api.cipher_suites.value.clone(),
