@@ -6,6 +6,7 @@ mod resume; // what is known from before
 mod correlating; // the task that makes flows of records
 mod listeners; // where records are taken
 mod outputs; // where they go
+mod live; // who asks for them
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::reload::Reload;
 use crate::settings::{Listener, NotThere, Settings, Text};
 use listeners::Taking;
+use live::Streams;
 pub(crate) use outputs::Running;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
@@ -59,6 +61,19 @@ pub enum StartError {
          API server be asked, or set listen.grpc to off"
     )]
     NoCertificatesForGrpc,
+    #[error("cannot listen for clients of live flows on {address}; see flowStreamService.address")]
+    ListenStream {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "there is no certificate to stream flows with: give tls.certFile and tls.keyFile, or let \
+         the API server be asked, or set flowStreamService.allowUnauthenticated"
+    )]
+    NoCertificatesForStream,
+    #[error("API for antctl cannot be served; see apiServer.apiPort")]
+    Api(#[from] crate::api::ApiError),
     #[error("certificates of this collector cannot be used")]
     Certificates(#[from] FollowError),
     #[error("no certificate can be for a Service in the namespace of the configuration")]
@@ -115,6 +130,7 @@ struct Process {
     uuid: watch::Receiver<Option<flow::Uid>>,
     fan_out: FanOut,
     outputs: Running,
+    streams: Streams,
     stages: Supervisor,
     servers: Supervisor,
     stop: watch::Sender<bool>,
@@ -138,8 +154,13 @@ impl Process {
         collecting.register(&mut registry);
         reload.register(&mut registry);
         registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
-        let admin = Admin::bind(settings.api.admin.value, registry, readiness.clone()).await?;
+        let streamed = live::counts(settings, &mut registry);
+        let (registry, admin) = (Arc::new(registry), settings.api.admin.value);
+        let admin = Admin::bind(admin, Arc::clone(&registry), readiness.clone()).await?;
         servers.spawn("admin server", admin.serve());
+        let counted = Arc::clone(&metrics);
+        let sources = live::sources(counted, fan_out.clone(), readiness.clone(), registry);
+        live::api(settings, connection.as_ref(), sources, &mut servers).await?;
 
         let uuid = kubernetes::identity(settings, connection.as_ref(), &mut servers).await;
         let mut outputs = Running::new(fan_out.clone());
@@ -152,10 +173,12 @@ impl Process {
         stages.spawn("correlation", correlating);
 
         let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
+        let (to, by) = (served.as_ref(), connection.as_ref());
+        let streams = Streams::start(settings, to, by, &fan_out, streamed).await?;
         let (stop, stopped) = watch::channel(false);
         let taking = Taking { collecting, stopped };
         taking.listen(settings, served.as_ref(), &mut stages).await?;
-        Ok(Self { readiness, reload, uuid, fan_out, outputs, stages, servers, stop })
+        Ok(Self { readiness, reload, uuid, fan_out, outputs, streams, stages, servers, stop })
     }
 
     async fn run(mut self, mut shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), StartError> {
@@ -194,6 +217,7 @@ impl Process {
         if kept > 0 {
             tracing::info!(records = kept, "records are kept in the spool for the next start");
         }
+        self.streams.close().await?;
         match self.fan_out.lost().saturating_sub(before) {
             0 => {
                 tracing::info!("everything is flushed");

@@ -7,6 +7,8 @@
 pub mod collect; // Transport Sessions become Flow Records
 pub mod correlate; // two Nodes' reports become one record
 pub mod fan_out; // every batch to every sink
+pub mod stream; // and to whoever asks for them live
+pub mod api; // what antctl asks
 pub mod metrics; // what is counted
 pub mod settings; // how all that is configured
 mod app; // ties them together

@@ -146,6 +146,11 @@ impl Metrics {
         self.records_unusable.get_or_create(&ReasonLabel { reason: why.label() }).inc_by(records);
     }
 
+    /// How many records were handed to the sinks.
+    pub fn emitted(&self) -> u64 {
+        self.correlator.emitted.get()
+    }
+
     /// Takes over what the correlator has counted since the start.
     pub fn correlator(&self, stats: &CorrelatorStats, flows: usize) {
         let counters = &self.correlator;

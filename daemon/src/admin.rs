@@ -1,7 +1,7 @@
 //! Metrics and health over HTTP, for Prometheus and the kubelet.
 //!
 //! Binds to loopback unless configured otherwise: the counters tell who talks to whom how much.
-mod connections; // how many, and for how long
+pub(crate) mod connections; // how many, and for how long
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,9 +21,9 @@ use tokio::net::TcpListener;
 use connections::Limited;
 
 /// Connections served at a time: enough for every Prometheus and kubelet there may be.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 /// How long a connection may last. Scrapes take milliseconds; who comes again connects again.
-const LIFETIME: Duration = Duration::from_secs(10);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(10);
 
 /// Whether the process does its work yet, and what is to be said of its health.
 #[derive(Debug, Clone, Default)]
@@ -69,12 +69,6 @@ pub struct BindError {
     source: std::io::Error,
 }
 
-#[derive(Clone)]
-struct Served {
-    registry: Arc<Registry>,
-    readiness: Readiness,
-}
-
 /// A bound admin server, not yet serving.
 #[derive(Debug)]
 pub struct Admin {
@@ -86,16 +80,12 @@ impl Admin {
     /// Listens on `address`.
     pub async fn bind(
         address: SocketAddr,
-        registry: Registry,
+        registry: impl Into<Arc<Registry>>,
         readiness: Readiness,
     ) -> Result<Self, BindError> {
         let listener =
             TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
-        let router = Router::new()
-            .route("/metrics", get(metrics))
-            .route("/healthz", get(health))
-            .route("/readyz", get(ready))
-            .with_state(Served { registry: Arc::new(registry), readiness });
+        let router = health(readiness).merge(metrics(registry.into()));
         Ok(Self { listener: Limited::new(listener, CONNECTIONS, LIFETIME), router })
     }
 
@@ -107,10 +97,25 @@ impl Admin {
     }
 }
 
-async fn metrics(State(served): State<Served>) -> impl IntoResponse {
+/// Whether the process runs, and whether it does its work yet. Nothing that a sink does changes
+/// either: the kubelet would restart the process for it.
+pub fn health(readiness: Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/livez", get(alive))
+        .route("/readyz", get(ready))
+        .with_state(readiness)
+}
+
+/// What is counted.
+pub fn metrics(registry: Arc<Registry>) -> Router {
+    Router::new().route("/metrics", get(tell)).with_state(registry)
+}
+
+async fn tell(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
     let mut text = String::new();
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match encode(&mut text, &served.registry) {
+    match encode(&mut text, &registry) {
         Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], text),
         Err(error) => {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -119,12 +124,12 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
     }
 }
 
-async fn health(State(served): State<Served>) -> String {
-    served.readiness.health()
+async fn alive(State(readiness): State<Readiness>) -> String {
+    readiness.health()
 }
 
-async fn ready(State(served): State<Served>) -> (StatusCode, &'static str) {
-    if served.readiness.get() {
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    if readiness.get() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "starting\n")

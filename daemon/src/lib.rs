@@ -4,6 +4,7 @@ mod run; // a runtime, and what its end means to the shell
 mod shutdown; // SIGTERM and Ctrl-C
 mod supervise; // a task that ends by itself ends the process
 pub mod admin; // metrics and health over HTTP
+pub mod https; // a server for those who come with a token
 pub mod configuration; // checked, printed, read again
 mod clock; // the only place that asks what time it is
 

@@ -8,7 +8,7 @@ use flow::{Access, Direction, FlowRecord};
 
 use crate::labels;
 use crate::layout::{FLOW, Layout, Meaning, Step};
-use crate::wire::{BYTES, VARINT, put_bytes, put_key, put_varint, set_length};
+use crate::wire::{BYTES, put_bytes, put_key, put_number, set_length};
 
 /// What all flows of a message have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,14 +117,6 @@ fn put_attribute(number: usize, access: Access, record: &FlowRecord, out: &mut V
                 put_bytes(out, number, name.as_bytes());
             }
         }
-    }
-}
-
-/// As everywhere in proto3, 0 is what is not there.
-fn put_number(out: &mut Vec<u8>, number: usize, value: u64) {
-    if value != 0 {
-        put_key(out, number, VARINT);
-        put_varint(out, value);
     }
 }
 

@@ -40,8 +40,10 @@ impl Status {
     pub const OK: u8 = 0;
     pub const UNKNOWN: u8 = 2;
     pub const INVALID_ARGUMENT: u8 = 3;
+    pub const PERMISSION_DENIED: u8 = 7;
     pub const UNIMPLEMENTED: u8 = 12;
     pub const UNAVAILABLE: u8 = 14;
+    pub const UNAUTHENTICATED: u8 = 16;
 
     pub fn new(code: u8, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }

@@ -11,11 +11,10 @@ use flow::FlowRecord;
 use grpc::export::{Export, ExportingProcess};
 use grpc::{Head, encode};
 use ipfix::transport::{ClientTls, Destination, Transport};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use tests::authority::{certificates, python};
 use tests::binary::{built, eventually, metrics, signal, sum, value};
 use tests::ports::free_port;
 use tests::records::record;
@@ -33,41 +32,6 @@ impl Drop for Running {
     }
 }
 
-/// An authority, a collector's certificate for `collector.test`, and an exporter's.
-fn certificates() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // One whose name is that of what it signs is taken for no authority.
-    authority.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(authority, key).expect("an authority");
-    let write = |name: &str, text: String| {
-        fs::write(folder.path().join(name), text).expect("a file");
-    };
-    write("ca.pem", authority.pem());
-    for name in ["collector.test", "exporter.test"] {
-        let key = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new([name.to_owned()]).expect("a name");
-        let certificate = parameters.signed_by(&key, &authority).expect("a certificate");
-        write(&format!("{name}.pem"), certificate.pem());
-        write(&format!("{name}.key"), key.serialize_pem());
-    }
-    folder
-}
-
-/// One of the Python programs, with the `.proto` file where it looks for it.
-fn python(script: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("../target/test-venv/bin/python");
-    assert!(python.exists(), "{} is missing: run `cargo xtask setup`", python.display());
-    let mut command = Command::new(python);
-    command.arg(root.join("tests/grpc_interop").join(script));
-    command.env("PYTHONPATH", root.join("../grpc/proto"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command
-}
-
 /// A collector that is not ours, and what it says.
 struct Server {
     _process: Running,
@@ -79,7 +43,7 @@ struct Server {
 impl Server {
     fn start(folder: &Path, limit: u32) -> Self {
         let port = free_port();
-        let mut command = python("server.py");
+        let mut command = python("grpc_interop/server.py");
         command.arg(port.to_string()).arg(folder).arg(limit.to_string());
         let mut process = Running(command.spawn().expect("it starts"));
         let output = process.0.stdout.take().expect("a pipe");
@@ -234,7 +198,7 @@ fn aggregator(folder: &Path, port: u16, admin: u16) -> Running {
 
 /// Has grpcio send what it can think of. Returns what became of each.
 fn sent(folder: &Path, port: u16) -> (Running, Vec<(String, String)>) {
-    let mut command = python("client.py");
+    let mut command = python("grpc_interop/client.py");
     let mut client = Running(command.arg(port.to_string()).arg(folder).spawn().expect("it"));
     let output = client.0.stdout.take().expect("a pipe");
     let mut told = Vec::new();

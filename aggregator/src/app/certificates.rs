@@ -20,6 +20,8 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct Served {
     pub(super) source: ServerSource,
+    /// The same, for those who may do without a certificate of their own.
+    pub(super) for_anybody: ServerSource,
     /// Whether who connects has to show a certificate.
     pub(super) asks: bool,
 }
@@ -31,29 +33,30 @@ pub(super) async fn served(
     connection: Option<&Arc<Connection>>,
     servers: &mut Supervisor,
 ) -> Result<Option<Served>, StartError> {
-    if !settings.input.is_tls() {
+    if !settings.input.is_tls() && !settings.stream.enable.value {
         return Ok(None);
     }
     // Nothing that could tell the process to stop: it ends with its servers.
     let (stop, never) = watch::channel(false);
     if let Some(files) = settings.input.server_files() {
         let asks = files.clients.is_some();
-        let follower = Follower::server_files(files).await?;
-        let source = follower.server();
+        let required = Follower::server_files(files.clone()).await?;
+        let asked = Follower::server_files_for_anybody(files).await?;
+        let (source, for_anybody) = (required.server(), asked.server());
         servers.spawn("certificates", async move {
-            follower.run(never).await;
+            tokio::join!(required.run(never.clone()), asked.run(never));
             drop(stop);
         });
-        return Ok(Some(Served { source, asks }));
+        return Ok(Some(Served { source, for_anybody, asks }));
     }
     let Some(connection) = connection else { return Ok(None) };
     let keeper = keeper(settings, connection).await?;
-    let source = keeper.server();
+    let (source, for_anybody) = (keeper.server(), keeper.server_for_anybody());
     servers.spawn("certificates", async move {
         keeper.run(now_s, never).await;
         drop(stop);
     });
-    Ok(Some(Served { source, asks: true }))
+    Ok(Some(Served { source, for_anybody, asks: true }))
 }
 
 /// Tries until there are certificates: an API server comes back.

@@ -1,6 +1,7 @@
 //! Who is answered: metrics and health, the API of `antctl`, live streams of flows.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use config::write::Line;
 use config::{Key, Name, Raw, Reading, Setting, Severity, Sources, Wrong, read};
@@ -12,7 +13,7 @@ pub(super) static SECTION: Section = Section {
     title: "API",
     reload: Reload::Restart,
     antrea: &[&PORT, &CIPHER_SUITES, &MIN_VERSION],
-    ours: &[&ADMIN],
+    ours: &[&TOKEN, &ADMIN],
 };
 
 pub(super) static STREAM: Section = Section {
@@ -41,6 +42,15 @@ pub(super) static MIN_VERSION: Key = Key {
     names: &[Name::current(FILE, "apiServer.tlsMinVersion")],
     form: "a text: VersionTLS10, VersionTLS11, VersionTLS12 or VersionTLS13",
     doc: "The oldest TLS that is spoken there. What is older than VersionTLS12 counts as that.",
+    ..Key::NONE
+};
+
+pub(super) static TOKEN: Key = Key {
+    names: &[Name::current(FILE, "apiServer.tokenFile")],
+    form: "a path",
+    default: "/var/run/antrea/apiserver/loopback-client-token",
+    doc: "Where the token is written that opens the API to whoever can read the file, as antctl in \
+          the same container does.",
     ..Key::NONE
 };
 
@@ -121,6 +131,7 @@ pub struct Api {
     /// Of [`CIPHER_SUITES_KNOWN`]; none for all of them.
     pub cipher_suites: Setting<Vec<&'static str>>,
     pub min_version: Setting<TlsVersion>,
+    pub token: Setting<PathBuf>,
     pub admin: Setting<SocketAddr>,
 }
 
@@ -137,11 +148,13 @@ impl Api {
         let port = sources.pick(&PORT, |raw| read::number(raw, 0..=u16::MAX));
         let suites = Setting::optional(sources.pick(&CIPHER_SUITES, cipher_suites));
         let version = Setting::optional(sources.pick(&MIN_VERSION, min_version));
+        let token = sources.pick(&TOKEN, read::path);
         let admin = sources.pick(&ADMIN, read::socket);
         Some(Self {
             port: port?,
             cipher_suites: Setting::new(suites.value.unwrap_or_default(), suites.origin),
             min_version: Setting::new(version.value.unwrap_or_default(), version.origin),
+            token: token?,
             admin: admin?,
         })
     }
@@ -152,6 +165,7 @@ impl Api {
             print::number(&PORT, &self.port),
             print::line(&CIPHER_SUITES, &self.cipher_suites, suites),
             print::quoted(&MIN_VERSION, &self.min_version),
+            print::line(&TOKEN, &self.token, |it| config::write::text(&it.to_string_lossy())),
             print::quoted(&ADMIN, &self.admin),
         ]
     }
