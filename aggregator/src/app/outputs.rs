@@ -1,6 +1,7 @@
 //! The outputs that run, and how they follow the configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use daemon::{Ended, Supervisor};
 use sinks::ipfix::IpfixSink;
@@ -10,6 +11,10 @@ use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
 use super::StartError;
 use crate::fan_out::{FanOut, Outlets};
 use crate::settings::{Output, Outputs};
+
+/// How long outputs may take for the last records: with what sessions and flows take before, a
+/// process that is asked to end does so within 5 s.
+const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
 
 /// What runs, and what it was told.
 #[derive(Debug)]
@@ -21,7 +26,8 @@ pub(crate) struct Running {
 
 impl Running {
     pub(super) fn new(fan_out: FanOut) -> Self {
-        let outlets = Outlets::new(fan_out, DeliverOptions::default());
+        let options = DeliverOptions { close_within: CLOSE_WITHIN, ..DeliverOptions::default() };
+        let outlets = Outlets::new(fan_out, options);
         Self { outlets, outputs: Outputs::default(), tasks: Supervisor::default() }
     }
 
