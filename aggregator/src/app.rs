@@ -139,10 +139,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     stages.all_end().await?;
     outlets.close();
     sinks.all_end().await?;
-    let kept = fan_out.finish().await;
-    if kept > 0 {
-        tracing::info!(records = kept, "records are kept in the spool for the next start");
-    }
+    fan_out.finish().await;
     match fan_out.lost().saturating_sub(before) {
         0 => {
             tracing::info!("everything is flushed");
