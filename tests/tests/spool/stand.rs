@@ -24,7 +24,7 @@ const FIRST: u32 = 0x0a00_0000;
 const PORTS: u64 = 60_000;
 
 #[derive(Debug)]
-pub struct Stand {
+pub(crate) struct Stand {
     folder: tempfile::TempDir,
     process: Option<Child>,
     listen: SocketAddr,
@@ -33,18 +33,18 @@ pub struct Stand {
 }
 
 impl Stand {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let none = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = tempfile::tempdir().expect("a folder");
         Self { folder, process: None, listen: none, admin: none, starts: 0 }
     }
 
-    pub fn start(&mut self, arguments: &[&str]) {
+    pub(crate) fn start(&mut self, arguments: &[&str]) {
         self.start_by(Command::new(built("fyke")), arguments);
     }
 
     /// Starts it with the spool on a disk of its own, of `size`, that is gone with the process.
-    pub fn start_on_small_disk(&mut self, size: &str) {
+    pub(crate) fn start_on_small_disk(&mut self, size: &str) {
         let disk = self.folder.path().join("disk");
         fs::create_dir(&disk).expect("a place for the disk");
         let mount = format!("mount -t tmpfs -o size={size} none {} && exec \"$@\"", disk.display());
@@ -76,7 +76,7 @@ impl Stand {
         assert!(read.is_ok() && &ready == b"ready\n", "{}", self.words());
     }
 
-    pub fn listen(&self) -> SocketAddr {
+    pub(crate) fn listen(&self) -> SocketAddr {
         self.listen
     }
 
@@ -84,7 +84,7 @@ impl Stand {
         self.folder.path().join("data")
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("flows")
     }
 
@@ -92,25 +92,25 @@ impl Stand {
         self.folder.path().join(format!("said-{}", self.starts))
     }
 
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         fs::read_to_string(self.said_in()).unwrap_or_default()
     }
 
-    pub fn said(&self, what: &str) -> bool {
+    pub(crate) fn said(&self, what: &str) -> bool {
         self.words().contains(what)
     }
 
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         metrics(Command::new("bash"), self.admin.port())
     }
 
-    pub fn value(&self, name: &str) -> u64 {
+    pub(crate) fn value(&self, name: &str) -> u64 {
         value(&self.metrics(), name)
     }
 
     /// Waits until a metric is as it should be, and returns it.
     #[track_caller]
-    pub fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) -> u64 {
+    pub(crate) fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) -> u64 {
         let mut now = 0;
         let came = eventually(PATIENCE, || {
             now = self.value(name);
@@ -121,7 +121,7 @@ impl Stand {
     }
 
     /// As `kill -9` does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill().expect("it can be killed");
         process.wait().expect("its end");
@@ -129,14 +129,14 @@ impl Stand {
 
     /// Asks it to end, which it must do well and in time.
     #[track_caller]
-    pub fn end(&mut self, within: Duration) {
+    pub(crate) fn end(&mut self, within: Duration) {
         let succeeded = self.end_anyhow(within);
         assert!(succeeded, "{}", self.words());
     }
 
     /// Asks it to end, which it must do in time; returns whether it says that it lost nothing.
     #[track_caller]
-    pub fn end_anyhow(&mut self, within: Duration) -> bool {
+    pub(crate) fn end_anyhow(&mut self, within: Duration) -> bool {
         let mut process = self.process.take().expect("it runs");
         let asked = Instant::now();
         signal(process.id(), "TERM");
@@ -146,20 +146,20 @@ impl Stand {
         status.success()
     }
 
-    pub fn log_lines(&self) -> Vec<String> {
+    pub(crate) fn log_lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.log()).expect("a log");
         text.lines().map(str::to_owned).collect()
     }
 
     /// The numbers of all stored records.
-    pub fn stored(&self) -> Vec<u64> {
+    pub(crate) fn stored(&self) -> Vec<u64> {
         let reader = store::Reader::open(&self.data()).expect("a store");
         let rows = reader.records(&store::Query::default()).expect("rows").flatten();
         rows.map(|row| number_of(&row.record)).collect()
     }
 
     /// Oldest first.
-    pub fn segments(&self) -> Vec<PathBuf> {
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.data().join("spool")).expect("a spool");
         let paths = entries.map(|entry| entry.expect("an entry").path());
         let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "segment");
@@ -180,15 +180,15 @@ impl Drop for Stand {
 
 /// What became of the records a sink was given.
 #[derive(Debug)]
-pub struct Account {
-    pub given: u64,
-    pub delivered: u64,
-    pub waiting: u64,
-    pub dropped: u64,
+pub(crate) struct Account {
+    pub(crate) given: u64,
+    pub(crate) delivered: u64,
+    pub(crate) waiting: u64,
+    pub(crate) dropped: u64,
 }
 
 impl Account {
-    pub fn of(stand: &Stand, sink: &str) -> Self {
+    pub(crate) fn of(stand: &Stand, sink: &str) -> Self {
         let all = stand.metrics();
         let one = |name: &str| value(&all, &format!("fyke_sink_{name}{{sink=\"{sink}\"}}"));
         let label = format!("sink=\"{sink}\"");
@@ -204,7 +204,7 @@ impl Account {
     }
 
     #[track_caller]
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         assert_eq!(self.given, self.delivered + self.waiting + self.dropped, "{self:?}");
     }
 }
@@ -244,7 +244,7 @@ fn number_of(record: &FlowRecord) -> u64 {
 }
 
 /// The number of the record in a line of the log.
-pub fn number_in(line: &str) -> u64 {
+pub(crate) fn number_in(line: &str) -> u64 {
     let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
     let source: Ipv4Addr = serde_json::from_value(object["sourceIP"].clone()).expect("an address");
     let port = object["sourceTransportPort"].as_u64().expect("a port");
@@ -253,13 +253,13 @@ pub fn number_in(line: &str) -> u64 {
 
 /// An exporter that sends as fast as it can until it has sent all, is dropped, or is hung up on.
 #[derive(Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     thread: Option<JoinHandle<u64>>,
     enough: Arc<AtomicBool>,
 }
 
 impl Sender {
-    pub fn start(to: SocketAddr, numbers: Range<u64>) -> Self {
+    pub(crate) fn start(to: SocketAddr, numbers: Range<u64>) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&enough);
         let thread = Some(std::thread::spawn(move || send(to, numbers, &stop)));
@@ -267,7 +267,7 @@ impl Sender {
     }
 
     /// Returns how many records it has sent, perhaps the last ones in vain.
-    pub fn finish(mut self) -> u64 {
+    pub(crate) fn finish(mut self) -> u64 {
         let thread = self.thread.take().expect("it was not waited for yet");
         thread.join().expect("it does not panic")
     }
@@ -302,14 +302,14 @@ fn send(to: SocketAddr, numbers: Range<u64>, enough: &AtomicBool) -> u64 {
 
 /// A pipe in the place of the log, that nobody reads until somebody does.
 #[derive(Debug)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     path: PathBuf,
     /// Keeps whoever writes from failing, and from waiting when it opens the pipe.
     end: Option<File>,
 }
 
 impl Pipe {
-    pub fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         let made = Command::new("mkfifo").arg(path).status();
         assert!(made.expect("mkfifo runs").success());
         let end = File::options().read(true).write(true).open(path).expect("a pipe");
@@ -317,14 +317,14 @@ impl Pipe {
     }
 
     /// Reads from now on.
-    pub fn read(mut self) -> Reading {
+    pub(crate) fn read(mut self) -> Reading {
         let file = File::open(&self.path).expect("a pipe");
         // From now on the end of the writer is the end of the pipe.
         drop(self.end.take());
         let thread = std::thread::spawn(move || {
             BufReader::new(file).lines().map(|line| line.expect("text")).collect()
         });
-        Reading { thread }
+        Reading { thread, _pipe: self }
     }
 }
 
@@ -335,13 +335,14 @@ impl Drop for Pipe {
 }
 
 #[derive(Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
+    _pipe: Pipe,
     thread: JoinHandle<Vec<String>>,
 }
 
 impl Reading {
     /// What was read once the writer has ended.
-    pub fn finish(self) -> Vec<String> {
+    pub(crate) fn finish(self) -> Vec<String> {
         self.thread.join().expect("it does not panic")
     }
 }
