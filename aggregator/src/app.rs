@@ -213,10 +213,7 @@ impl Process {
         self.stop.send_replace(true);
         self.stages.all_end().await?;
         self.outputs.close().await?;
-        let kept = self.fan_out.finish().await;
-        if kept > 0 {
-            tracing::info!(records = kept, "records are kept in the spool for the next start");
-        }
+        self.fan_out.finish().await;
         self.streams.close().await?;
         match self.fan_out.lost().saturating_sub(before) {
             0 => {

@@ -73,12 +73,11 @@ impl FanOut {
 
     /// Hands `batch` to all outlets and subscribers. Never waits.
     pub fn send(&self, batch: &Batch) {
-        match self.spool() {
-            Some(spool) => spool.append(batch),
-            None => {
-                let outlets = self.shared.outlets.load();
-                outlets.iter().filter_map(Outlet::inlet).for_each(|inlet| inlet.send(batch));
-            }
+        if let Some(spool) = self.spool() {
+            spool.append(batch);
+        } else {
+            let outlets = self.shared.outlets.load();
+            outlets.iter().filter_map(Outlet::inlet).for_each(|inlet| inlet.send(batch));
         }
         self.shared.subscribers.send(batch);
     }
@@ -150,12 +149,16 @@ impl FanOut {
         self.shared.subscribers.close();
     }
 
-    /// All sinks have ended: what they did not take is kept, if it can be. Returns how many records
-    /// that is, summed over the sinks.
-    pub async fn finish(&self) -> u64 {
-        let Some(spool) = self.spool() else { return 0 };
+    /// All sinks have ended: what they did not take is kept, if it can be.
+    pub async fn finish(&self) {
+        let Some(spool) = self.spool() else { return };
         spool.finish().await;
-        self.counters().map(|(_, counters)| counters.waiting()).sum()
+        for (sink, counters) in self.counters() {
+            let records = counters.waiting();
+            if records > 0 {
+                tracing::info!(sink, records, "records are kept in the spool");
+            }
+        }
     }
 
     /// Whoever watches gets every batch from now on, through a queue of `capacity` batches of its

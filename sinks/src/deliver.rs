@@ -60,22 +60,59 @@ pub async fn deliver<S: Sink>(
     }
     let backoff = Backoff { wait: options.first_retry, next: Instant::now(), failing: false };
     let abandoned_before = queue.counters().abandoned.load(Ordering::Relaxed);
-    let deadline = None;
-    Delivery { sink, queue, options, stop, clock, backoff, deadline, abandoned_before }.run().await
+    let end = End { stop, options, deadline: None };
+    Delivery { sink, queue, options, end, clock, backoff, abandoned_before }.run().await
 }
 
 struct Delivery<S, C> {
     sink: S,
     queue: Queue,
     options: DeliverOptions,
-    stop: watch::Receiver<bool>,
+    end: End,
     clock: C,
     backoff: Backoff,
-    /// Once it is to end: when to give up.
-    deadline: Option<Instant>,
     /// By the sinks before this one.
     abandoned_before: u64,
 }
+
+/// When delivery is to end, with or without success.
+struct End {
+    stop: watch::Receiver<bool>,
+    options: DeliverOptions,
+    /// Once it is to end: when to give up.
+    deadline: Option<Instant>,
+}
+
+impl End {
+    /// Whether another sink is to take this one's place.
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Whether it was to end so long ago that it is time to give up.
+    fn is_late(&mut self, queue: &Queue) -> bool {
+        let now = Instant::now();
+        if self.deadline.is_none() && (queue.is_closed() || self.is_stopped()) {
+            self.deadline = Some(now + self.options.close_within);
+        }
+        self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// Waits for a sink, which may never answer, until it is late.
+    async fn in_time(&mut self, queue: &Queue, answer: impl Future<Output = Answer>) -> Answer {
+        tokio::pin!(answer);
+        loop {
+            if let Ok(answer) = timeout(self.options.tick, &mut answer).await {
+                return answer;
+            }
+            if self.is_late(queue) {
+                return Err(SinkError::Unavailable("it does not answer".into()));
+            }
+        }
+    }
+}
+
+type Answer = Result<(), SinkError>;
 
 struct Backoff {
     /// How long to wait after the next failure.
@@ -117,7 +154,8 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             self.sink.approach(mark);
         }
         loop {
-            match self.sink.write(&batch, (self.clock)()).await {
+            let write = self.sink.write(&batch, (self.clock)());
+            match self.end.in_time(&self.queue, write).await {
                 Ok(()) => {
                     self.queue.took();
                     return self.counters().taken(batch.len());
@@ -144,7 +182,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         if !self.counters().holds_any() {
             return;
         }
-        match self.sink.flush().await {
+        match self.end.in_time(&self.queue, self.sink.flush()).await {
             Ok(()) => self.delivered(),
             Err(error @ SinkError::Refused { .. }) => {
                 let records = self.counters().release();
@@ -184,18 +222,12 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         self.queue.counters()
     }
 
-    /// Whether another sink is to take this one's place.
     fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
+        self.end.is_stopped()
     }
 
-    /// Whether the queue was closed so long ago that it is time to give up.
     fn is_late(&mut self) -> bool {
-        let now = Instant::now();
-        if self.deadline.is_none() && (self.queue.is_closed() || self.is_stopped()) {
-            self.deadline = Some(now + self.options.close_within);
-        }
-        self.deadline.is_some_and(|deadline| now >= deadline)
+        self.end.is_late(&self.queue)
     }
 
     /// Waits until the next attempt may be made; returns whether there is still time for it.
@@ -210,7 +242,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             }
             // In small steps, to notice that the queue has been closed.
             let until = self.backoff.next.min(now + self.options.tick);
-            sleep_until(self.deadline.map_or(until, |deadline| until.min(deadline))).await;
+            sleep_until(self.end.deadline.map_or(until, |deadline| until.min(deadline))).await;
         }
     }
 

@@ -196,8 +196,8 @@ async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     let options = DeliverOptions { close_within: Duration::from_secs(1), ..Default::default() };
     let sink = Slow(Duration::from_millis(400));
     run(sink, queue, options).await;
-    // Three begin within the second; the others are not even tried.
+    // Two are done within the second; the third is cut off, the others are not even tried.
     let DeliveryCounters { delivered, abandoned, .. } = &*counters;
-    assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [3, 5]);
-    assert_eq!(started.elapsed(), Duration::from_millis(1200));
+    assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [2, 6]);
+    assert!(started.elapsed() <= options.close_within + options.tick);
 }

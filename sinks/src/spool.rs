@@ -35,7 +35,8 @@ use flow::{Batch, FlowRecord};
 
 use crate::{DeliveryCounters, Queue};
 
-pub use block::read_segment;
+#[doc(hidden)]
+pub use block::check_segment;
 use log::Log;
 pub use log::SpoolCounters;
 pub(crate) use reading::Reading;
@@ -103,7 +104,7 @@ impl Spool {
     pub fn visit(&self, mut visit: impl FnMut(&FlowRecord)) -> Result<(), SpoolError> {
         let failed = |source| SpoolError::Io { action: "read", path: self.log.dir.clone(), source };
         let until = self.log.end();
-        let mut reader = reader::Reader::new(Arc::clone(&self.log));
+        let mut reader = reader::Reader::uncounted(Arc::clone(&self.log));
         let mut from = self.log.oldest();
         while from < until {
             match reader.read(from, until).map_err(failed)? {

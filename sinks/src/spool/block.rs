@@ -202,24 +202,26 @@ impl<R: Read + Seek> Blocks<R> {
     }
 }
 
-/// Reads a segment as a spool does, whatever its bytes are; returns the numbers and the count of
-/// the records in each block it believes.
-///
-/// For fuzzing: nothing else has a use for a segment without its neighbours.
+/// Reads a segment as a spool does, whatever its bytes are. For fuzzing; panics if something does
+/// not hold.
 #[doc(hidden)]
-pub fn read_segment(bytes: &[u8]) -> Vec<(u64, usize)> {
+pub fn check_segment(bytes: &[u8]) {
     let mut blocks = Blocks::new(io::Cursor::new(bytes));
     let mut reader = codec::Reader::new();
-    let mut told = Vec::new();
-    while let Ok(found) = blocks.next(0) {
-        let header = match found {
-            Found::Block(header) => header,
-            Found::Damaged(_) => continue,
-            Found::End => break,
-        };
-        let mut records = Vec::new();
-        reader.read(blocks.content(), &mut records);
-        told.push((header.first, records.len()));
+    let (mut told, mut skipped, mut records) = (0, 0, Vec::new());
+    loop {
+        match blocks.next(0) {
+            Ok(Found::Block(header)) => {
+                records.clear();
+                reader.read(blocks.content(), &mut records);
+                told += HEADER + header.length as usize;
+            }
+            Ok(Found::Damaged(header)) => told += HEADER + header.length as usize,
+            Ok(Found::End) => break,
+            Err(error) => panic!("memory can be read: {error}"),
+        }
+        skipped += blocks.take_skipped();
+        assert!(told as u64 + skipped <= bytes.len() as u64, "no byte counts twice");
+        assert!(records.len() <= bytes.len(), "a record has bytes");
     }
-    told
 }

@@ -14,6 +14,8 @@ use super::{codec, files};
 #[derive(Debug)]
 pub(super) struct Reader {
     log: Arc<Log>,
+    /// Whether what it comes upon is counted: what it reads is somebody's loss.
+    counting: bool,
     codec: codec::Reader,
     open: Option<Open>,
 }
@@ -38,7 +40,12 @@ pub(super) enum Read {
 
 impl Reader {
     pub(super) fn new(log: Arc<Log>) -> Self {
-        Self { log, codec: codec::Reader::new(), open: None }
+        Self { log, counting: true, codec: codec::Reader::new(), open: None }
+    }
+
+    /// For a look at what others are going to read.
+    pub(super) fn uncounted(log: Arc<Log>) -> Self {
+        Self { counting: false, ..Self::new(log) }
     }
 
     /// Goes back to wherever it is asked for next.
@@ -105,7 +112,7 @@ impl Reader {
     fn leave(&mut self, first: u64) -> bool {
         let Some(after) = self.log.segment_after(first) else { return false };
         if let Some(mut open) = self.open.take() {
-            let skipped = open.blocks.take_skipped();
+            let skipped = if self.counting { open.blocks.take_skipped() } else { 0 };
             self.log.counters.bytes_skipped.fetch_add(skipped, Ordering::Relaxed);
         }
         // One that cannot be opened now is found by number later.
@@ -126,7 +133,7 @@ impl Reader {
     }
 
     fn damaged(&self, header: &Header, until: u64) -> Read {
-        self.log.counters.blocks_damaged.fetch_add(1, Ordering::Relaxed);
+        self.log.counters.blocks_damaged.fetch_add(self.counting.into(), Ordering::Relaxed);
         Read::Gap { to: header.end().min(until) }
     }
 }
