@@ -113,6 +113,11 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         .await
         .map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
+    // IPFIX and gRPC, and some for everything else.
+    let sessions = 2 * CollectorLimits::default().sessions as u64;
+    if let Err(error) = daemon::raise_open_files(sessions + 256) {
+        tracing::warn!(%error, "not all sessions there may be can be opened at once");
+    }
     let room = Room::new(CollectorLimits::default().records, reported);
     let epoch = Epoch::new(std::time::Instant::now(), now_ns() / 1_000_000);
     let options_of = CollectOptions::default();
