@@ -2,7 +2,7 @@
 //! listener. None of it is more than a counter here, and the next session is served.
 
 use ::grpc::export::{Export, ExportingProcess};
-use ::grpc::v1alpha1::Flow;
+use ::grpc::v1alpha1::{ExportRequest, Flow};
 use ipfix::transport::{Destination, Transport};
 
 use super::world::{World, message, set, template_record};
@@ -167,7 +167,7 @@ async fn unexpected_bytes_end_their_own_session() {
     world.goes_on().await;
 }
 
-/// Flows as bytes.
+/// Requests as bytes.
 struct Raw;
 
 impl Export for Raw {
@@ -185,8 +185,12 @@ async fn a_grpc_flow_without_its_parts_is_counted_or_taken_as_it_is() {
     let key = FlowKey { source_port: 5, ..FlowKey::default() };
     let mut whole = Vec::new();
     let head = ::grpc::Head { export_time_ns: 1, domain: 7, with_ids: false };
-    ::grpc::encode(&FlowRecord { key, ..FlowRecord::default() }, &head, &mut whole);
-    let whole = Flow::decode(whole.as_slice()).unwrap();
+    let mut record = FlowRecord { key, start_ms: 1, end_ms: 2, ..FlowRecord::default() };
+    (record.forward.octets_total, record.reverse.octets_total) = (100, 200);
+    record.source.pod = "web-0".into();
+    record.tcp_state = "ESTABLISHED".into();
+    ::grpc::encode(&record, &head, &mut whole);
+    let whole = ExportRequest::decode(whole.as_slice()).unwrap().flows.remove(0);
     assert!(whole.ipfix.is_some() && whole.k8s.is_some() && whole.stats.is_some());
     let parts: [fn(&mut Flow); 9] = [
         |flow| *flow = Flow::default(),
@@ -204,7 +208,7 @@ async fn a_grpc_flow_without_its_parts_is_counted_or_taken_as_it_is() {
     for without in parts {
         let mut flow = whole.clone();
         without(&mut flow);
-        exporting.push(flow.encode_to_vec());
+        exporting.push(ExportRequest { flows: vec![flow] }.encode_to_vec());
     }
     exporting.flush(1).await.unwrap();
     let told = world.records(7).await;

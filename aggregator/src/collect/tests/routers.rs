@@ -120,6 +120,26 @@ async fn version_9_is_understood_with_templates_of_each_source_for_itself() {
     world.goes_on().await;
 }
 
+/// Routers tell what each interval added, and no totals.
+#[tokio::test]
+async fn what_intervals_added_becomes_a_total() {
+    use crate::correlate::{Correlator, Timeouts};
+    let mut world = World::plain().await;
+    let _socket = world.send_to(world.netflow, &[v5(1, &[(6, 1, 2)]), v5(2, &[(6, 1, 2)])]).await;
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { active: second, inactive: second, clock_skew: second };
+    let mut correlator = Correlator::new(timeouts, 10);
+    for record in world.records(2).await {
+        correlator.receive(record, 0, 1_700_000_000_000);
+    }
+    let mut told = Vec::new();
+    correlator.flush(&mut told);
+    let [flow] = told.as_slice() else { panic!("{told:?}") };
+    let counters = &flow.forward;
+    assert_eq!((counters.packets_total, counters.octets_total), (10, 1_200));
+    assert_eq!((counters.packets_delta, counters.octets_delta), (10, 1_200));
+}
+
 #[tokio::test]
 async fn what_is_no_netflow_is_counted_and_costs_nothing() {
     let mut world = World::plain().await;
