@@ -223,9 +223,8 @@ impl Collecting {
 
     /// Makes what is counted here visible.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("fyke_aggregator");
-        self.shared.counters.register(registry);
         registry.register_collector(Box::new(gauges::Gauges(self.clone())));
+        self.shared.counters.register(registry.sub_registry_with_prefix("fyke_aggregator"));
     }
 
     fn follow_drops(&self, listener: &'static str, socket: &UdpSocket) {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::certificates::Served;
-use crate::collect::Collecting;
+use crate::collect::{Collecting, CollectorLimits};
 use crate::settings::{Listener, Settings, Transport};
 
 /// Bytes that the kernel keeps of datagrams nobody has read yet.
@@ -29,6 +29,11 @@ impl Taking {
         served: Option<&Served>,
         stages: &mut Supervisor,
     ) -> Result<(), StartError> {
+        // Connections of IPFIX and gRPC, and some for everything else.
+        let sessions = 2 * CollectorLimits::default().sessions as u64;
+        if let Err(error) = daemon::raise_open_files(sessions + 256) {
+            tracing::warn!(%error, "not all sessions there may be can be opened at once");
+        }
         if let Some(address) = settings.input.grpc.value {
             self.grpc(address, settings, served, stages).await?;
         }

@@ -8,6 +8,7 @@ mod source; // one session
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,56 +38,27 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) async fn listen(
     shared: &Arc<Shared>,
     socket: UdpSocket,
-    mut shutdown: watch::Receiver<bool>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let mut sources = Sources { shared, by_peer: HashMap::new() };
-    let mut buffer = vec![0; LONGEST];
-    let period = (shared.options.limits.idle_datagrams / SWEEPS).max(Duration::from_millis(1));
-    let mut sweep = interval(period);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stopping = shutdown.clone();
-    loop {
-        tokio::select! {
-            readable = socket.readable() => {
-                let turn = async {
-                    if readable.is_ok() && sources.turn(&socket, &mut buffer).await {
-                        yield_now().await;
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    // Who waits for room when the time is over waits in vain.
-                    () = over(&mut stopping) => break,
-                    () = turn => {}
-                }
-            }
-            _ = sweep.tick() => sources.sweep(Instant::now()),
-            () = asked(&mut shutdown) => break,
-        }
-    }
-    let rest = async {
-        // A socket is asked only after the runtime has heard of it.
-        yield_now().await;
-        while sources.turn(&socket, &mut buffer).await {
-            yield_now().await;
-        }
+    let over = async {
+        asked(shutdown.clone()).await;
+        sleep(DRAIN).await;
     };
-    tokio::time::timeout(DRAIN, rest).await.ok();
-    for (_, source) in sources.by_peer.drain() {
+    tokio::select! {
+        biased;
+        // Who waits for room when the time is over waits in vain.
+        () = over => {}
+        () = sources.receive(&socket, shutdown.clone()) => {}
+    }
+    for (_, source) in sources.by_peer {
         source.end(EndReason::Shutdown);
     }
 }
 
-/// Returns when the process is to end. What the channel lends is given back at once, since the
-/// other branches wait too.
-async fn asked(shutdown: &mut watch::Receiver<bool>) {
-    shutdown.wait_for(|asked| *asked).await.map(drop).unwrap_or_default();
-}
-
-/// Returns when the time to read what had arrived before shutdown is over.
-async fn over(shutdown: &mut watch::Receiver<bool>) {
+/// Returns when shutdown is asked for, or nobody is left who could.
+async fn asked(mut shutdown: watch::Receiver<bool>) {
     shutdown.wait_for(|asked| *asked).await.ok();
-    sleep(DRAIN).await;
 }
 
 /// Peer and Source ID.
@@ -98,6 +70,30 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    async fn receive(&mut self, socket: &UdpSocket, shutdown: watch::Receiver<bool>) {
+        let mut stop = pin!(asked(shutdown));
+        let mut buffer = vec![0; LONGEST];
+        let period = self.shared.options.limits.idle_datagrams / SWEEPS;
+        let mut sweep = interval(period.max(Duration::from_millis(1)));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                readable = socket.readable() => {
+                    if readable.is_ok() && self.turn(socket, &mut buffer).await {
+                        yield_now().await;
+                    }
+                }
+                _ = sweep.tick() => self.sweep(Instant::now()),
+                () = &mut stop => break,
+            }
+        }
+        // A socket is asked only after the runtime has heard of it.
+        yield_now().await;
+        while self.turn(socket, &mut buffer).await {
+            yield_now().await;
+        }
+    }
+
     /// Receives a few datagrams that have arrived. Returns whether there may be more.
     async fn turn(&mut self, socket: &UdpSocket, buffer: &mut [u8]) -> bool {
         let now = Instant::now();
@@ -160,8 +156,9 @@ impl Sources<'_> {
     /// Ends sessions that have been silent for too long.
     fn sweep(&mut self, now: Instant) {
         let idle = self.shared.options.limits.idle_datagrams;
-        let is_silent =
-            |_: &Key, source: &mut Source| now.saturating_duration_since(source.heard()) >= idle;
+        let is_silent = |_: &Key, source: &mut Source| {
+            now.saturating_duration_since(source.heard()) >= idle
+        };
         for (_, source) in self.by_peer.extract_if(is_silent) {
             source.end(EndReason::Idle);
         }

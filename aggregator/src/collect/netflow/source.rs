@@ -25,6 +25,10 @@ const FIELDS: usize = 256;
 const RECORD: usize = 4_096;
 /// Values that are made of one message.
 const VALUES: usize = 65_536;
+/// Records of one Set: as many as fit, were they of two addresses alone.
+const RECORDS: usize = 8_192;
+/// Bytes that an error remembers of its message.
+const SAMPLE: usize = 16;
 /// Routers send templates again every few minutes.
 const TEMPLATE_LIFETIME: Duration = Duration::from_mins(30);
 /// Layouts that are kept.
@@ -197,6 +201,7 @@ fn parser() -> Result<NetflowParser, ConfigError> {
         .with_v9_max_template_total_size(RECORD)
         .with_v9_ttl(TtlConfig::new(TEMPLATE_LIFETIME))
         .with_v9_max_decoded_field_values_per_message(VALUES)
-        .with_max_error_sample_size(0)
+        .with_v9_max_records_per_flowset(RECORDS)
+        .with_max_error_sample_size(SAMPLE)
         .build()
 }
