@@ -136,7 +136,7 @@ impl Storage {
     pub(super) fn lines(&self) -> Vec<Line> {
         vec![
             print::maybe_path(&DATA, &self.data),
-            print::line(&SPOOL, &self.spool, shown_spool),
+            print::line(&SPOOL, &self.spool, |it| shown_spool(it.as_ref())),
             print::line(&SPOOL_LIMIT, &self.spool_limit, |it| size::format(*it)),
             print::time(&SPOOL_DURABLE, &self.durable_within),
         ]
@@ -144,6 +144,6 @@ impl Storage {
 }
 
 /// Nothing would stand for the directory beside the store.
-fn shown_spool(spool: &Option<PathBuf>) -> String {
-    spool.as_ref().map_or_else(|| text(OFF), |path| text(&path.to_string_lossy()))
+fn shown_spool(spool: Option<&PathBuf>) -> String {
+    spool.map_or_else(|| text(OFF), |path| text(&path.to_string_lossy()))
 }

@@ -72,12 +72,11 @@ fn items<T>(raw: &Raw, why: &str, read: impl Fn(&str) -> Option<T>) -> Reading<V
     let mut values = Vec::new();
     let mut wrong = Vec::new();
     for (index, text) in texts.iter().enumerate() {
-        match read(text) {
-            Some(value) => values.push(value),
-            None => {
-                let why = why.to_owned();
-                wrong.push(Wrong { severity: Severity::Error, item: Some(index), why });
-            }
+        if let Some(value) = read(text) {
+            values.push(value);
+        } else {
+            let why = why.to_owned();
+            wrong.push(Wrong { severity: Severity::Error, item: Some(index), why });
         }
     }
     Reading { value: Some(values), wrong }

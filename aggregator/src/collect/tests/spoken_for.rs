@@ -42,16 +42,16 @@ fn options(claims: Claims) -> CollectOptions {
 }
 
 fn judged(world: &World) -> Vec<(&'static str, u64)> {
-    let of = |verdict: Verdict| {
-        (verdict.name(), world.collecting.shared.counters.of_verdict(verdict))
-    };
+    let of =
+        |verdict: Verdict| (verdict.name(), world.collecting.shared.counters.of_verdict(verdict));
     Verdict::ALL.map(of).into_iter().filter(|(_, records)| *records > 0).collect()
 }
 
 #[tokio::test]
 async fn claims_are_counted_and_taken_or_refused() {
     let a = observation_domain("node-a");
-    let told = [("node-a", ""), ("", "node-a"), ("node-a", "node-a"), ("node-b", "node-a"), ("", "")];
+    let told =
+        [("node-a", ""), ("", "node-a"), ("node-a", "node-a"), ("node-b", "node-a"), ("", "")];
     let lies = [("node-b", ""), ("", "nobody"), ("node-b", "nobody")];
     let expected = [("own", 5), ("other_node", 2), ("no_such_node", 1), ("other_domain", 1)];
     for claims in [Claims::Count, Claims::Refuse] {

@@ -130,9 +130,8 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     for (rule, ids) in [(&record.ingress, [110, 111, 141]), (&record.egress, [112, 113, 142])] {
         let told = [&rule.name, &rule.namespace, &rule.rule].map(|name| name.to_string());
         let known = [since((0, 11)), since((0, 11)), since((1, 1))];
-        let expected = std::array::from_fn(|at| {
-            if known[at] { name(ids[at]) } else { String::new() }
-        });
+        let expected =
+            std::array::from_fn(|at| if known[at] { name(ids[at]) } else { String::new() });
         assert_eq!(told, expected);
         let action = if since((1, 1)) { 2 } else { 0 };
         assert_eq!((rule.policy_type, rule.action), (action, action));
@@ -186,8 +185,9 @@ async fn what_is_missing_is_unset_and_what_is_unknown_is_passed_over() {
     let mut world = World::plain().await;
     let fields = [(4242, 1, u16::MAX), (0, 12, 4), (56506, 499, 3), (0, 8, 4), (55829, 500, 2)];
     let data = [&[3, 1, 2, 3], [10, 0, 0, 2].as_slice(), &[9; 3], &[10, 0, 0, 1], &[7, 7]].concat();
-    let _session =
-        world.send(&[message(0, 7, &[set(2, &template_record(256, &fields)), set(256, &data)])]).await;
+    let _session = world
+        .send(&[message(0, 7, &[set(2, &template_record(256, &fields)), set(256, &data)])])
+        .await;
     let [record] = world.records(1).await.try_into().unwrap();
     let key = FlowKey {
         source: [10, 0, 0, 1].into(),

@@ -40,9 +40,8 @@ impl World {
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(Metrics::default());
         let room = Room::new(options.limits.records, sender);
-        let cluster = cluster.map(|yaml| {
-            Arc::new(ArcSwap::from_pointee(Cluster::from_yaml(yaml).unwrap()))
-        });
+        let cluster =
+            cluster.map(|yaml| Arc::new(ArcSwap::from_pointee(Cluster::from_yaml(yaml).unwrap())));
         let epoch = Epoch::new(Instant::now(), 1_700_000_000_000);
         let collecting = Collecting::new(options, room, Arc::clone(&metrics), cluster, epoch);
         let mut tasks = JoinSet::new();
