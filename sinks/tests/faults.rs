@@ -222,8 +222,9 @@ async fn a_batch_that_no_store_has_room_for_is_refused() {
 /// Copies a directory with all that is in it, as a process leaves it that is killed now.
 fn killed(dir: &Path) -> TempDir {
     let copy = tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(dir.join(".")).arg(copy.path());
-    assert!({ copied }.status().unwrap().success());
+    let mut command = std::process::Command::new("cp");
+    let copied = command.arg("-r").arg(dir.join(".")).arg(copy.path()).status();
+    assert!(copied.unwrap().success());
     copy
 }
 
