@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flow::{Batch, FlowRecord};
-use sinks::{DeliverOptions, DeliveryCounters, Inlet, LogSink, Queue, Sink, StoreSink, deliver};
+use sinks::{
+    DeliverOptions, DeliveryCounters, Inlet, LogSink, Queue, Sink, Spool, SpoolOptions, StoreSink,
+    deliver,
+};
 use store::{Query, Reader, Writer, WriterOptions};
 use tempfile::{TempDir, tempdir};
 use tokio::sync::watch;
@@ -214,4 +217,50 @@ async fn a_batch_that_no_store_has_room_for_is_refused() {
     let delivery = Delivery::start(store_sink(dir.path(), 1));
     delivery.send(1);
     assert_eq!(delivery.close().await, [0, 2, 0, 0]);
+}
+
+/// Copies a directory with all that is in it, as a process leaves it that is killed now.
+fn killed(dir: &Path) -> TempDir {
+    let copy = tempdir().unwrap();
+    let mut command = std::process::Command::new("cp");
+    let copied = command.arg("-r").arg(dir.join(".")).arg(copy.path()).status();
+    assert!(copied.unwrap().success());
+    copy
+}
+
+/// What a store at `dir` has after it was given what the spool there has.
+async fn stored_from_spool(dir: &Path, more: std::ops::Range<u64>) -> Vec<u64> {
+    let options = SpoolOptions { durable_within: None, ..SpoolOptions::new(dir.join("spool")) };
+    let spool = Spool::open(&options).unwrap();
+    let queue = spool.queue("store", Arc::default());
+    let record = |flow_id| FlowRecord { flow_id, ..FlowRecord::default() };
+    spool.append(&more.map(record).collect());
+    spool.close();
+    let (_never, stop) = watch::channel(false);
+    deliver(store_sink(&dir.join("store"), 1000), queue, OPTIONS, stop, || 1).await;
+    stored(&dir.join("store"))
+}
+
+#[tokio::test]
+async fn a_store_gets_nothing_twice_though_no_cursor_was_noted() {
+    let dir = tempdir().unwrap();
+    assert_eq!(stored_from_spool(dir.path(), 0..5).await, [0, 1, 2, 3, 4]);
+    let copy = killed(dir.path());
+    // Without a cursor that can be read, a sink begins with the oldest record there is.
+    fs::write(copy.path().join("spool/store.cursor"), "damaged").unwrap();
+    assert_eq!(stored_from_spool(copy.path(), 5..7).await, [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_store_whose_last_file_was_not_named_gets_it_again() {
+    let dir = tempdir().unwrap();
+    assert_eq!(stored_from_spool(dir.path(), 0..5).await, [0, 1, 2, 3, 4]);
+    let copy = killed(dir.path());
+    fs::write(copy.path().join("spool/store.cursor"), format!("{:020} {:08x}", 0, 0x0)).unwrap();
+    let files = std::process::Command::new("find")
+        .arg(copy.path())
+        .args(["-name", "*.parquet", "-delete"])
+        .status();
+    assert!(files.unwrap().success());
+    assert_eq!(stored_from_spool(copy.path(), 5..7).await, [0, 1, 2, 3, 4, 5, 6]);
 }

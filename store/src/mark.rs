@@ -50,3 +50,28 @@ pub(crate) fn read(dir: &Path) -> Option<Mark> {
     let record = if dir.join(file).is_file() { to } else { from };
     Some(Mark { log: u64::from_str_radix(log, 16).ok()?, record: record.parse().ok()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+
+    #[test]
+    fn a_note_is_true_once_its_file_is_there() {
+        let dir = tempdir().unwrap();
+        let at = |record| Mark { log: 0xfeed, record };
+        directory::ensure(&layout::temporary(dir.path())).unwrap();
+        assert_eq!(read(dir.path()), None);
+        write(dir.path(), None, at(10), Path::new("rows")).unwrap();
+        assert_eq!(read(dir.path()), Some(at(0)), "killed before the file had its name");
+        fs::write(dir.path().join("rows"), "").unwrap();
+        assert_eq!(read(dir.path()), Some(at(10)));
+        write(dir.path(), Some(at(10)), at(20), Path::new("more")).unwrap();
+        assert_eq!(read(dir.path()), Some(at(10)));
+        write(dir.path(), Some(Mark { log: 1, record: 10 }), at(20), Path::new("more")).unwrap();
+        assert_eq!(read(dir.path()), Some(at(0)), "another log says nothing about this one");
+        fs::write(dir.path().join("mark"), "feed 1").unwrap();
+        assert_eq!(read(dir.path()), None);
+    }
+}

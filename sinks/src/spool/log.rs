@@ -48,8 +48,8 @@ pub(super) struct Log {
     /// Oldest first. Records of the last are being written.
     segments: Mutex<VecDeque<Segment>>,
     places: Mutex<Vec<Arc<Place>>>,
-    /// Cursors of an earlier life that no sink has claimed yet.
-    absent: Mutex<Vec<(String, u64)>>,
+    /// Cursors of an earlier life that no sink has claimed yet, as far as they can be read.
+    absent: Mutex<Vec<(Option<u64>, String)>>,
     /// The number after that of the newest record.
     end: AtomicU64,
     /// Held for the life of the log; the system releases it when the process dies.
@@ -79,10 +79,10 @@ impl Log {
             fs::remove_file(&path).map_err(failed("remove from"))?;
             segments.pop();
         }
-        let read = |name: String| cursor::read(&dir, &name).map(|record| (name, record));
-        let absent: Vec<_> = sinks.into_iter().filter_map(read).collect();
+        let read = |name: String| (cursor::read(&dir, &name), name);
+        let absent: Vec<_> = sinks.into_iter().map(read).collect();
         // After a power failure a sink may have come further than the log.
-        let end = absent.iter().map(|(_, record)| *record).fold(end, u64::max);
+        let end = absent.iter().filter_map(|(record, _)| *record).fold(end, u64::max);
         Ok(Self {
             dir,
             id,
@@ -121,7 +121,7 @@ impl Log {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn absent(&self) -> MutexGuard<'_, Vec<(String, u64)>> {
+    fn absent(&self) -> MutexGuard<'_, Vec<(Option<u64>, String)>> {
         self.absent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,15 +153,17 @@ impl Log {
         place
     }
 
-    /// The cursor of an earlier life.
+    /// The cursor of an earlier life; that of the oldest record if it cannot be read.
     pub(super) fn claim(&self, name: &str) -> Option<u64> {
         let mut absent = self.absent();
-        let index = absent.iter().position(|(known, _)| known == name)?;
-        Some(absent.swap_remove(index).1)
+        let index = absent.iter().position(|(_, known)| known == name)?;
+        let (record, _) = absent.swap_remove(index);
+        drop(absent);
+        Some(record.unwrap_or_else(|| self.oldest()))
     }
 
     pub(super) fn forget_absent(&self) {
-        for (name, _) in self.absent().drain(..) {
+        for (_, name) in self.absent().drain(..) {
             tracing::info!(
                 sink = name,
                 "nothing is kept any more for a sink that is not configured"
@@ -173,9 +175,20 @@ impl Log {
     /// Makes `block` known to all sinks.
     pub(super) fn publish(&self, block: &Arc<Published>) {
         let places = self.places();
-        self.end.store(block.end, Ordering::Release);
+        self.end.fetch_max(block.end, Ordering::AcqRel);
         for place in places.iter() {
             place.publish(block);
+        }
+    }
+
+    /// A sink has come further than the log, which has lost its end in a power failure: numbers go
+    /// on behind that, and what is missing is the other sinks' loss.
+    pub(super) fn extend_to(&self, record: u64) {
+        let places = self.places();
+        let missing = record.saturating_sub(self.end());
+        self.end.fetch_max(record, Ordering::AcqRel);
+        for place in places.iter() {
+            place.counters.given.fetch_add(missing, Ordering::Relaxed);
         }
     }
 
@@ -218,21 +231,27 @@ impl Log {
     pub(super) fn tidy(&self) {
         let places: Vec<_> = self.places().iter().map(Arc::clone).collect();
         for place in &places {
-            if let Some(record) = place.unnoted() {
-                let noted = cursor::write(&self.dir, place.name, record);
-                if noted.is_ok() {
-                    place.noted(record);
-                }
-                self.tidied(noted);
-            }
+            self.note(place);
             if place.is_done() {
                 self.places().retain(|known| !Arc::ptr_eq(known, place));
                 self.tidied(cursor::remove(&self.dir, place.name));
             }
         }
         let cursors = places.iter().map(|place| place.acknowledged());
-        let oldest = cursors.chain(self.absent().iter().map(|(_, record)| *record)).min();
+        let absent = self.absent();
+        let oldest = cursors.chain(absent.iter().map(|(record, _)| record.unwrap_or(0))).min();
+        drop(absent);
         self.release(oldest.unwrap_or_else(|| self.end()));
+    }
+
+    /// Notes how far a sink has come.
+    pub(super) fn note(&self, place: &Place) {
+        let Some(record) = place.unnoted() else { return };
+        let noted = cursor::write(&self.dir, place.name, record);
+        if noted.is_ok() {
+            place.noted(record);
+        }
+        self.tidied(noted);
     }
 
     /// Removes the segments that have only records below `oldest`, but not the one being written.

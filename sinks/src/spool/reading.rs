@@ -48,6 +48,8 @@ impl Reading {
             let next = cursor.unwrap_or(end).min(end);
             Place::new(name, counters, sender, [next, oldest, end])
         });
+        // Killed now, it is known to have been here.
+        log.note(&place);
         let (reader, next) = (Reader::new(Arc::clone(&log)), place.next());
         Self {
             log,
@@ -182,7 +184,8 @@ impl Reading {
 
     /// The sink knows itself how far it has come.
     pub(crate) fn resume_at(&mut self, mark: Mark) {
-        if mark.log == self.log.id && mark.record <= self.log.end() {
+        if mark.log == self.log.id {
+            self.log.extend_to(mark.record);
             self.place.resume_at(mark.record);
         }
         let next = self.place.next();

@@ -415,6 +415,35 @@ async fn any_steps(dir: &Path, steps: &[(u8, u64)]) {
     }
 }
 
+#[tokio::test]
+async fn a_sink_that_has_come_further_than_the_log_gets_nothing_twice() {
+    let dir = tempdir().unwrap();
+    let spool = open(&options(dir.path()));
+    let (mut queue, _) = self::queue(&spool, "store");
+    let (other, _) = self::queue(&spool, "log");
+    fill(&spool, 0..20, 10).await;
+    assert_eq!(queue.recv().await.unwrap().len(), 10);
+    assert_eq!(queue.recv().await.unwrap().len(), 10);
+    let mark = queue.mark().unwrap();
+    // A power failure: the second block is gone, and no cursor was noted.
+    let copy = killed(dir.path());
+    drop((queue, other, spool));
+    let segment = &segments(copy.path())[0];
+    let bytes = fs::read(segment).unwrap();
+    fs::write(segment, &bytes[..bytes.len() - 1]).unwrap();
+
+    let spool = open(&options(copy.path()));
+    let (mut queue, counters) = self::queue(&spool, "store");
+    let (mut other, others) = self::queue(&spool, "log");
+    queue.resume_at(mark);
+    spool.append(&batch(20..25));
+    spool.close();
+    assert_eq!(drain(&mut queue).await, ids(20..25));
+    assert_eq!(drain(&mut other).await, [ids(0..10), ids(20..25)].concat());
+    assert_eq!((read(&counters.given), counters.lost()), (5, 0));
+    assert_eq!((read(&others.given), read(&others.unreadable)), (25, 10));
+}
+
 /// Every input the fuzzer kept is tried by every test run.
 #[test]
 fn segments_of_the_corpus_do_no_harm() {

@@ -192,6 +192,7 @@ impl Writer {
     /// Writes `batch`, and in one block with it what else waits.
     fn append_all(&mut self, batch: Batch) {
         let mut order = Some(Order::Append(batch));
+        self.next = self.next.max(self.log.end());
         let begin = self.next;
         let later = loop {
             match order {
