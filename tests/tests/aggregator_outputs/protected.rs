@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use flow::{Contents, Mode};
 use k8s::certificates::{AuthoritiesOrigin, ClientOrigin, PairFiles, PairOrigin};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 use sinks::ipfix::{IpfixSink, Options, Profile};
 use sinks::{FarEnd, Sink, SinkError, Tls, Transport};
 use tests::ports::free_port;
@@ -19,6 +21,8 @@ use super::{NOW_MS, batch, options, reading};
 fn issue(folder: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
     let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("a file");
