@@ -4,6 +4,8 @@
 mod elements;
 #[path = "aggregator_outputs/log.rs"]
 mod log;
+#[path = "aggregator_outputs/protected.rs"]
+mod protected;
 #[path = "aggregator_outputs/told.rs"]
 mod told;
 #[path = "aggregator_outputs/reading.rs"]

@@ -164,7 +164,3 @@ impl Sink for JsonSink {
         std::mem::take(&mut self.let_go)
     }
 }
-
-#[cfg(test)]
-#[path = "sink_tests.rs"]
-mod tests;

@@ -1,10 +1,12 @@
-use flow::{Contents, FlowRecord, Mode};
+//! The JSON output, line by line.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+use flow::{Batch, Contents, FlowRecord, Mode};
 use serde_json::Value;
+use sinks::json::{JsonSink, Options};
+use sinks::{FarEnd, Sink, Transport};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, UdpSocket};
-
-use super::*;
-use crate::{FarEnd, Transport};
 
 fn options(address: impl ToString, transport: Transport) -> Options {
     Options {
