@@ -18,13 +18,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{CollectOptions, Collecting, CollectorLimits, Epoch, Reported, Room};
+use crate::collect::{CollectOptions, Collecting, Epoch, Reported, Room};
 use crate::correlate::{Correlator, Timeouts};
 use crate::fan_out::FanOut;
 use crate::metrics::{Metrics, SinkCounters};
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
-/// [`CollectorLimits`] to say.
+/// [`crate::collect::CollectorLimits`] to say.
 const REPORTED_QUEUE: usize = 1024;
 /// Batches that wait for a sink.
 const SINK_QUEUE: usize = 512;
@@ -98,6 +98,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         }
     };
 
+    let (collecting, queue) = collecting(&metrics, &mut registry);
     let mut sinks = Supervisor::default();
     let (fan_out, counters) = start_sinks(&options, &mut sinks, &mut registry)?;
     let readiness = Readiness::default();
@@ -105,7 +106,6 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let mut servers = Supervisor::default();
     servers.spawn("admin server", admin.serve());
 
-    let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
     let mut stages = Supervisor::default();
     stages.spawn("correlation", correlate(queue, correlator, fan_out, Arc::clone(&metrics)));
     let address = options.listen;
@@ -113,15 +113,6 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         .await
         .map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
-    // IPFIX and gRPC, and some for everything else.
-    let sessions = 2 * CollectorLimits::default().sessions as u64;
-    if let Err(error) = daemon::raise_open_files(sessions + 256) {
-        tracing::warn!(%error, "not all sessions there may be can be opened at once");
-    }
-    let room = Room::new(CollectorLimits::default().records, reported);
-    let epoch = Epoch::new(std::time::Instant::now(), now_ns() / 1_000_000);
-    let options_of = CollectOptions::default();
-    let collecting = Collecting::new(options_of, room, Arc::clone(&metrics), None, epoch);
     if let Some(Grpc { listener, certificates }) = Grpc::bind(&options, &mut servers).await? {
         let (collecting, stopped) = (collecting.clone(), stopped.clone());
         stages.spawn("collecting over gRPC", async move {
@@ -129,6 +120,7 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         });
     }
     stages.spawn("collecting", async move { collecting.tcp(listener, stopped).await });
+    tracing::warn!(listen = %address, "IPFIX is taken from anybody, and not encrypted");
     tracing::info!(listen = %address, "aggregator is up");
     readiness.set();
     ready();
@@ -151,6 +143,24 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
         }
         records => Err(StartError::LeftBehind { records }),
     }
+}
+
+/// What takes records, and the queue that they come in.
+fn collecting(
+    metrics: &Arc<Metrics>,
+    registry: &mut Registry,
+) -> (Collecting, mpsc::Receiver<Reported>) {
+    let options = CollectOptions::default();
+    // IPFIX and gRPC, and some for everything else.
+    if let Err(error) = daemon::raise_open_files(2 * options.limits.sessions as u64 + 256) {
+        tracing::warn!(%error, "not all sessions there may be can be opened at once");
+    }
+    let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
+    let room = Room::new(options.limits.records, reported);
+    let epoch = Epoch::new(std::time::Instant::now(), now_ns() / 1_000_000);
+    let collecting = Collecting::new(options, room, Arc::clone(metrics), None, epoch);
+    collecting.connected().register(registry);
+    (collecting, queue)
 }
 
 /// A port for gRPC.

@@ -23,10 +23,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipfix::transport::collect::{CollectingProcess, Limits};
-use ipfix::transport::{KernelDrops, ServerTls};
 use arc_swap::ArcSwap;
 use flow::FlowRecord;
+use ipfix::transport::collect::{CollectingProcess, Limits};
+use ipfix::transport::{KernelDrops, ServerTls};
 use k8s::Cluster;
 use k8s::certificates::ServerSource;
 use prometheus_client::registry::Registry;
@@ -133,12 +133,26 @@ struct Shared {
     options: CollectOptions,
     room: Room,
     metrics: Arc<Metrics>,
+    seen: Arc<Seen>,
+}
+
+/// What sessions have told of themselves.
+#[derive(Debug)]
+struct Seen {
     counters: counters::Counters,
     cluster: Option<Arc<ArcSwap<Cluster>>>,
     senders: senders::Senders,
     roster: live::Roster,
     epoch: Epoch,
+    silent_after: Duration,
 }
+
+/// Who is connected, and what was heard of Nodes. Clones see the same.
+///
+/// Unlike a [`Collecting`] it keeps no queue open: whoever looks does not keep a process from
+/// ending.
+#[derive(Debug, Clone)]
+pub struct Connected(Arc<Seen>);
 
 impl Collecting {
     /// Records go to `room`. Without a `cluster` nobody knows which Node a peer is.
@@ -150,16 +164,15 @@ impl Collecting {
         epoch: Epoch,
     ) -> Self {
         let CollectorLimits { sessions, datagram_peers, idle, idle_datagrams, .. } = options.limits;
-        let shared = Arc::new(Shared {
-            options,
-            room,
-            metrics,
+        let seen = Arc::new(Seen {
             counters: counters::Counters::default(),
             cluster,
             senders: senders::Senders::default(),
             roster: live::Roster::default(),
             epoch,
+            silent_after: options.silent_after,
         });
+        let shared = Arc::new(Shared { options, room, metrics, seen });
         let limits = Limits { sessions, idle, idle_udp: idle_datagrams, ..Limits::default() };
         let few = Limits { sessions: datagram_peers, ..limits };
         let opens = || session::Sessions::new(Arc::clone(&shared));
@@ -209,29 +222,36 @@ impl Collecting {
         grpc::listen(&self.shared, listener, certificates, &self.places, shutdown).await;
     }
 
+    /// Who is connected, for others to look at.
+    pub fn connected(&self) -> Connected {
+        Connected(Arc::clone(&self.shared.seen))
+    }
+
+    fn follow_drops(&self, listener: &'static str, socket: &UdpSocket) {
+        match KernelDrops::of(socket) {
+            Ok(drops) => self.shared.seen.counters.follow_drops(listener, drops),
+            Err(error) => tracing::warn!(%error, "what the kernel drops is not known"),
+        }
+    }
+}
+
+impl Connected {
     /// The sessions that are open, oldest first: `limit` of them at most, and how many there are.
     pub fn sessions(&self, limit: usize) -> (Vec<SessionReport>, usize) {
-        self.shared.roster.sessions(limit)
+        self.0.roster.sessions(limit)
     }
 
     /// What was heard of the cluster's Nodes, and of those that records name while the cluster is
     /// not known, by name.
     pub fn nodes(&self, now: Instant) -> Vec<NodeReport> {
-        let cluster = self.shared.cluster.as_ref().map(|cluster| cluster.load_full());
-        self.shared.senders.report(cluster.as_deref(), self.shared.epoch.ms(now))
+        let cluster = self.0.cluster.as_ref().map(|cluster| cluster.load_full());
+        self.0.senders.report(cluster.as_deref(), self.0.epoch.ms(now))
     }
 
     /// Makes what is counted here visible.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(gauges::Gauges(self.clone())));
-        self.shared.counters.register(registry.sub_registry_with_prefix("fyke_aggregator"));
-    }
-
-    fn follow_drops(&self, listener: &'static str, socket: &UdpSocket) {
-        match KernelDrops::of(socket) {
-            Ok(drops) => self.shared.counters.follow_drops(listener, drops),
-            Err(error) => tracing::warn!(%error, "what the kernel drops is not known"),
-        }
+        self.0.counters.register(registry.sub_registry_with_prefix("fyke_aggregator"));
     }
 }
 

@@ -156,9 +156,8 @@ impl Sources<'_> {
     /// Ends sessions that have been silent for too long.
     fn sweep(&mut self, now: Instant) {
         let idle = self.shared.options.limits.idle_datagrams;
-        let is_silent = |_: &Key, source: &mut Source| {
-            now.saturating_duration_since(source.heard()) >= idle
-        };
+        let is_silent =
+            |_: &Key, source: &mut Source| now.saturating_duration_since(source.heard()) >= idle;
         for (_, source) in self.by_peer.extract_if(is_silent) {
             source.end(EndReason::Idle);
         }

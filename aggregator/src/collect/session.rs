@@ -90,7 +90,7 @@ impl CollectorSession for Collected {
             shared.metrics.records_unusable(Unusable::NoAddresses, unusable);
         }
         if unknown > 0 {
-            shared.counters.fields_unknown.inc_by(unknown);
+            shared.seen.counters.fields_unknown.inc_by(unknown);
         }
         reporter.tell(counted, domain, records, room, now);
         result.map_err(Rejected::from)

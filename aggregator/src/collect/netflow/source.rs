@@ -186,7 +186,7 @@ impl Source {
         metrics.records_received.inc_by(counted.records);
         metrics.records_lost.inc_by(counted.lost);
         metrics.sets_without_template.inc_by(*without_template);
-        self.shared.counters.fields_unknown.inc_by(*unknown_fields);
+        self.shared.seen.counters.fields_unknown.inc_by(*unknown_fields);
         if counted.unusable > 0 {
             metrics.records_unusable(Unusable::NoAddresses, counted.unusable);
         }

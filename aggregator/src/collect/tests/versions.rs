@@ -119,7 +119,7 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     assert_eq!((reverse.packets_total, reverse.octets_total), (29_305_086, 29_305_085));
     assert_eq!((reverse.packets_delta, reverse.octets_delta), (29_305_002, 29_305_001));
     for (end, ids) in [(&record.source, [101, 100, 104]), (&record.destination, [103, 102, 105])] {
-        let told = [&end.pod, &end.namespace, &end.node].map(|name| name.to_string());
+        let told = [&end.pod, &end.namespace, &end.node].map(ToString::to_string);
         assert_eq!(told, ids.map(name));
     }
     // One attribute, whichever of the two elements told it.
@@ -128,11 +128,10 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     assert_eq!(record.service.name.as_str(), service_name);
     assert_eq!(record.service.port, if since((0, 12)) { 1_108 } else { 0 });
     for (rule, ids) in [(&record.ingress, [110, 111, 141]), (&record.egress, [112, 113, 142])] {
-        let told = [&rule.name, &rule.namespace, &rule.rule].map(|name| name.to_string());
+        let told = [&rule.name, &rule.namespace, &rule.rule].map(ToString::to_string);
         let known = [since((0, 11)), since((0, 11)), since((1, 1))];
-        let expected = std::array::from_fn(|at| {
-            if known[at] { name(ids[at]) } else { String::new() }
-        });
+        let expected =
+            std::array::from_fn(|at| if known[at] { name(ids[at]) } else { String::new() });
         assert_eq!(told, expected);
         let action = if since((1, 1)) { 2 } else { 0 };
         assert_eq!((rule.policy_type, rule.action), (action, action));
@@ -186,8 +185,9 @@ async fn what_is_missing_is_unset_and_what_is_unknown_is_passed_over() {
     let mut world = World::plain().await;
     let fields = [(4242, 1, u16::MAX), (0, 12, 4), (56506, 499, 3), (0, 8, 4), (55829, 500, 2)];
     let data = [&[3, 1, 2, 3], [10, 0, 0, 2].as_slice(), &[9; 3], &[10, 0, 0, 1], &[7, 7]].concat();
-    let _session =
-        world.send(&[message(0, 7, &[set(2, &template_record(256, &fields)), set(256, &data)])]).await;
+    let _session = world
+        .send(&[message(0, 7, &[set(2, &template_record(256, &fields)), set(256, &data)])])
+        .await;
     let [record] = world.records(1).await.try_into().unwrap();
     let key = FlowKey {
         source: [10, 0, 0, 1].into(),

@@ -40,9 +40,8 @@ impl World {
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(Metrics::default());
         let room = Room::new(options.limits.records, sender);
-        let cluster = cluster.map(|yaml| {
-            Arc::new(ArcSwap::from_pointee(Cluster::from_yaml(yaml).unwrap()))
-        });
+        let cluster =
+            cluster.map(|yaml| Arc::new(ArcSwap::from_pointee(Cluster::from_yaml(yaml).unwrap())));
         let epoch = Epoch::new(Instant::now(), 1_700_000_000_000);
         let collecting = Collecting::new(options, room, Arc::clone(&metrics), cluster, epoch);
         let mut tasks = JoinSet::new();
@@ -115,7 +114,7 @@ impl World {
     pub(super) fn told(&self) -> String {
         let mut registry = Registry::default();
         self.metrics.register(&mut registry);
-        self.collecting.register(&mut registry);
+        self.collecting.connected().register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         text
@@ -141,7 +140,10 @@ impl World {
             ended.unwrap();
         }
         assert_eq!(self.metrics.ended(EndReason::Panicked), 0);
-        assert_eq!((self.metrics.sessions.get(), self.collecting.sessions(9).1), (0, 0));
+        assert_eq!(
+            (self.metrics.sessions.get(), self.collecting.connected().sessions(9).1),
+            (0, 0)
+        );
     }
 }
 
