@@ -16,6 +16,7 @@ mod reporter; // what every session does with its records
 mod claims; // which Node a session may speak for
 mod senders; // who has been heard, and by how many sessions at once
 mod live; // sessions as others see them
+mod pace; // how often the log is told
 mod counters; // what is counted
 mod gauges; // what is shown of sessions and Nodes when it is asked for
 
@@ -145,6 +146,9 @@ struct Seen {
     roster: live::Roster,
     epoch: Epoch,
     silent_after: Duration,
+    /// For peers that get no session, and for records that were lost.
+    refusals: pace::Pace,
+    losses: pace::Pace,
 }
 
 /// Who is connected, and what was heard of Nodes. Clones see the same.
@@ -171,6 +175,8 @@ impl Collecting {
             roster: live::Roster::default(),
             epoch,
             silent_after: options.silent_after,
+            refusals: pace::Pace::default(),
+            losses: pace::Pace::default(),
         });
         let shared = Arc::new(Shared { options, room, metrics, seen });
         let limits = Limits { sessions, idle, idle_udp: idle_datagrams, ..Limits::default() };

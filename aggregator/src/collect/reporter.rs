@@ -44,7 +44,13 @@ struct Judged {
 impl Reporter {
     pub(super) fn open(shared: &Arc<Shared>, peer: SocketAddr, transport: Transport) -> Self {
         let now_ms = shared.seen.epoch.ms(Instant::now());
-        tracing::info!(%peer, protocol = transport.name(), "session opened");
+        let protocol = transport.name();
+        if matches!(transport, Transport::Udp | Transport::Netflow) {
+            // Anybody can make up as many as they like.
+            tracing::debug!(%peer, protocol, "session opened");
+        } else {
+            tracing::info!(%peer, protocol, "session opened");
+        }
         shared.metrics.sessions.inc();
         Self {
             live: shared.seen.roster.open(peer, transport, now_ms),

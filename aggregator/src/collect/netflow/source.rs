@@ -112,7 +112,7 @@ impl Source {
         metrics.session_ended(reason);
         metrics.names_cut.inc_by(self.names.cut());
         metrics.names_resets.inc_by(self.names.resets());
-        tracing::info!(peer = %self.reporter.peer(), reason = reason.label(), "session closed");
+        tracing::debug!(peer = %self.reporter.peer(), reason = reason.label(), "session closed");
     }
 
     fn read(&mut self, datagram: &[u8]) -> Told {
