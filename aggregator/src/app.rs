@@ -151,7 +151,7 @@ impl Process {
 
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        collecting.register(&mut registry);
+        collecting.connected().register(&mut registry);
         reload.register(&mut registry);
         registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
         let streamed = live::counts(settings, &mut registry);

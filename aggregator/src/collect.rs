@@ -16,6 +16,7 @@ mod reporter; // what every session does with its records
 mod claims; // which Node a session may speak for
 mod senders; // who has been heard, and by how many sessions at once
 mod live; // sessions as others see them
+mod pace; // how often the log is told
 mod counters; // what is counted
 mod gauges; // what is shown of sessions and Nodes when it is asked for
 
@@ -133,12 +134,29 @@ struct Shared {
     options: CollectOptions,
     room: Room,
     metrics: Arc<Metrics>,
+    seen: Arc<Seen>,
+}
+
+/// What sessions have told of themselves.
+#[derive(Debug)]
+struct Seen {
     counters: counters::Counters,
     cluster: Option<Arc<ArcSwap<Cluster>>>,
     senders: senders::Senders,
     roster: live::Roster,
     epoch: Epoch,
+    silent_after: Duration,
+    /// For peers that get no session, and for records that were lost.
+    refusals: pace::Pace,
+    losses: pace::Pace,
 }
+
+/// Who is connected, and what was heard of Nodes. Clones see the same.
+///
+/// Unlike a [`Collecting`] it keeps no queue open: whoever looks does not keep a process from
+/// ending.
+#[derive(Debug, Clone)]
+pub struct Connected(Arc<Seen>);
 
 impl Collecting {
     /// Records go to `room`. Without a `cluster` nobody knows which Node a peer is.
@@ -150,16 +168,17 @@ impl Collecting {
         epoch: Epoch,
     ) -> Self {
         let CollectorLimits { sessions, datagram_peers, idle, idle_datagrams, .. } = options.limits;
-        let shared = Arc::new(Shared {
-            options,
-            room,
-            metrics,
+        let seen = Arc::new(Seen {
             counters: counters::Counters::default(),
             cluster,
             senders: senders::Senders::default(),
             roster: live::Roster::default(),
             epoch,
+            silent_after: options.silent_after,
+            refusals: pace::Pace::default(),
+            losses: pace::Pace::default(),
         });
+        let shared = Arc::new(Shared { options, room, metrics, seen });
         let limits = Limits { sessions, idle, idle_udp: idle_datagrams, ..Limits::default() };
         let few = Limits { sessions: datagram_peers, ..limits };
         let opens = || session::Sessions::new(Arc::clone(&shared));
@@ -209,29 +228,36 @@ impl Collecting {
         grpc::listen(&self.shared, listener, certificates, &self.places, shutdown).await;
     }
 
+    /// Who is connected, for others to look at.
+    pub fn connected(&self) -> Connected {
+        Connected(Arc::clone(&self.shared.seen))
+    }
+
+    fn follow_drops(&self, listener: &'static str, socket: &UdpSocket) {
+        match KernelDrops::of(socket) {
+            Ok(drops) => self.shared.seen.counters.follow_drops(listener, drops),
+            Err(error) => tracing::warn!(%error, "what the kernel drops is not known"),
+        }
+    }
+}
+
+impl Connected {
     /// The sessions that are open, oldest first: `limit` of them at most, and how many there are.
     pub fn sessions(&self, limit: usize) -> (Vec<SessionReport>, usize) {
-        self.shared.roster.sessions(limit)
+        self.0.roster.sessions(limit)
     }
 
     /// What was heard of the cluster's Nodes, and of those that records name while the cluster is
     /// not known, by name.
     pub fn nodes(&self, now: Instant) -> Vec<NodeReport> {
-        let cluster = self.shared.cluster.as_ref().map(|cluster| cluster.load_full());
-        self.shared.senders.report(cluster.as_deref(), self.shared.epoch.ms(now))
+        let cluster = self.0.cluster.as_ref().map(|cluster| cluster.load_full());
+        self.0.senders.report(cluster.as_deref(), self.0.epoch.ms(now))
     }
 
     /// Makes what is counted here visible.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(gauges::Gauges(self.clone())));
-        self.shared.counters.register(registry.sub_registry_with_prefix("fyke_aggregator"));
-    }
-
-    fn follow_drops(&self, listener: &'static str, socket: &UdpSocket) {
-        match KernelDrops::of(socket) {
-            Ok(drops) => self.shared.counters.follow_drops(listener, drops),
-            Err(error) => tracing::warn!(%error, "what the kernel drops is not known"),
-        }
+        self.0.counters.register(registry.sub_registry_with_prefix("fyke_aggregator"));
     }
 }
 

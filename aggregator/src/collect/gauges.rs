@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::{Collecting, NodeReport};
+use super::{Connected, NodeReport};
 
 /// Nodes with metrics of their own: those that have told most. The rest is one sum.
 const NODES: usize = 256;
@@ -17,12 +17,12 @@ const NODES: usize = 256;
 const OTHERS: &str = "(others)";
 
 #[derive(Debug)]
-pub(super) struct Gauges(pub(super) Collecting);
+pub(super) struct Gauges(pub(super) Connected);
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         // The kernel's numbers are due at the same moment, and are counters of their own.
-        self.0.shared.counters.count_drops();
+        self.0.0.counters.count_drops();
         self.sessions(&mut encoder)?;
         let mut nodes = self.0.nodes(Instant::now());
         self.silent(&mut encoder, &nodes)?;
@@ -37,7 +37,7 @@ impl Gauges {
         let help = "Sessions that are open, by how their messages arrive";
         let name = "fyke_aggregator_sessions_open";
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (transport, sessions) in self.0.shared.roster.by_transport() {
+        for (transport, sessions) in self.0.0.roster.by_transport() {
             let label = [("transport", transport.name())];
             gauge(sessions as u64).encode(metric.encode_family(&label)?)?;
         }
@@ -49,7 +49,7 @@ impl Gauges {
         encoder: &mut DescriptorEncoder<'_>,
         nodes: &[NodeReport],
     ) -> Result<(), fmt::Error> {
-        let after = self.0.shared.options.silent_after.as_millis();
+        let after = self.0.0.silent_after.as_millis();
         let is_silent = |node: &&NodeReport| node.in_cluster && u128::from(node.silent_ms) >= after;
         let silent = nodes.iter().filter(is_silent).count();
         let help = "Nodes of the cluster that have told nothing for long";

@@ -43,11 +43,17 @@ struct Judged {
 
 impl Reporter {
     pub(super) fn open(shared: &Arc<Shared>, peer: SocketAddr, transport: Transport) -> Self {
-        let now_ms = shared.epoch.ms(Instant::now());
-        tracing::info!(%peer, protocol = transport.name(), "session opened");
+        let now_ms = shared.seen.epoch.ms(Instant::now());
+        let protocol = transport.name();
+        if matches!(transport, Transport::Udp | Transport::Netflow) {
+            // Anybody can make up as many as they like.
+            tracing::debug!(%peer, protocol, "session opened");
+        } else {
+            tracing::info!(%peer, protocol, "session opened");
+        }
         shared.metrics.sessions.inc();
         Self {
-            live: shared.roster.open(peer, transport, now_ms),
+            live: shared.seen.roster.open(peer, transport, now_ms),
             shared: Arc::clone(shared),
             domains: Vec::new(),
             judged: Vec::new(),
@@ -73,7 +79,7 @@ impl Reporter {
         room: Reserved<'_>,
         now: Instant,
     ) {
-        let now_ms = self.shared.epoch.ms(now);
+        let now_ms = self.shared.seen.epoch.ms(now);
         if !records.is_empty() {
             let exporter = Some(self.live.peer.ip());
             for record in &mut records {
@@ -96,10 +102,10 @@ impl Reporter {
             let verdict = self.verdict(record, domain, now_ms);
             !refuses || !verdict.is_doubtful()
         });
-        let refused = (came - records.len()) as u64;
-        self.shared.counters.claims_refused.inc_by(refused);
+        let dropped = (came - records.len()) as u64;
+        self.shared.seen.counters.claims_refused.inc_by(dropped);
         self.told(domain, now_ms, refuses);
-        refused
+        dropped
     }
 
     fn verdict(&mut self, record: &FlowRecord, domain: u32, now_ms: u64) -> Verdict {
@@ -152,7 +158,7 @@ impl Reporter {
     }
 
     fn fresh(&self, name: &Name, domain: u32, now_ms: u64) -> Judged {
-        let verdict = match &self.shared.cluster {
+        let verdict = match &self.shared.seen.cluster {
             None => Verdict::Unknown,
             Some(cluster) => {
                 claims::judge(&cluster.load(), self.live.peer.ip(), name, domain, now_ms)
@@ -161,7 +167,7 @@ impl Reporter {
         let is_somebody = !name.is_empty() && verdict != Verdict::NoSuchNode;
         let is_followed =
             is_somebody && (self.shared.options.claims == Claims::Count || !verdict.is_doubtful());
-        let heard = is_followed.then(|| self.shared.senders.node(name, now_ms));
+        let heard = is_followed.then(|| self.shared.seen.senders.node(name, now_ms));
         if is_somebody {
             self.live.names_node(name);
         }
@@ -190,8 +196,8 @@ impl Reporter {
             self.flush(at, now_ms, refuses);
         }
         if let Some((other, voice)) = twice {
-            self.shared.counters.double_exports.inc();
-            if self.shared.senders.may_warn_of(&voice, now_ms) {
+            self.shared.seen.counters.double_exports.inc();
+            if self.shared.seen.senders.may_warn_of(&voice, now_ms) {
                 self.warn_of_twice(&name, domain, other);
             }
         }
@@ -202,7 +208,7 @@ impl Reporter {
         let at = self.domains.iter().position(|(known, _)| *known == domain);
         if at.is_none() && self.domains.len() < TOLD {
             self.live.speaks_for_domain(domain);
-            self.domains.push((domain, self.shared.senders.domain(domain)));
+            self.domains.push((domain, self.shared.seen.senders.domain(domain)));
         }
         let at = at.or_else(|| self.domains.len().checked_sub(1))?;
         self.domains.get(at).filter(|(known, _)| *known == domain).map(|(_, voice)| voice)
@@ -219,7 +225,7 @@ impl Reporter {
         if let Some(heard) = &judged.heard {
             heard.told(records, now_ms, now_ms.saturating_sub(newest_ms));
         }
-        self.shared.counters.judged(verdict, records);
+        self.shared.seen.counters.judged(verdict, records);
         if verdict.is_doubtful() && !self.is_doubted {
             self.is_doubted = true;
             let (node, domain) = (&self.judged[at].name, self.judged[at].domain);
@@ -232,7 +238,7 @@ impl Reporter {
 
     fn warn_of_twice(&self, node: &Name, domain: u32, other: u64) {
         let peer = self.live.peer;
-        let other = self.shared.roster.peer(other).map(tracing::field::display);
+        let other = self.shared.seen.roster.peer(other).map(tracing::field::display);
         tracing::warn!(
             %node, domain, %peer, other,
             "a Node exports through two sessions at once: its flows are told twice"
@@ -244,9 +250,9 @@ impl Drop for Reporter {
     /// Also where the session's own code has panicked.
     fn drop(&mut self) {
         self.shared.metrics.sessions.dec();
-        self.shared.roster.close(&self.live);
+        self.shared.seen.roster.close(&self.live);
         for (domain, voice) in self.domains.drain(..) {
-            self.shared.senders.leave(domain, voice);
+            self.shared.seen.senders.leave(domain, voice);
         }
     }
 }

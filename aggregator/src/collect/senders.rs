@@ -8,6 +8,8 @@ use flow::Name;
 use hashbrown::HashMap;
 use k8s::Cluster;
 
+use super::pace::Pace;
+
 /// Nodes that are remembered. Beyond, the one that has been silent the longest is forgotten.
 const NODES: usize = 16_384;
 /// So often two sessions have to take turns before that is worth a warning: one that ends may
@@ -15,8 +17,6 @@ const NODES: usize = 16_384;
 const TURNS: u64 = 3;
 /// A Node is not warned of again for this long, in milliseconds.
 const WARN_AGAIN_MS: u64 = 3_600_000;
-/// Nor any other for this long.
-const WARN_NEXT_MS: u64 = 1_000;
 
 /// What was heard of a Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +101,8 @@ pub(super) struct Senders {
     nodes: Mutex<HashMap<Name, Arc<Heard>>>,
     /// Of sessions that are open.
     domains: Mutex<HashMap<u32, Arc<Voice>>>,
-    /// When the log was last told of somebody.
-    warned_ms: Mutex<Option<u64>>,
+    /// For warnings of whom is heard twice.
+    pace: Pace,
     /// Since when there is anything to hear, in milliseconds since 1970; 0 before.
     since_ms: AtomicU64,
 }
@@ -148,15 +148,11 @@ impl Senders {
     /// Whether the log is to be told now that somebody is heard in two sessions.
     pub(super) fn may_warn_of(&self, voice: &Voice, now_ms: u64) -> bool {
         let mut turns = lock(&voice.turns);
-        let is_over = |last: Option<u64>, pause: u64| {
-            last.is_none_or(|last| now_ms >= last.saturating_add(pause))
-        };
-        let mut last = lock(&self.warned_ms);
-        let may = turns.taken >= TURNS
-            && is_over(turns.warned_ms, WARN_AGAIN_MS)
-            && is_over(*last, WARN_NEXT_MS);
+        let is_long_ago =
+            turns.warned_ms.is_none_or(|last| now_ms >= last.saturating_add(WARN_AGAIN_MS));
+        let may = turns.taken >= TURNS && is_long_ago && self.pace.is_due(now_ms);
         if may {
-            (turns.warned_ms, *last) = (Some(now_ms), Some(now_ms));
+            turns.warned_ms = Some(now_ms);
         }
         may
     }
@@ -222,9 +218,9 @@ mod tests {
         }
         let may = |voice, now| senders.may_warn_of(voice, now);
         assert!(!may(&brief, 0), "two turns may be those of a session that ends");
-        assert!(may(&first, 0) && !may(&first, 0) && !may(&second, WARN_NEXT_MS - 1));
-        assert!(may(&second, WARN_NEXT_MS));
-        assert!(!may(&first, WARN_AGAIN_MS - 1) && may(&first, WARN_AGAIN_MS + WARN_NEXT_MS));
+        assert!(may(&first, 0) && !may(&first, 0) && !may(&second, 999));
+        assert!(may(&second, 1_000));
+        assert!(!may(&first, WARN_AGAIN_MS - 1) && may(&first, WARN_AGAIN_MS));
     }
 
     #[test]

@@ -51,7 +51,10 @@ impl Collector for Sessions {
 
     fn refused(&self, peer: SocketAddr, why: &Refused) {
         self.0.metrics.session_ended(EndReason::of_refused(why));
-        tracing::warn!(%peer, error = %Chain(why), "session refused");
+        // Over UDP each datagram of a stranger is one.
+        if self.0.seen.refusals.is_due(self.0.seen.epoch.ms(Instant::now())) {
+            tracing::warn!(%peer, error = %Chain(why), "session refused");
+        }
     }
 
     fn listener_failed(&self, error: &io::Error) {
@@ -83,14 +86,14 @@ impl CollectorSession for Collected {
             ..SessionCounters::default()
         };
         if let Ok(summary) = &result {
-            count(shared, reporter.peer(), summary, &mut counted);
+            count(shared, reporter.peer(), summary, now, &mut counted);
         }
         shared.metrics.records_received.inc_by(came);
         if unusable > 0 {
             shared.metrics.records_unusable(Unusable::NoAddresses, unusable);
         }
         if unknown > 0 {
-            shared.counters.fields_unknown.inc_by(unknown);
+            shared.seen.counters.fields_unknown.inc_by(unknown);
         }
         reporter.tell(counted, domain, records, room, now);
         result.map_err(Rejected::from)
@@ -105,7 +108,9 @@ impl CollectorSession for Collected {
         metrics.names_cut.inc_by(cut);
         metrics.names_resets.inc_by(resets);
         let (peer, reason) = (reporter.peer(), reason.label());
-        if end.is_orderly() {
+        if matches!(end, SessionEnd::Crowded) {
+            tracing::debug!(%peer, reason, "session closed");
+        } else if end.is_orderly() {
             tracing::info!(%peer, reason, "session closed");
         } else {
             tracing::warn!(%peer, reason, error = %Chain(end), "session closed");
@@ -114,18 +119,26 @@ impl CollectorSession for Collected {
 }
 
 /// Counts what a sound message told beside its records.
-fn count(shared: &Shared, peer: SocketAddr, summary: &Summary, counted: &mut SessionCounters) {
+fn count(
+    shared: &Shared,
+    peer: SocketAddr,
+    summary: &Summary,
+    now: Instant,
+    counted: &mut SessionCounters,
+) {
     let metrics = &shared.metrics;
     metrics.messages.inc();
     if summary.lost_records > 0 {
         counted.lost = summary.lost_records.into();
         metrics.records_lost.inc_by(counted.lost);
-        tracing::warn!(
-            %peer,
-            domain = summary.header.domain,
-            records = summary.lost_records,
-            "sequence numbers skip: records were lost on the way"
-        );
+        if shared.seen.losses.is_due(shared.seen.epoch.ms(now)) {
+            tracing::warn!(
+                %peer,
+                domain = summary.header.domain,
+                records = summary.lost_records,
+                "sequence numbers skip: records were lost on the way"
+            );
+        }
     }
     counted.templates = summary.templates.into();
     let unread = [

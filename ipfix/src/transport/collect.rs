@@ -146,7 +146,7 @@ pub enum SessionEnd {
 impl SessionEnd {
     /// Returns true if it ended as sessions do.
     pub const fn is_orderly(&self) -> bool {
-        matches!(self, Self::Closed | Self::Idle | Self::Shutdown)
+        matches!(self, Self::Closed | Self::Idle | Self::Shutdown | Self::Crowded)
     }
 
     /// Returns true if the peer broke the rules of the format, or of this process.

@@ -112,7 +112,7 @@ impl Source {
         metrics.session_ended(reason);
         metrics.names_cut.inc_by(self.names.cut());
         metrics.names_resets.inc_by(self.names.resets());
-        tracing::info!(peer = %self.reporter.peer(), reason = reason.label(), "session closed");
+        tracing::debug!(peer = %self.reporter.peer(), reason = reason.label(), "session closed");
     }
 
     fn read(&mut self, datagram: &[u8]) -> Told {
@@ -186,7 +186,7 @@ impl Source {
         metrics.records_received.inc_by(counted.records);
         metrics.records_lost.inc_by(counted.lost);
         metrics.sets_without_template.inc_by(*without_template);
-        self.shared.counters.fields_unknown.inc_by(*unknown_fields);
+        self.shared.seen.counters.fields_unknown.inc_by(*unknown_fields);
         if counted.unusable > 0 {
             metrics.records_unusable(Unusable::NoAddresses, counted.unusable);
         }

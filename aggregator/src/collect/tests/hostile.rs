@@ -146,7 +146,7 @@ async fn datagrams_longer_than_1024_bytes_are_read_whole() {
     socket.send_to(&more[..30], world.udp).await.unwrap();
     socket.send_to(&more, world.udp).await.unwrap();
     assert_eq!(ports(&world.records(1).await), [201]);
-    let (sessions, _) = world.collecting.sessions(9);
+    let (sessions, _) = world.collecting.connected().sessions(9);
     assert_eq!((sessions.len(), sessions[0].counters.errors), (1, 1));
     world.goes_on().await;
 }

@@ -48,10 +48,10 @@ async fn two_thousand_sessions_are_served_within_their_limits() {
     let mut refused = world.connect().await;
     assert_eq!(refused.read(&mut [0; 1]).await.unwrap_or(0), 0);
     world.ended(EndReason::TooMany, 1).await;
-    let (told, all) = world.collecting.sessions(100);
+    let (told, all) = world.collecting.connected().sessions(100);
     assert_eq!((told.len(), all), (100, SESSIONS));
     assert!(told.iter().all(|session| session.counters.records == 15));
     drop(sessions);
     world.ended(EndReason::Closed, SESSIONS as u64).await;
-    world.until("none is left", || world.collecting.sessions(1).1 == 0).await;
+    world.until("none is left", || world.collecting.connected().sessions(1).1 == 0).await;
 }

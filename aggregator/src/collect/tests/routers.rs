@@ -81,7 +81,7 @@ async fn version_5_is_understood() {
     assert_eq!(ports(&udp), (17, 1001, 53, 0));
     assert_eq!((tcp.forward.packets_delta, tcp.forward.octets_delta), (5, 600));
     assert_eq!((tcp.start_ms, tcp.end_ms), (1_699_999_991_250, 1_699_999_999_250));
-    let (sessions, _) = world.collecting.sessions(9);
+    let (sessions, _) = world.collecting.connected().sessions(9);
     let counters = sessions[0].counters;
     assert_eq!((counters.messages, counters.records, counters.lost), (2, 3, 5));
     assert_eq!(sessions[0].transport, Transport::Netflow);
@@ -115,7 +115,7 @@ async fn version_9_is_understood_with_templates_of_each_source_for_itself() {
     assert_eq!(world.metrics.sets_without_template.get(), 1);
     assert_eq!(world.metrics.records_lost.get(), 2, "messages 3 and 4");
     assert_eq!(world.value("records_unusable_total{reason=\"no_addresses\"}"), 1);
-    assert_eq!(world.collecting.sessions(9).1, 2);
+    assert_eq!(world.collecting.connected().sessions(9).1, 2);
     drop(socket);
     world.goes_on().await;
 }
@@ -186,7 +186,7 @@ async fn made_up_addresses_do_not_keep_routers_out() {
     world.ended(EndReason::Crowded, 3).await;
     router.send_to(&v5(1, &[(6, 3, 4)]), world.netflow).await.unwrap();
     assert_eq!(world.records(1).await[0].key.source_port, 3);
-    assert_eq!(world.collecting.sessions(9).1, 3);
+    assert_eq!(world.collecting.connected().sessions(9).1, 3);
     // With none that could make room a new one is refused.
     let limits = CollectorLimits { datagram_peers: 1, ..CollectorLimits::default() };
     let options = CollectOptions { limits, ..CollectOptions::default() };

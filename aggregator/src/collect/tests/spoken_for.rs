@@ -42,8 +42,9 @@ fn options(claims: Claims) -> CollectOptions {
 }
 
 fn judged(world: &World) -> Vec<(&'static str, u64)> {
-    let of =
-        |verdict: Verdict| (verdict.name(), world.collecting.shared.counters.of_verdict(verdict));
+    let of = |verdict: Verdict| {
+        (verdict.name(), world.collecting.shared.seen.counters.of_verdict(verdict))
+    };
     Verdict::ALL.map(of).into_iter().filter(|(_, records)| *records > 0).collect()
 }
 
@@ -65,9 +66,9 @@ async fn claims_are_counted_and_taken_or_refused() {
         world.until("judged", || count() == 9).await;
         assert_eq!(judged(&world), expected, "{claims:?}");
         assert_eq!(world.value("claims_refused_total"), if refuses { 4 } else { 0 });
-        let (sessions, _) = world.collecting.sessions(9);
-        let refused: u64 = sessions.iter().map(|session| session.counters.refused).sum();
-        assert_eq!(refused, if refuses { 4 } else { 0 });
+        let (sessions, _) = world.collecting.connected().sessions(9);
+        let dropped: u64 = sessions.iter().map(|session| session.counters.refused).sum();
+        assert_eq!(dropped, if refuses { 4 } else { 0 });
     }
 }
 
@@ -98,7 +99,7 @@ async fn who_is_connected_and_who_is_silent_is_known() {
     let udp = world.send_to(world.udp, &naming(8, &[("gone", "")])).await;
     world.records(1).await;
 
-    let (sessions, all) = world.collecting.sessions(9);
+    let (sessions, all) = world.collecting.connected().sessions(9);
     assert_eq!(all, 2);
     let [first, second] = sessions.as_slice() else { panic!("{sessions:?}") };
     assert_eq!((first.peer, second.peer), (tcp.local_addr().unwrap(), udp.local_addr().unwrap()));
@@ -115,10 +116,10 @@ async fn who_is_connected_and_who_is_silent_is_known() {
     };
     assert_eq!(first.counters, counters);
     assert!(first.since_ms >= 1_700_000_000_000 && first.last_message_ms >= first.since_ms);
-    let (limited, all) = world.collecting.sessions(1);
+    let (limited, all) = world.collecting.connected().sessions(1);
     assert_eq!((limited.len(), limited[0].id, all), (1, 1, 2));
 
-    let nodes = world.collecting.nodes(Instant::now());
+    let nodes = world.collecting.connected().nodes(Instant::now());
     let told: Vec<_> = nodes
         .iter()
         .map(|it| (it.name.as_str(), it.in_cluster, it.records, it.last_record_ms.is_some()))
@@ -176,9 +177,10 @@ async fn made_up_nodes_take_no_more_than_their_room() {
     let nodes: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
     let _session = world.send(&naming(7, &nodes)).await;
     world.records(100).await;
-    let (sessions, _) = world.collecting.sessions(9);
+    let (sessions, _) = world.collecting.connected().sessions(9);
     assert_eq!(sessions[0].nodes.len(), 16);
-    let told: u64 = world.collecting.nodes(Instant::now()).iter().map(|node| node.records).sum();
+    let told: u64 =
+        world.collecting.connected().nodes(Instant::now()).iter().map(|node| node.records).sum();
     assert_eq!(told, 100, "each is counted all the same");
     world.goes_on().await;
 }

@@ -119,7 +119,7 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     assert_eq!((reverse.packets_total, reverse.octets_total), (29_305_086, 29_305_085));
     assert_eq!((reverse.packets_delta, reverse.octets_delta), (29_305_002, 29_305_001));
     for (end, ids) in [(&record.source, [101, 100, 104]), (&record.destination, [103, 102, 105])] {
-        let told = [&end.pod, &end.namespace, &end.node].map(|name| name.to_string());
+        let told = [&end.pod, &end.namespace, &end.node].map(ToString::to_string);
         assert_eq!(told, ids.map(name));
     }
     // One attribute, whichever of the two elements told it.
@@ -128,7 +128,7 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     assert_eq!(record.service.name.as_str(), service_name);
     assert_eq!(record.service.port, if since((0, 12)) { 1_108 } else { 0 });
     for (rule, ids) in [(&record.ingress, [110, 111, 141]), (&record.egress, [112, 113, 142])] {
-        let told = [&rule.name, &rule.namespace, &rule.rule].map(|name| name.to_string());
+        let told = [&rule.name, &rule.namespace, &rule.rule].map(ToString::to_string);
         let known = [since((0, 11)), since((0, 11)), since((1, 1))];
         let expected =
             std::array::from_fn(|at| if known[at] { name(ids[at]) } else { String::new() });

@@ -114,7 +114,7 @@ impl World {
     pub(super) fn told(&self) -> String {
         let mut registry = Registry::default();
         self.metrics.register(&mut registry);
-        self.collecting.register(&mut registry);
+        self.collecting.connected().register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         text
@@ -140,7 +140,10 @@ impl World {
             ended.unwrap();
         }
         assert_eq!(self.metrics.ended(EndReason::Panicked), 0);
-        assert_eq!((self.metrics.sessions.get(), self.collecting.sessions(9).1), (0, 0));
+        assert_eq!(
+            (self.metrics.sessions.get(), self.collecting.connected().sessions(9).1),
+            (0, 0)
+        );
     }
 }
 
