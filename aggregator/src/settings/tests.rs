@@ -467,3 +467,12 @@ fn outputs_change_while_it_runs_and_the_rest_is_named() {
     assert_eq!(running.take_over(good("")), Vec::<&str>::new());
     assert_eq!(running, good(""));
 }
+
+#[test]
+fn what_could_never_be_sent_is_refused() {
+    let file = "flowCollector: {enable: true, address: x, maxIPFIXMsgSize: 512}\n";
+    let (settings, findings) = resolve(file);
+    assert!(settings.is_none());
+    assert!(findings.to_string().contains("messages of 512 bytes are too short"), "{findings}");
+    assert!(resolve(&file.replace("512", "1400")).0.is_some());
+}

@@ -1,7 +1,9 @@
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
 use serde_json::Value;
@@ -9,7 +11,7 @@ use tests::api_server::StandIn;
 use tests::binary::{built, eventually, signal};
 use tests::ports::free_port;
 
-use crate::running::PATIENCE;
+use crate::running::{PATIENCE, Sender};
 
 const NAMESPACE: &str = "visibility";
 const SERVICE: &str = "flow-aggregator.visibility.svc";
@@ -100,4 +102,38 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     assert!(log.contains("antrea-cluster-identity does not exist"), "{log}");
     let udp = format!("IPFIX is taken from anybody listener=127.0.0.1:{plain}:udp");
     assert!(log.contains(&udp) && log.matches("from anybody").count() == 1, "{log}");
+}
+
+/// The expected number is FNV-1 of the UUID, by another program.
+#[test]
+fn the_observation_domain_is_the_clusters() {
+    let server = StandIn::start();
+    server.put(serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "kube-system", "name": "antrea-cluster-identity"},
+        "data": {"uuid": "123e4567-e89b-12d3-a456-426614174000"},
+    }));
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = server.kubeconfig(folder.path(), None);
+    let collector = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let to = collector.local_addr().expect("an address");
+    let [ipfix, admin] = [(); 2].map(|()| free_port());
+    let file = format!(
+        "kubeconfig: '{}'\naggregatorTransportProtocol: tcp\n\
+         listen: {{ipfix: '127.0.0.1:{ipfix}', grpc: off}}\n\
+         flowCollector: {{enable: true, address: '{to}'}}\n\
+         apiServer: {{apiPort: 0}}\nadminAddress: 127.0.0.1:{admin}\n",
+        kubeconfig.display()
+    );
+    let mut process = start(folder.path(), &file);
+    let mut sender = Sender::new(ipfix);
+    assert!(sender.send());
+    let (mut stream, _) = collector.accept().expect("it connects");
+    let mut header = [0; 16];
+    stream.read_exact(&mut header).expect("a message");
+    assert_eq!(header[..2], 10_u16.to_be_bytes());
+    assert_eq!(header[12..], 528_865_862_u32.to_be_bytes());
+    thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    signal(process.id(), "TERM");
+    assert!(process.wait().expect("it ends").success());
 }
