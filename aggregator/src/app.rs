@@ -139,14 +139,18 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     stages.all_end().await?;
     outlets.close();
     sinks.all_end().await?;
-    fan_out.finish().await;
-    match fan_out.lost().saturating_sub(before) {
-        0 => {
-            tracing::info!("everything is flushed");
-            Ok(())
-        }
-        records => Err(StartError::LeftBehind { records }),
+    let kept = fan_out.finish().await;
+    end_well(fan_out.lost().saturating_sub(before), kept)
+}
+
+/// Says what became of the last records, of which so many were lost and so many kept.
+fn end_well(lost: u64, kept: u64) -> Result<(), StartError> {
+    match (lost, kept) {
+        (0, 0) => tracing::info!("everything is flushed"),
+        (0, _) => tracing::info!("everything is flushed or kept for the next start"),
+        (records, _) => return Err(StartError::LeftBehind { records }),
     }
+    Ok(())
 }
 
 /// A port for gRPC.
