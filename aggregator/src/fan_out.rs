@@ -149,16 +149,20 @@ impl FanOut {
         self.shared.subscribers.close();
     }
 
-    /// All sinks have ended: what they did not take is kept, if it can be.
-    pub async fn finish(&self) {
-        let Some(spool) = self.spool() else { return };
+    /// All sinks have ended: what they did not take is kept, if it can be. Returns how many records
+    /// that is, summed over the sinks.
+    pub async fn finish(&self) -> u64 {
+        let Some(spool) = self.spool() else { return 0 };
         spool.finish().await;
+        let mut kept = 0;
         for (sink, counters) in self.counters() {
             let records = counters.waiting();
             if records > 0 {
                 tracing::info!(sink, records, "records are kept in the spool");
             }
+            kept += records;
         }
+        kept
     }
 
     /// Whoever watches gets every batch from now on, through a queue of `capacity` batches of its

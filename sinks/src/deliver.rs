@@ -28,6 +28,8 @@ pub struct DeliverOptions {
     /// How long delivery may still take once the queue was seen to be closed, which an outage
     /// delays by up to a `tick`.
     pub close_within: Duration,
+    /// The same where what is not delivered is kept for the next start.
+    pub keep_within: Duration,
 }
 
 impl Default for DeliverOptions {
@@ -37,6 +39,7 @@ impl Default for DeliverOptions {
             last_retry: Duration::from_secs(30),
             tick: Duration::from_millis(250),
             close_within: Duration::from_millis(1250),
+            keep_within: Duration::from_millis(750),
         }
     }
 }
@@ -93,7 +96,10 @@ impl End {
     fn is_late(&mut self, queue: &Queue) -> bool {
         let now = Instant::now();
         if self.deadline.is_none() && (queue.is_closed() || self.is_stopped()) {
-            self.deadline = Some(now + self.options.close_within);
+            let options = &self.options;
+            let kept = queue.is_kept() && !self.is_stopped();
+            let within = if kept { options.keep_within } else { options.close_within };
+            self.deadline = Some(now + within);
         }
         self.deadline.is_some_and(|deadline| now >= deadline)
     }

@@ -24,6 +24,7 @@ const OPTIONS: DeliverOptions = DeliverOptions {
     last_retry: Duration::from_millis(20),
     tick: Duration::from_millis(5),
     close_within: Duration::from_millis(200),
+    keep_within: Duration::from_secs(20),
 };
 
 /// A running delivery, with its queue and a clock that stands still until it is moved.

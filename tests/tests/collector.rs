@@ -356,7 +356,7 @@ fn names_that_are_too_long_are_cut_and_counted() {
 
 #[test]
 fn a_sink_that_fails_is_no_reason_to_stay_or_to_call_it_flushed() {
-    let mut aggregator = Aggregator::start_with(&["--log", "/dev/full"]);
+    let mut aggregator = Aggregator::start_with(&["--log", "/dev/full", "--no-spool"]);
     let mut session = aggregator.connect();
     session.write_all(&messages(50)).expect("it reads");
     aggregator.wait_for("fyke_aggregator_records_received_total", 50);

@@ -23,8 +23,8 @@ pub(super) const LONGEST: usize = 2 * BLOCK_SIZE;
 /// A block is closed once it has so many bytes.
 pub(super) const BLOCK_SIZE: usize = 1 << 20;
 
-/// Beyond this the open message of the encoder alone is not counted on to close a block.
-pub(super) const BLOCK_RECORDS: u32 = 8192;
+/// Or so many records: what is read back is a batch of the size that sinks are used to.
+pub(super) const BLOCK_RECORDS: u32 = 1024;
 
 /// What precedes the content of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
