@@ -170,7 +170,7 @@ fn write(
     }
 }
 
-fn value<'a>(record: &'a FlowRecord, access: Access, element: InformationElement) -> Value<'a> {
+fn value(record: &FlowRecord, access: Access, element: InformationElement) -> Value<'_> {
     match access {
         Access::U8 { get, .. } => Value::Number(get(record).into()),
         Access::U16 { get, .. } => Value::Number(get(record).into()),
