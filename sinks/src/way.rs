@@ -82,13 +82,12 @@ impl Material {
 
     async fn read(&self) {
         let mut follower = self.follower.lock().await;
-        let read = match &mut *follower {
+        let read = if let Some(follower) = &mut *follower {
             // After an error the configuration before it is still good.
-            Some(follower) => follower.check().await,
-            None => {
-                let made = Follower::of_client(None, self.origin.clone(), self.policy).await;
-                made.map(|made| *follower = Some(made))
-            }
+            follower.check().await
+        } else {
+            let made = Follower::of_client(None, self.origin.clone(), self.policy).await;
+            made.map(|made| *follower = Some(made))
         };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match (read, &*follower) {

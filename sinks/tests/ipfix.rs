@@ -1,6 +1,7 @@
 //! The IPFIX output when collectors come and go, and when messages are too short.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use flow::{Batch, Contents, FlowRecord, Interner, Mode, Plan};
@@ -10,7 +11,7 @@ use sinks::{FarEnd, OptionsError, Sink, SinkError, Transport};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-fn options(address: impl ToString, transport: Transport) -> Options {
+fn options(address: SocketAddr, transport: Transport) -> Options {
     Options {
         to: FarEnd { address: address.to_string(), transport },
         domain: 7,
@@ -137,7 +138,8 @@ async fn no_record_is_cut_or_told_twice_over_a_lost_connection() {
 fn refused(names: bool, uids: bool, max_message: u16) -> Option<String> {
     let contents = Contents { names, uids, mode: Mode::Aggregate };
     let max_message = Some(max_message);
-    let options = Options { contents, max_message, ..options("127.0.0.1:1", Transport::Udp) };
+    let options =
+        Options { contents, max_message, ..options(([127, 0, 0, 1], 1).into(), Transport::Udp) };
     IpfixSink::new(options).err().map(|error| config::Chain(&error).to_string())
 }
 
@@ -157,7 +159,7 @@ fn a_limit_that_is_too_short_is_refused_with_the_reason() {
     assert!(reason.contains("522 bytes at least"), "{reason}");
     let too_long = IpfixSink::new(Options {
         max_message: Some(65_508),
-        ..options("127.0.0.1:1", Transport::Udp)
+        ..options(([127, 0, 0, 1], 1).into(), Transport::Udp)
     });
     assert!(matches!(too_long, Err(OptionsError::Datagram { .. })));
 }

@@ -1,6 +1,8 @@
 //! The JSON output, line by line.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+use std::net::SocketAddr;
+
 use flow::{Batch, Contents, FlowRecord, Mode};
 use serde_json::Value;
 use sinks::json::{JsonSink, Options};
@@ -8,7 +10,7 @@ use sinks::{FarEnd, Sink, Transport};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, UdpSocket};
 
-fn options(address: impl ToString, transport: Transport) -> Options {
+fn options(address: SocketAddr, transport: Transport) -> Options {
     Options {
         to: FarEnd { address: address.to_string(), transport },
         contents: Contents { names: true, uids: true, mode: Mode::Aggregate },
@@ -86,7 +88,7 @@ async fn no_line_is_cut_or_told_twice_over_a_lost_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut sink = JsonSink::new(options(address, Transport::Tcp)).unwrap();
-    let all = 0..10_000;
+    let all = 0..6_000;
     sink.write(&batch(all.clone()), 0).await.unwrap();
     let leaving = async {
         let (mut first, _) = listener.accept().await.unwrap();

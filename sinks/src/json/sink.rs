@@ -79,18 +79,19 @@ impl JsonSink {
         {
             self.lose_session();
         }
-        let session = match &mut self.session {
-            Some(session) => session,
-            None => {
-                let opened = ExportSession::open(&self.destination).await;
-                let opened = opened.inspect_err(|_| self.done.connect_failures += 1)?;
-                self.done.sessions += 1;
-                self.doubt = Doubt::default();
-                self.session.insert(opened)
-            }
+        let session = if let Some(session) = &mut self.session {
+            session
+        } else {
+            let opened = ExportSession::open(&self.destination).await;
+            let opened = opened.inspect_err(|_| self.done.connect_failures += 1)?;
+            self.done.sessions += 1;
+            self.doubt = Doubt::default();
+            self.session.insert(opened)
         };
         let unsendable = session.unsendable();
-        let sent = session.write_parts(&self.buffer, &mut self.written, line).await;
+        let sent = session
+            .write_parts(&self.buffer, &mut self.written, |lines, start| Ok(line(lines, start)))
+            .await;
         let unsendable = session.unsendable() - unsendable;
         self.done.records_unsendable += unsendable;
         self.let_go += unsendable;
@@ -102,7 +103,8 @@ impl JsonSink {
     fn settle(&mut self) {
         let written = self.buffer.get(..self.written).unwrap_or_default();
         let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines = written.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let ends = written.split(|byte| *byte == b'\n').count() - 1;
+        let lines = u64::try_from(ends).unwrap_or(u64::MAX);
         self.buffer.drain(..whole);
         self.buffer.shrink_to(BUFFER_SIZE);
         self.written -= whole;
@@ -130,10 +132,9 @@ impl JsonSink {
 }
 
 /// The line that begins at `start`, its end included.
-fn line(lines: &[u8], start: usize) -> Result<Option<&[u8]>, SessionError> {
+fn line(lines: &[u8], start: usize) -> Option<&[u8]> {
     let rest = lines.get(start..).unwrap_or_default();
-    let line = rest.split_inclusive(|byte| *byte == b'\n').next();
-    Ok(line)
+    rest.split_inclusive(|byte| *byte == b'\n').next()
 }
 
 impl Sink for JsonSink {
