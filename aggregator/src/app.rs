@@ -1,13 +1,13 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::available_parallelism;
 
 use daemon::admin::{Admin, Readiness};
 use daemon::{Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use flow::{Batch, FlowRecord};
 use k8s::certificates::{FollowError, Follower, ServerFiles, ServerSource};
 use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
@@ -15,22 +15,16 @@ use sinks::{DeliverOptions, LogSink, StoreSink};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{self, CollectorLimits, Reported, Room, collect};
-use crate::correlate::{Correlator, Timeouts};
+use crate::collect::{self, CollectorLimits, Room, collect};
+use crate::correlate::Timeouts;
 use crate::fan_out::{FanOut, Outlets, SinkMetrics};
 use crate::metrics::Metrics;
+use crate::shards::Shards;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
 /// [`CollectorLimits`] to say.
 const REPORTED_QUEUE: usize = 1024;
-/// How long the last records wait for sinks that have no room.
-const LAST_RECORDS: Duration = Duration::from_millis(500);
-/// Records per batch at most.
-const BATCH: usize = 1024;
-/// How often the correlator looks for what is due.
-const TICK: Duration = Duration::from_millis(100);
 /// How far back the store is read after a restart: no flow lives on unreported for so long.
 const RESUME_HORIZON_MS: u64 = 3_600_000;
 
@@ -87,8 +81,8 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let correlator = tokio::select! {
-        correlator = correlator(&options) => correlator?,
+    let shards = tokio::select! {
+        shards = shards(&options) => shards?,
         signal = shutdown.requested() => {
             tracing::info!(signal, "shutting down before anything was received");
             return Ok(());
@@ -106,8 +100,10 @@ pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartErro
 
     let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
     let mut stages = Supervisor::default();
-    stages
-        .spawn("correlation", correlate(queue, correlator, fan_out.clone(), Arc::clone(&metrics)));
+    let clock = SteadyClock::new();
+    let clock = move || clock.now_ns() / 1_000_000;
+    let correlating = shards.run(queue, None, fan_out.clone(), Arc::clone(&metrics), clock);
+    stages.spawn("correlation", correlating);
     let address = options.listen;
     let listener = TcpListener::bind(address)
         .await
@@ -198,25 +194,26 @@ async fn follow(follower: Follower<ServerConfig>) {
     follower.run(never).await;
 }
 
-/// A correlator that knows what is stored. A large store takes a while to read, during which a
+/// Correlators that know what is stored. A large store takes a while to read, during which a
 /// signal must be heard.
-async fn correlator(options: &Options) -> Result<Correlator, StartError> {
-    let mut correlator = Correlator::new(options.timeouts, options.max_flows);
-    let Some(data) = options.data.clone() else { return Ok(correlator) };
-    let learning = spawn_blocking(move || learn(&mut correlator, &data).map(|()| correlator));
+async fn shards(options: &Options) -> Result<Shards, StartError> {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let mut shards = Shards::new(options.timeouts, options.max_flows, cores);
+    let Some(data) = options.data.clone() else { return Ok(shards) };
+    let learning = spawn_blocking(move || learn(&mut shards, &data).map(|()| shards));
     let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
     Ok(learning.await.map_err(ended)??)
 }
 
-/// Lets the correlator know what is stored of flows that may still be going on.
-fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreError> {
+/// Lets the correlators know what is stored of flows that may still be going on.
+fn learn(shards: &mut Shards, data: &Path) -> Result<(), store::StoreError> {
     let since = (now_ns() / 1_000_000).saturating_sub(RESUME_HORIZON_MS);
     let reader = match store::Reader::open(data) {
         Ok(reader) => reader,
         Err(store::StoreError::Missing { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let scan = reader.told(since, |record| correlator.learn(record))?;
+    let scan = reader.told(since, |record| shards.learn(record))?;
     if let Some(skipped) = scan.first_skipped {
         tracing::warn!(
             files = scan.skipped,
@@ -241,60 +238,4 @@ fn start_sinks(
         outlets.set("store", StoreSink::new(store::Writer::open(data)?), supervisor);
     }
     Ok(outlets)
-}
-
-/// Runs the correlator until its queue closes, then tells everything it still holds.
-async fn correlate(
-    mut queue: mpsc::Receiver<Reported>,
-    mut correlator: Correlator,
-    fan_out: FanOut,
-    metrics: Arc<Metrics>,
-) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let clock = SteadyClock::new();
-    let mut emitted = Vec::new();
-    loop {
-        let reported = tokio::select! {
-            reported = queue.recv() => Some(reported),
-            _ = ticks.tick() => None,
-        };
-        let now_ms = clock.now_ns() / 1_000_000;
-        let open = reported.is_none_or(|reported| receive(&mut correlator, reported, now_ms));
-        correlator.expire(now_ms, &mut emitted);
-        if !open {
-            correlator.flush(&mut emitted);
-        }
-        let patience = (!open).then(|| Instant::now() + LAST_RECORDS);
-        hand_out(&mut emitted, &fan_out, patience).await;
-        metrics.correlator(&correlator.stats(), correlator.len());
-        if !open {
-            return;
-        }
-    }
-}
-
-/// Returns whether more may come.
-fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64) -> bool {
-    let Some(Reported { domain, records, .. }) = reported else { return false };
-    for record in records {
-        correlator.receive(record, domain, now_ms);
-    }
-    true
-}
-
-/// Waits for sinks without room until `patience` ends, if there is any.
-async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &FanOut, patience: Option<Instant>) {
-    #[cfg(feature = "faults")]
-    crate::faults::spoil(emitted);
-    // At shutdown every flow is handed out at once: moving the rest for each batch would take as
-    // long as their number squared.
-    let mut rest = emitted.drain(..);
-    while rest.len() > 0 {
-        if let Some(until) = patience {
-            fan_out.wait_for_room(until).await;
-        }
-        let batch: Batch = rest.by_ref().take(BATCH).collect();
-        fan_out.send(&batch);
-    }
 }
