@@ -193,7 +193,9 @@ impl FlowEntry {
     /// can belong together.
     pub(super) fn distance(&self, report: &Report<'_>) -> Option<u64> {
         let is_missing = self.half(Self::slot(report.role)).is_none();
-        let fits = is_missing && !self.whole && report.role != Role::Whole;
+        // A refusal that was told alone was told for both sides.
+        let is_settled = self.whole || (self.may_be_alone() && self.told);
+        let fits = is_missing && !is_settled && report.role != Role::Whole;
         fits.then(|| self.near.start_ms.abs_diff(report.record.start_ms))
     }
 

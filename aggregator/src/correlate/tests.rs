@@ -397,6 +397,19 @@ fn what_one_node_let_out_and_the_other_refused_is_one_flow_in_either_order() {
 }
 
 #[test]
+fn what_comes_after_a_refusal_was_told_is_a_flow_of_its_own() {
+    let halves = [
+        (0, rejected(record(1000, 1002, 60, 60))),
+        (10_000, source(ended(record(1000, 2000, 180, 180)))),
+    ];
+    let told = tell(&mut correlator(), halves, 1_000_000);
+    let sums: Vec<_> =
+        told.iter().map(|flow| (flow.correlation, flow.forward.octets_delta)).collect();
+    assert_eq!(sums, [(Correlation::NotNeeded, 60), (Correlation::SourceOnly, 180)]);
+    assert_ne!(told[0].flow_id, told[1].flow_id);
+}
+
+#[test]
 fn counters_that_fall_are_counted() {
     let records = [(0, whole(record(0, 10, 500, 500))), (9000, whole(record(0, 9000, 40, 40)))];
     let mut correlator = correlator();
