@@ -15,6 +15,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use daemon::admin::{Admin, Readiness};
 use daemon::{Ended, Shutdown, Supervisor, now_ns};
+use flow::Mode;
 use k8s::Cluster;
 use k8s::certificates::FollowError;
 use k8s::client::ConnectionError;
@@ -143,34 +144,39 @@ impl Process {
         readiness: Readiness,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
-        let (correlator, fan_out) = resume::open(settings).await?;
+        let (shards, fan_out) = resume::open(settings).await?;
         let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
         let connection = kubernetes::api_server(settings).await?;
         let cluster = names::cluster(settings, connection.as_ref(), &mut servers)?;
-        let (collecting, queue) = collecting(settings, &metrics, cluster);
+        let (collecting, queue) = collecting(settings, &metrics, cluster.clone());
 
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         collecting.connected().register(&mut registry);
         reload.register(&mut registry);
         registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
+        let wanted = Arc::new(ArcSwap::from_pointee(settings.wanted()));
+        let enricher = correlating::enricher(cluster.as_ref(), &wanted, &mut registry);
         let streamed = live::counts(settings, &mut registry);
         let (registry, admin) = (Arc::new(registry), settings.api.admin.value);
         let admin = Admin::bind(admin, Arc::clone(&registry), readiness.clone()).await?;
         servers.spawn("admin server", admin.serve());
         let counted = Arc::clone(&metrics);
-        let sources = live::sources(counted, fan_out.clone(), readiness.clone(), registry);
+        let mode = settings.aggregation.mode.value;
+        let flows = (mode == Mode::Aggregate).then(|| shards.handle());
+        let (to, ready) = (fan_out.clone(), readiness.clone());
+        let sources = live::sources(counted, to, ready, registry, flows);
         live::api(settings, connection.as_ref(), sources, &mut servers).await?;
 
         let uuid = kubernetes::identity(settings, connection.as_ref(), &mut servers).await;
-        let mut outputs = Running::new(fan_out.clone());
+        let mut outputs = Running::new(fan_out.clone(), wanted);
         if let Some(data) = &settings.storage.data.value {
             outputs.store(data)?;
         }
         reload.outputs(*uuid.borrow(), &mut outputs)?;
         outputs.complete();
-        let correlating = correlating::correlate(queue, correlator, fan_out.clone(), metrics);
-        stages.spawn("correlation", correlating);
+        let to = fan_out.clone();
+        correlating::begin(mode, shards, queue, enricher, to, metrics, &mut stages);
 
         let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
         let (to, by) = (served.as_ref(), connection.as_ref());

@@ -128,7 +128,10 @@ struct CorrelatorCounters {
     gap_octets: Counter,
     resumed: Counter,
     crowded_out: Counter,
-    refused: Counter,
+    totals_fell: Counter,
+    folded: Counter,
+    folded_octets: Counter,
+    states_left_out: Counter,
 }
 
 impl Metrics {
@@ -163,7 +166,10 @@ impl Metrics {
             (&counters.gap_octets, stats.gap_octets),
             (&counters.resumed, stats.resumed),
             (&counters.crowded_out, stats.crowded_out),
-            (&counters.refused, stats.refused),
+            (&counters.totals_fell, stats.totals_fell),
+            (&counters.folded, stats.folded),
+            (&counters.folded_octets, stats.folded_octets),
+            (&counters.states_left_out, stats.states_left_out),
         ] {
             counter.inner().store(value, Ordering::Relaxed);
         }
@@ -209,12 +215,16 @@ impl Metrics {
 type Row<'a> = (&'static str, &'static str, &'a Counter);
 
 impl CorrelatorCounters {
-    fn rows(&self) -> [Row<'_>; 9] {
+    fn rows(&self) -> [Row<'_>; 12] {
         let joined_late = "Flows whose other half came after they were told alone";
         let gaps = "Records that continue a flow of which earlier records never came";
         let resumed = "Flows continued from what was told of them in an earlier life";
         let crowded = "Halves whose earlier life was forgotten for want of room";
-        let refused = "Records refused because too many flows are being followed";
+        let fell = "Records whose counters are below those of earlier ones, and are not told";
+        let folded =
+            "Records told with all others of their Node, since too many flows are followed";
+        let folded_octets = "Octets, both ways, of those";
+        let states = "Names of TCP states beyond those there is room for";
         [
             ("records_emitted", "Records handed to the sinks", &self.emitted),
             ("flows_joined", "Flows whose two halves were joined", &self.joined),
@@ -224,7 +234,10 @@ impl CorrelatorCounters {
             ("flow_gap_octets", "Octets that those earlier records told", &self.gap_octets),
             ("flows_resumed", resumed, &self.resumed),
             ("halves_crowded_out", crowded, &self.crowded_out),
-            ("records_refused", refused, &self.refused),
+            ("records_totals_fell", fell, &self.totals_fell),
+            ("records_folded", folded, &self.folded),
+            ("records_folded_octets", folded_octets, &self.folded_octets),
+            ("tcp_states_left_out", states, &self.states_left_out),
         ]
     }
 }

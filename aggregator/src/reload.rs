@@ -103,6 +103,7 @@ impl Reload {
             self.try_again = true;
             return self.refuse(&Chain(&error));
         }
+        outputs.want(running.wanted());
         self.running = running;
         self.reloads.inc();
         self.readiness.remark(PART, None);

@@ -102,6 +102,8 @@ pub enum Correlation {
     SourceOnly = 2,
     /// The source Node's half never came.
     DestinationOnly = 3,
+    /// Not one flow: what a Node told of all those for which there was no room.
+    Overflow = 4,
 }
 
 impl Correlation {
@@ -110,6 +112,7 @@ impl Correlation {
             1 => Self::Complete,
             2 => Self::SourceOnly,
             3 => Self::DestinationOnly,
+            4 => Self::Overflow,
             _ => Self::NotNeeded,
         }
     }
@@ -187,7 +190,7 @@ pub struct Counters {
 }
 
 /// One end of a flow. Names are empty where they are not known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Endpoint {
     pub pod: Name,
     pub namespace: Name,
@@ -195,7 +198,7 @@ pub struct Endpoint {
 }
 
 /// The Service address the client used, before destination NAT.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Service {
     pub ip: Option<IpAddr>,
     pub port: u16,

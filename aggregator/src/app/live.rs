@@ -13,10 +13,11 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::certificates::Served;
-use crate::api::{self, Sources, Totals};
+use crate::api::{self, Ask, Sources, Totals, Wanted};
 use crate::fan_out::FanOut;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::shards::{FlowFilter, Handle};
 use crate::stream::{self, Access, Counts, Hub, Server};
 
 /// Batches that wait to be taken over into the history.
@@ -109,6 +110,7 @@ pub(super) fn sources(
     fan_out: FanOut,
     readiness: Readiness,
     registry: Arc<Registry>,
+    flows: Option<Handle>,
 ) -> Sources {
     let totals = move || Totals {
         num_records_exported: metrics.emitted(),
@@ -121,5 +123,16 @@ pub(super) fn sources(
         with_log_exporter: fan_out.is_open("flow_log"),
         with_ipfix_exporter: fan_out.is_open("flow_collector"),
     };
-    Sources { flows: None, totals: Box::new(totals), readiness, registry }
+    let flows = flows.map(|handle| -> Box<Ask> {
+        Box::new(move |wanted, limit| {
+            let handle = handle.clone();
+            Box::pin(async move { handle.flows(filter(wanted), limit).await })
+        })
+    });
+    Sources { flows, totals: Box::new(totals), readiness, registry }
+}
+
+const fn filter(wanted: Wanted) -> FlowFilter {
+    let Wanted { source, destination, protocol, source_port, destination_port } = wanted;
+    FlowFilter { source, destination, protocol, source_port, destination_port }
 }

@@ -1,14 +1,17 @@
 //! The outputs that run, and how they follow the configuration.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use daemon::{Ended, Supervisor};
 use sinks::ipfix::IpfixSink;
 use sinks::json::JsonSink;
 use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
 
 use super::StartError;
+use crate::enrich::Wanted;
 use crate::fan_out::{FanOut, Outlets};
 use crate::settings::{Output, Outputs};
 
@@ -21,14 +24,16 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
 pub(crate) struct Running {
     outlets: Outlets,
     outputs: Outputs,
+    /// What records are completed with.
+    wanted: Arc<ArcSwap<Wanted>>,
     tasks: Supervisor,
 }
 
 impl Running {
-    pub(super) fn new(fan_out: FanOut) -> Self {
+    pub(super) fn new(fan_out: FanOut, wanted: Arc<ArcSwap<Wanted>>) -> Self {
         let options = DeliverOptions { close_within: CLOSE_WITHIN, ..DeliverOptions::default() };
         let outlets = Outlets::new(fan_out, options);
-        Self { outlets, outputs: Outputs::default(), tasks: Supervisor::default() }
+        Self { outlets, outputs: Outputs::default(), wanted, tasks: Supervisor::default() }
     }
 
     /// Opens the embedded store, which stays as it is as long as the process lives.
@@ -42,6 +47,11 @@ impl Running {
     /// nobody's any more.
     pub(super) fn complete(&mut self) {
         self.outlets.complete();
+    }
+
+    /// Has records be completed with this from now on.
+    pub(crate) fn want(&self, wanted: Wanted) {
+        self.wanted.store(Arc::new(wanted));
     }
 
     /// Starts, replaces and ends what `outputs` has otherwise; nothing of it if one of them cannot

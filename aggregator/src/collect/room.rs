@@ -41,6 +41,15 @@ impl Room {
     }
 }
 
+#[cfg(test)]
+impl Room {
+    /// Passes on what some message told.
+    pub(crate) async fn pass(&self, peer: IpAddr, domain: u32, records: Vec<FlowRecord>) {
+        let reserved = self.reserve(records.len() * Plan::SHORTEST_FLOW).await;
+        reserved.expect("somebody takes it").fill(peer, domain, records);
+    }
+}
+
 impl Reserved<'_> {
     /// Passes records on, and gives back what they do not need.
     pub(super) fn fill(self, peer: IpAddr, domain: u32, records: Vec<FlowRecord>) {

@@ -4,6 +4,7 @@ use flow::{Contents, Mode, Uid};
 use sinks::{ipfix, json, log};
 
 use super::Settings;
+use crate::enrich::Wanted;
 use super::flow_collector::Format;
 
 /// Where records go.
@@ -43,6 +44,13 @@ impl Settings {
             flow_log: self.flow_logger.options().map(Output::Log),
             log: self.record_log.value.as_ref().map(lines).map(Output::Log),
         }
+    }
+
+    /// What records are completed with.
+    pub fn wanted(&self) -> Wanted {
+        let collector = &self.flow_collector;
+        let uids = collector.enable.value && collector.uids.value;
+        Wanted { pod_labels: self.pod_labels.value, uids }
     }
 
     fn flow_collector(&self, uuid: Option<Uid>, mode: Mode) -> Option<Output> {
