@@ -130,10 +130,10 @@ async fn what_intervals_added_becomes_a_total() {
     let timeouts = Timeouts { active: second, inactive: second, clock_skew: second };
     let mut correlator = Correlator::new(timeouts, 10);
     for record in world.records(2).await {
-        correlator.receive(record, 0, 1_700_000_000_000);
+        correlator.receive(&record, 0, 1_700_000_000_000);
     }
     let mut told = Vec::new();
-    correlator.flush(&mut told);
+    correlator.flush(1_700_000_000_000, &mut told);
     let [flow] = told.as_slice() else { panic!("{told:?}") };
     let counters = &flow.forward;
     assert_eq!((counters.packets_total, counters.octets_total), (10, 1_200));
