@@ -1,61 +1,45 @@
 //! Ties the stages together: starts them in order, stops them in reverse.
+mod kubernetes; // the API server, and which cluster this is
+mod names; // whose addresses they are
+mod certificates; // what exporters are shown
+mod resume; // what is known from before
+mod correlating; // the task that makes flows of records
+mod listeners; // where records are taken
+mod outputs; // where they go
+mod live; // who asks for them
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use daemon::admin::{Admin, Readiness};
-use daemon::{Ended, Shutdown, SteadyClock, Supervisor, now_ns};
-use flow::{Batch, FlowRecord};
-use k8s::certificates::{FollowError, Follower, ServerFiles, ServerSource};
+use daemon::{Ended, Shutdown, Supervisor, now_ns};
+use flow::Mode;
+use k8s::Cluster;
+use k8s::certificates::FollowError;
+use k8s::client::ConnectionError;
 use prometheus_client::registry::Registry;
-use rustls::ServerConfig;
-use sinks::{DeliverOptions, LogSink, Sink, StoreSink, deliver};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::collect::{self, CollectorLimits, Reported, Room, collect};
-use crate::correlate::{Correlator, Timeouts};
-use crate::fan_out::FanOut;
-use crate::metrics::{Metrics, SinkCounters};
+use crate::args::Given;
+use crate::collect::{CollectOptions, Collecting, Epoch, Reported, Room};
+use crate::fan_out::{FanOut, SinkMetrics};
+use crate::metrics::Metrics;
+use crate::reload::Reload;
+use crate::settings::{Listener, NotThere, Settings, Text};
+use listeners::Taking;
+use live::Streams;
+pub(crate) use outputs::Running;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
-/// [`CollectorLimits`] to say.
+/// [`CollectOptions::limits`] to say.
 const REPORTED_QUEUE: usize = 1024;
-/// Batches that wait for a sink.
-const SINK_QUEUE: usize = 512;
-/// How long the last records wait for sinks that have no room.
-const LAST_RECORDS: Duration = Duration::from_millis(500);
-/// Records per batch at most.
-const BATCH: usize = 1024;
-/// How often the correlator looks for what is due.
-const TICK: Duration = Duration::from_millis(100);
-/// How far back the store is read after a restart: no flow lives on unreported for so long.
-const RESUME_HORIZON_MS: u64 = 3_600_000;
-
-/// What `flow-aggregator` and `fyke aggregator` are told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub listen: SocketAddr,
-    /// Where gRPC is taken, if anywhere.
-    pub grpc: Option<SocketAddr>,
-    /// What it is served with.
-    pub tls: Option<ServerFiles>,
-    /// The embedded store's directory.
-    pub data: Option<PathBuf>,
-    /// The JSON-lines file.
-    pub log: Option<PathBuf>,
-    pub timeouts: Timeouts,
-    pub max_flows: usize,
-    pub admin: SocketAddr,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
     #[error("cannot listen for IPFIX on {address}; choose another with --listen")]
     Listen {
         address: SocketAddr,
@@ -68,14 +52,47 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "there is no certificate to take IPFIX on {listener} with: give tls.certFile and \
+         tls.keyFile, or let the API server be asked, or set aggregatorTransportProtocol to tcp"
+    )]
+    NoCertificates { listener: Listener },
+    #[error(
+        "there is no certificate to take gRPC with: give tls.certFile and tls.keyFile, or let the \
+         API server be asked, or set listen.grpc to off"
+    )]
+    NoCertificatesForGrpc,
+    #[error("cannot listen for clients of live flows on {address}; see flowStreamService.address")]
+    ListenStream {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "there is no certificate to stream flows with: give tls.certFile and tls.keyFile, or let \
+         the API server be asked, or set flowStreamService.allowUnauthenticated"
+    )]
+    NoCertificatesForStream,
+    #[error("API for antctl cannot be served; see apiServer.apiPort")]
+    Api(#[from] crate::api::ApiError),
     #[error("certificates of this collector cannot be used")]
     Certificates(#[from] FollowError),
+    #[error("no certificate can be for a Service in the namespace of the configuration")]
+    Namespace,
+    #[error("no certificate can be for flowAggregatorAddress")]
+    Name,
+    #[error(transparent)]
+    Cluster(#[from] k8s::FileError),
+    #[error("API server cannot be asked")]
+    ApiServer(#[source] ConnectionError),
     #[error(transparent)]
     Admin(#[from] daemon::admin::BindError),
     #[error("store cannot be opened")]
     Store(#[from] store::StoreError),
-    #[error("flow log cannot be opened")]
-    Log(#[from] sinks::SinkError),
+    #[error("spool cannot be opened")]
+    Spool(#[from] sinks::SpoolError),
+    #[error("an output cannot work as the configuration says")]
+    Output(#[from] sinks::OptionsError),
     #[error("signals cannot be handled")]
     Signals(#[source] std::io::Error),
     #[error(transparent)]
@@ -85,245 +102,148 @@ pub enum StartError {
 }
 
 /// Runs until SIGTERM or Ctrl-C; `ready` is called once records are taken.
-pub async fn run(options: Options, ready: impl FnOnce()) -> Result<(), StartError> {
+pub(crate) async fn run(
+    args: Given,
+    settings: Settings,
+    text: Text,
+    ready: impl FnOnce(),
+) -> Result<(), StartError> {
+    settings.check_build()?;
     let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
-    let metrics = Arc::new(Metrics::default());
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    let correlator = tokio::select! {
-        correlator = correlator(&options) => correlator?,
+    let hangup = daemon::configuration::hangup().map_err(StartError::Signals)?;
+    let readiness = Readiness::default();
+    let reload = Reload::new(args, text, settings.clone(), hangup, readiness.clone());
+    let starting = Process::start(&settings, reload, readiness);
+    let process = tokio::select! {
+        process = starting => process?,
         signal = shutdown.requested() => {
             tracing::info!(signal, "shutting down before anything was received");
             return Ok(());
         }
     };
+    process.run(shutdown, ready).await
+}
 
-    let mut sinks = Supervisor::default();
-    let (fan_out, counters) = start_sinks(&options, &mut sinks, &mut registry)?;
-    let readiness = Readiness::default();
-    let admin = Admin::bind(options.admin, registry, readiness.clone()).await?;
-    let mut servers = Supervisor::default();
-    servers.spawn("admin server", admin.serve());
+/// Everything that runs.
+struct Process {
+    readiness: Readiness,
+    reload: Reload,
+    uuid: watch::Receiver<Option<flow::Uid>>,
+    fan_out: FanOut,
+    outputs: Running,
+    streams: Streams,
+    stages: Supervisor,
+    servers: Supervisor,
+    stop: watch::Sender<bool>,
+}
 
-    let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
-    let mut stages = Supervisor::default();
-    stages.spawn("correlation", correlate(queue, correlator, fan_out, Arc::clone(&metrics)));
-    let address = options.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })?;
-    let (stop, stopped) = watch::channel(false);
-    let limits = CollectorLimits::default();
-    let room = Room::new(limits.records, reported);
-    if let Some(grpc) = Grpc::bind(&options, &mut servers).await? {
-        let collecting = grpc.collect(limits, room.clone(), Arc::clone(&metrics), stopped.clone());
-        stages.spawn("collecting over gRPC", collecting);
-    }
-    stages.spawn("collecting", collect(listener, limits, room, Arc::clone(&metrics), stopped));
-    tracing::info!(listen = %address, "aggregator is up");
-    readiness.set();
-    ready();
+impl Process {
+    async fn start(
+        settings: &Settings,
+        mut reload: Reload,
+        readiness: Readiness,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::default());
+        let (shards, fan_out) = resume::open(settings).await?;
+        let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
+        let connection = kubernetes::api_server(settings).await?;
+        let cluster = names::cluster(settings, connection.as_ref(), &mut servers)?;
+        let (collecting, queue) = collecting(settings, &metrics, cluster.clone());
 
-    tokio::select! {
-        signal = shutdown.requested() => tracing::info!(signal, "shutting down"),
-        end = sinks.any_end() => return Err(end.into()),
-        end = stages.any_end() => return Err(end.into()),
-        end = servers.any_end() => return Err(end.into()),
-    }
-    // Sessions finish, which closes the correlator's queue, which closes the sinks' queues.
-    let before = not_delivered(&counters, &metrics);
-    stop.send_replace(true);
-    stages.all_end().await?;
-    sinks.all_end().await?;
-    match not_delivered(&counters, &metrics).saturating_sub(before) {
-        0 => {
-            tracing::info!("everything is flushed");
-            Ok(())
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        collecting.connected().register(&mut registry);
+        reload.register(&mut registry);
+        registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
+        let wanted = Arc::new(ArcSwap::from_pointee(settings.wanted()));
+        let enricher = correlating::enricher(cluster.as_ref(), &wanted, &mut registry);
+        let streamed = live::counts(settings, &mut registry);
+        let (registry, admin) = (Arc::new(registry), settings.api.admin.value);
+        let admin = Admin::bind(admin, Arc::clone(&registry), readiness.clone()).await?;
+        servers.spawn("admin server", admin.serve());
+        let counted = Arc::clone(&metrics);
+        let mode = settings.aggregation.mode.value;
+        let flows = (mode == Mode::Aggregate).then(|| shards.handle());
+        let (to, ready) = (fan_out.clone(), readiness.clone());
+        let sources = live::sources(counted, to, ready, registry, flows);
+        live::api(settings, connection.as_ref(), sources, &mut servers).await?;
+
+        let uuid = kubernetes::identity(settings, connection.as_ref(), &mut servers).await;
+        let mut outputs = Running::new(fan_out.clone(), wanted);
+        if let Some(data) = &settings.storage.data.value {
+            outputs.store(data)?;
         }
-        records => Err(StartError::LeftBehind { records }),
+        reload.outputs(*uuid.borrow(), &mut outputs)?;
+        outputs.complete();
+        let to = fan_out.clone();
+        correlating::begin(mode, shards, queue, enricher, to, metrics, &mut stages);
+
+        let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
+        let (to, by) = (served.as_ref(), connection.as_ref());
+        let streams = Streams::start(settings, to, by, &fan_out, streamed).await?;
+        let (stop, stopped) = watch::channel(false);
+        let taking = Taking { collecting, stopped };
+        taking.listen(settings, served.as_ref(), &mut stages).await?;
+        Ok(Self { readiness, reload, uuid, fan_out, outputs, streams, stages, servers, stop })
     }
-}
 
-/// A port for gRPC.
-struct Grpc {
-    listener: TcpListener,
-    certificates: Option<ServerSource>,
-}
-
-impl Grpc {
-    /// Certificates are followed by one of the `servers`.
-    async fn bind(options: &Options, servers: &mut Supervisor) -> Result<Option<Self>, StartError> {
-        let Some(address) = options.grpc else { return Ok(None) };
-        let certificates = match &options.tls {
-            None => None,
-            Some(files) => {
-                let follower = Follower::server_files(files.clone()).await?;
-                let source = follower.server();
-                servers.spawn("certificates", follow(follower));
-                Some(source)
+    async fn run(mut self, mut shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), StartError> {
+        tracing::info!("aggregator is up");
+        self.readiness.set();
+        ready();
+        loop {
+            tokio::select! {
+                signal = shutdown.requested() => {
+                    tracing::info!(signal, "shutting down");
+                    break;
+                }
+                end = self.outputs.any_end() => return Err(end.into()),
+                end = self.stages.any_end() => return Err(end.into()),
+                end = self.servers.any_end() => return Err(end.into()),
+                loaded = self.reload.changed() => {
+                    let uuid = *self.uuid.borrow();
+                    self.reload.follow(loaded, uuid, &mut self.outputs);
+                }
+                Ok(()) = self.uuid.changed() => {
+                    let uuid = *self.uuid.borrow_and_update();
+                    self.reload.outputs(uuid, &mut self.outputs)?;
+                }
             }
-        };
-        let listening = TcpListener::bind(address).await;
-        let listener = listening.map_err(|source| StartError::ListenGrpc { address, source })?;
-        let clients = options.tls.as_ref().and_then(|files| files.clients.as_ref());
-        match (&certificates, clients) {
-            (None, _) => tracing::warn!(
-                listen = %address,
-                "gRPC is taken from anybody, and not encrypted; see --tls-certificate"
-            ),
-            (Some(_), None) => tracing::warn!(
-                listen = %address,
-                "gRPC is taken from anybody; see --tls-client-ca"
-            ),
-            (Some(_), Some(_)) => tracing::info!(listen = %address, "gRPC is taken"),
         }
-        Ok(Some(Self { listener, certificates }))
+        self.end().await
     }
 
-    fn collect(
-        self,
-        limits: CollectorLimits,
-        room: Room,
-        metrics: Arc<Metrics>,
-        stopped: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> {
-        collect::grpc::collect(self.listener, self.certificates, limits, room, metrics, stopped)
+    /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    async fn end(mut self) -> Result<(), StartError> {
+        let before = self.fan_out.lost();
+        self.stop.send_replace(true);
+        self.stages.all_end().await?;
+        self.outputs.close().await?;
+        self.fan_out.finish().await;
+        self.streams.close().await?;
+        match self.fan_out.lost().saturating_sub(before) {
+            0 => {
+                tracing::info!("everything is flushed");
+                Ok(())
+            }
+            records => Err(StartError::LeftBehind { records }),
+        }
     }
 }
 
-/// Follows certificates for as long as the process lives.
-async fn follow(follower: Follower<ServerConfig>) {
-    let (_kept, never) = watch::channel(false);
-    follower.run(never).await;
-}
-
-/// Records that sinks missed or gave up, since the start. One that two sinks missed counts twice.
-fn not_delivered(sinks: &[SinkCounters], metrics: &Metrics) -> u64 {
-    let given_up = |sink: &SinkCounters| sink.counters.abandoned.load(Ordering::Relaxed);
-    sinks.iter().map(|sink| given_up(sink) + metrics.missed(sink.sink)).sum()
-}
-
-/// A correlator that knows what is stored. A large store takes a while to read, during which a
-/// signal must be heard.
-async fn correlator(options: &Options) -> Result<Correlator, StartError> {
-    let mut correlator = Correlator::new(options.timeouts, options.max_flows);
-    let Some(data) = options.data.clone() else { return Ok(correlator) };
-    let learning = spawn_blocking(move || learn(&mut correlator, &data).map(|()| correlator));
-    let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
-    Ok(learning.await.map_err(ended)??)
-}
-
-/// Lets the correlator know what is stored of flows that may still be going on.
-fn learn(correlator: &mut Correlator, data: &Path) -> Result<(), store::StoreError> {
-    let since = (now_ns() / 1_000_000).saturating_sub(RESUME_HORIZON_MS);
-    let reader = match store::Reader::open(data) {
-        Ok(reader) => reader,
-        Err(store::StoreError::Missing { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+/// The Collecting Process, and the queue that it fills.
+fn collecting(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    cluster: Option<Arc<ArcSwap<Cluster>>>,
+) -> (Collecting, mpsc::Receiver<Reported>) {
+    let options = CollectOptions {
+        claims: settings.input.claims.value,
+        silent_after: settings.input.silent_after.value,
+        ..CollectOptions::default()
     };
-    let scan = reader.told(since, |record| correlator.learn(record))?;
-    if let Some(skipped) = scan.first_skipped {
-        tracing::warn!(
-            files = scan.skipped,
-            first = %skipped.path.display(),
-            reason = %skipped.reason,
-            "stored files cannot be read: what they told of flows may be told again"
-        );
-    }
-    Ok(())
-}
-
-fn start_sinks(
-    options: &Options,
-    supervisor: &mut Supervisor,
-    registry: &mut Registry,
-) -> Result<(FanOut, Vec<SinkCounters>), StartError> {
-    let mut fan_out = FanOut::default();
-    let mut counters = Vec::new();
-    if let Some(path) = &options.log {
-        let sink = LogSink::open(path)?;
-        counters.push(start_sink("log", sink, &mut fan_out, supervisor, registry));
-    }
-    if let Some(data) = &options.data {
-        let sink = StoreSink::new(store::Writer::open(data)?);
-        counters.push(start_sink("store", sink, &mut fan_out, supervisor, registry));
-    }
-    Ok((fan_out, counters))
-}
-
-fn start_sink<S: Sink + 'static>(
-    name: &'static str,
-    sink: S,
-    fan_out: &mut FanOut,
-    supervisor: &mut Supervisor,
-    registry: &mut Registry,
-) -> SinkCounters {
-    let (queue, records) = mpsc::channel(SINK_QUEUE);
-    let counters = Arc::default();
-    let counted = SinkCounters { sink: name, counters: Arc::clone(&counters) };
-    registry.register_collector(Box::new(counted.clone()));
-    fan_out.add(name, queue);
-    let clock = || now_ns() / 1_000_000;
-    let options = DeliverOptions::default();
-    supervisor.spawn(name, deliver(name, sink, records, options, counters, clock));
-    counted
-}
-
-/// Runs the correlator until its queue closes, then tells everything it still holds.
-async fn correlate(
-    mut queue: mpsc::Receiver<Reported>,
-    mut correlator: Correlator,
-    mut fan_out: FanOut,
-    metrics: Arc<Metrics>,
-) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let clock = SteadyClock::new();
-    let mut emitted = Vec::new();
-    loop {
-        let reported = tokio::select! {
-            reported = queue.recv() => Some(reported),
-            _ = ticks.tick() => None,
-        };
-        let now_ms = clock.now_ns() / 1_000_000;
-        let open = reported.is_none_or(|reported| receive(&mut correlator, reported, now_ms));
-        correlator.expire(now_ms, &mut emitted);
-        if !open {
-            correlator.flush(&mut emitted);
-        }
-        let patience = (!open).then(|| Instant::now() + LAST_RECORDS);
-        hand_out(&mut emitted, &mut fan_out, patience).await;
-        metrics.correlator(&correlator.stats(), correlator.len());
-        for (sink, records) in fan_out.dropped() {
-            metrics.queue_full(sink, records);
-        }
-        if !open {
-            return;
-        }
-    }
-}
-
-/// Returns whether more may come.
-fn receive(correlator: &mut Correlator, reported: Option<Reported>, now_ms: u64) -> bool {
-    let Some(Reported { domain, records, .. }) = reported else { return false };
-    for record in records {
-        correlator.receive(record, domain, now_ms);
-    }
-    true
-}
-
-/// Waits for sinks without room until `patience` ends, if there is any.
-async fn hand_out(emitted: &mut Vec<FlowRecord>, fan_out: &mut FanOut, patience: Option<Instant>) {
-    #[cfg(feature = "faults")]
-    crate::faults::spoil(emitted);
-    // At shutdown every flow is handed out at once: moving the rest for each batch would take as
-    // long as their number squared.
-    let mut rest = emitted.drain(..);
-    while rest.len() > 0 {
-        if let Some(until) = patience {
-            fan_out.wait_for_room(until).await;
-        }
-        let batch: Batch = rest.by_ref().take(BATCH).collect();
-        fan_out.send(&batch);
-    }
+    let (reported, queue) = mpsc::channel(REPORTED_QUEUE);
+    let room = Room::new(options.limits.records, reported);
+    let epoch = Epoch::new(Instant::now(), now_ns() / 1_000_000);
+    (Collecting::new(options, room, Arc::clone(metrics), cluster, epoch), queue)
 }

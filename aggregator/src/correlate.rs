@@ -10,20 +10,32 @@
 mod role; // whose half a record is
 mod half; // what one Node has told
 mod half_id; // what tells one Node's connections apart
-mod merge; // names of both ends into one record
+mod about; // names of both ends, shared by flows
+mod states; // TCP states by number
 mod flow_entry; // one flow and its halves
+mod table; // all flows, by key
+mod wheel; // when each is to be looked at
+mod overflow; // flows without room
 mod told; // what has been told of connections nobody follows
+mod route; // which correlator a flow is for
 
-use std::collections::BTreeSet;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use flow::{FlowKey, FlowRecord};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
-use flow_entry::{Admitted, FlowEntry};
-use role::Role;
+use about::Books;
+use flow_entry::{Admitted, FlowEntry, Report, Shared};
+use overflow::Overflow;
+use states::States;
+use table::Table;
 use told::Memory;
+use wheel::Wheel;
+
+pub use route::Route;
 
 /// When records leave, and how far apart two Nodes' clocks may be.
 #[derive(Debug, Clone, Copy)]
@@ -52,19 +64,49 @@ pub struct CorrelatorStats {
     pub gaps: u64,
     /// Octets (both directions) that those records told.
     pub gap_octets: u64,
+    /// Records whose counters are below those of earlier ones: somebody reset them, or the
+    /// exporter does not tell two connections apart. What they count is not told.
+    pub totals_fell: u64,
     /// Flows continued from what had been told of them in an earlier life.
     pub resumed: u64,
     /// Halves whose earlier life was forgotten for want of room.
     pub crowded_out: u64,
-    /// Records refused because `max_flows` are being followed already.
-    pub refused: u64,
+    /// Records of flows that are told with all others of their Node, because `max_flows` are being
+    /// followed already.
+    pub folded: u64,
+    /// Octets (both directions) of those.
+    pub folded_octets: u64,
+    /// Names of TCP states beyond those there is room for.
+    pub states_left_out: u64,
 }
 
 impl CorrelatorStats {
+    #[inline]
     fn admitted(&mut self, admitted: Admitted) {
         self.resumed += u64::from(admitted.resumed);
         self.gaps += u64::from(admitted.gap_octets > 0);
-        self.gap_octets += admitted.gap_octets;
+        // What hostile counters amount to is not worth an overflow.
+        self.gap_octets = self.gap_octets.saturating_add(admitted.gap_octets);
+        self.totals_fell += u64::from(admitted.fell);
+    }
+
+    /// Adds what another correlator has counted.
+    pub fn add(&mut self, other: &Self) {
+        let Self { received, emitted, joined, unpaired, joined_late, gaps, gap_octets, .. } = other;
+        let Self { totals_fell, resumed, crowded_out, folded, folded_octets, .. } = other;
+        self.received += received;
+        self.emitted += emitted;
+        self.joined += joined;
+        self.unpaired += unpaired;
+        self.joined_late += joined_late;
+        self.gaps += gaps;
+        self.gap_octets = self.gap_octets.saturating_add(*gap_octets);
+        self.totals_fell += totals_fell;
+        self.resumed += resumed;
+        self.crowded_out += crowded_out;
+        self.folded += folded;
+        self.folded_octets = self.folded_octets.saturating_add(*folded_octets);
+        self.states_left_out += other.states_left_out;
     }
 }
 
@@ -72,33 +114,45 @@ impl CorrelatorStats {
 /// of them are looked through for each record, so their number must not be the sender's choice.
 const MAX_FLOWS_PER_KEY: usize = 256;
 
+/// Halves that are remembered per generation at least, however few flows are followed.
+const FEWEST_REMEMBERED: usize = 1024;
+
+/// Records that are looked for before the first of them is taken in.
+const AHEAD: usize = 16;
+
+/// How long a half that was refused waits: for the names of the other end to be certain, and for
+/// what the other Node may have seen of the attempt.
+const REFUSED_WAIT: Duration = Duration::from_secs(6);
+
 /// Follows up to `max_flows` flows.
 #[derive(Debug)]
 pub struct Correlator {
     timeouts: Timeouts,
     max_flows: usize,
     hasher: DefaultHashBuilder,
-    entries: Vec<Option<FlowEntry>>,
-    free: Vec<usize>,
-    /// Indices of `entries` by flow key; a key that is used again stands here twice.
-    by_key: HashTable<usize>,
-    /// When each entry is to be looked at, in milliseconds.
-    schedule: BTreeSet<(u64, usize)>,
-    memory: Memory,
+    flows: Table,
+    wheel: Wheel,
+    /// Flows that are to be told at the next occasion.
+    hot: Vec<u32>,
+    overflow: Overflow,
+    shared: Shared,
     stats: CorrelatorStats,
 }
 
 impl Correlator {
     pub fn new(timeouts: Timeouts, max_flows: usize) -> Self {
+        // Flows are numbered in 32 bits.
+        let max_flows = max_flows.min(wheel::NONE as usize - 1);
+        let memory = Memory::new(max_flows.max(FEWEST_REMEMBERED));
         Self {
             timeouts,
             max_flows,
             hasher: DefaultHashBuilder::default(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            by_key: HashTable::new(),
-            schedule: BTreeSet::new(),
-            memory: Memory::new(max_flows),
+            flows: Table::default(),
+            wheel: Wheel::new(),
+            hot: Vec::new(),
+            overflow: Overflow::default(),
+            shared: Shared { books: Books::default(), states: States::new(), memory },
             stats: CorrelatorStats::default(),
         }
     }
@@ -106,167 +160,278 @@ impl Correlator {
     /// Takes in what a predecessor told, so that nothing is told twice: records as
     /// `store::Reader::told` visits them.
     pub fn learn(&mut self, told: &FlowRecord) {
-        self.memory.learn(told);
+        self.shared.memory.learn(told);
     }
 
     pub fn stats(&self) -> CorrelatorStats {
-        CorrelatorStats { crowded_out: self.memory.crowded_out, ..self.stats }
+        CorrelatorStats {
+            crowded_out: self.shared.memory.crowded_out,
+            folded: self.overflow.records,
+            folded_octets: self.overflow.octets,
+            states_left_out: self.shared.states.left_out,
+            ..self.stats
+        }
     }
 
     /// How many flows are being followed.
     pub fn len(&self) -> usize {
-        self.schedule.len()
+        self.flows.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.schedule.is_empty()
+        self.len() == 0
     }
 
     /// Takes in a record of the Node with Observation Domain `domain`.
-    pub fn receive(&mut self, record: FlowRecord, domain: u32, now_ms: u64) {
+    pub fn receive(&mut self, record: &FlowRecord, domain: u32, now_ms: u64) {
+        let report = Report::new(record, domain, now_ms);
+        self.take(&report, self.hash(&report.key), None);
+    }
+
+    /// Takes in several records of one Node.
+    ///
+    /// Where a flow is in memory is mostly not in any cache. Some flows are looked for and touched
+    /// before the first of them is worked on, so that the processor waits for all of them at once.
+    pub fn receive_all<'a>(
+        &mut self,
+        mut records: impl Iterator<Item = &'a FlowRecord>,
+        domain: u32,
+        now_ms: u64,
+    ) {
+        let mut ahead = Vec::with_capacity(AHEAD);
+        loop {
+            for record in records.by_ref().take(AHEAD) {
+                let report = Report::new(record, domain, now_ms);
+                let hash = self.hash(&report.key);
+                ahead.push((report, hash, None));
+            }
+            if ahead.is_empty() {
+                return;
+            }
+            for (_, hash, found) in &mut ahead {
+                *found = self.flows.with_hash(*hash);
+            }
+            for touch in [FlowEntry::touch, FlowEntry::touch_far] {
+                let found = ahead.iter().filter_map(|(.., found)| *found);
+                let touched = found.filter_map(|number| self.flows.get(number).map(touch));
+                black_box(touched.fold(0, |sum, read| sum ^ read));
+            }
+            for (report, hash, found) in ahead.drain(..) {
+                self.take(&report, hash, found);
+            }
+        }
+    }
+
+    /// The record's flow is probably `found`.
+    fn take(&mut self, report: &Report<'_>, hash: u32, found: Option<u32>) {
         self.stats.received += 1;
-        let role = Role::of(&record);
-        let key = role::correlation_key(&record);
-        if let Some(index) = self.find(&key, &record, role, domain) {
-            return self.update(index, record, role, domain, now_ms);
-        }
-        if self.len() >= self.max_flows || self.uses(&key) >= MAX_FLOWS_PER_KEY {
-            self.stats.refused += 1;
-            return;
-        }
-        self.insert(key, record, role, domain, now_ms);
-    }
-
-    /// How many flows with this key are being followed.
-    fn uses(&self, key: &FlowKey) -> usize {
-        let entries = self.by_key.iter_hash(self.hasher.hash_one(key));
-        entries.filter(|&&i| self.entry(i).is_some_and(|entry| entry.key == *key)).count()
-    }
-
-    /// The entry that `record` continues or completes.
-    fn find(&self, key: &FlowKey, record: &FlowRecord, role: Role, domain: u32) -> Option<usize> {
-        let hash = self.hasher.hash_one(key);
-        let same_key = || {
-            let entries = self.by_key.iter_hash(hash).copied();
-            entries.filter_map(|i| Some((i, self.entry(i)?))).filter(|(_, e)| e.key == *key)
+        let continues = |number: &u32| {
+            let entry = self.flows.get(*number);
+            entry.is_some_and(|entry| entry.key == report.key && entry.continues(report))
         };
-        let continued = same_key().find(|(_, entry)| entry.continues(record, role, domain));
+        let found = found.filter(continues).or_else(|| self.find(hash, report));
+        if let Some(number) = found {
+            return self.update(number, report);
+        }
+        let key = report.key;
+        if self.len() >= self.max_flows || self.is_crowded(hash, &key) {
+            return self.overflow.fold(report, &mut self.shared.memory);
+        }
+        self.insert(hash, report);
+    }
+
+    fn hash(&self, key: &FlowKey) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hash_key(key, &mut hasher);
+        // The upper half is as good as any.
+        (hasher.finish() >> 32) as u32
+    }
+
+    fn is_crowded(&self, hash: u32, key: &FlowKey) -> bool {
+        self.flows.with_key(hash, key).nth(MAX_FLOWS_PER_KEY - 1).is_some()
+    }
+
+    /// The flow that a report continues or completes.
+    fn find(&self, hash: u32, report: &Report<'_>) -> Option<u32> {
         let skew = millis(self.timeouts.clock_skew);
-        let completed = || {
-            same_key()
-                .filter_map(|(i, entry)| Some((entry.distance(record, role)?, i)))
-                .filter(|(distance, _)| *distance <= skew)
-                .min()
-        };
-        continued.map(|(index, _)| index).or_else(|| completed().map(|(_, index)| index))
+        let mut nearest: Option<(u64, u32)> = None;
+        for (number, entry) in self.flows.with_key(hash, &report.key) {
+            if entry.continues(report) {
+                return Some(number);
+            }
+            if let Some(distance) = entry.distance(report)
+                && distance <= skew
+                && nearest.is_none_or(|known| (distance, number) < known)
+            {
+                nearest = Some((distance, number));
+            }
+        }
+        nearest.map(|(_, number)| number)
     }
 
-    fn update(&mut self, index: usize, record: FlowRecord, role: Role, domain: u32, now_ms: u64) {
-        let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
+    fn update(&mut self, number: u32, report: &Report<'_>) {
+        let Some(entry) = self.flows.get_mut(number) else { return };
         let was_complete = entry.is_complete();
         let was_told = entry.told;
-        let admitted = entry.take(record, role, domain, now_ms, &mut self.memory);
+        let admitted = entry.take(report, &mut self.shared);
         self.stats.admitted(admitted);
-        if !was_complete && entry.is_complete() {
+        let is_complete = entry.is_complete();
+        if !was_complete && is_complete {
             self.stats.joined += 1;
             self.stats.joined_late += u64::from(was_told);
         }
-        let tell_now = entry.is_complete() && (!was_complete || entry.has_ended());
-        if tell_now && entry.changed {
-            self.reschedule(index, now_ms);
+        let tell_now = is_complete && (!was_complete || entry.has_ended());
+        if tell_now && entry.changed && !entry.is_hot {
+            entry.is_hot = true;
+            self.hot.push(number);
+        }
+        // The other Node has seen it and does not know yet that it was refused.
+        if entry.may_be_alone() && !was_told {
+            entry.due_ms = entry.due_ms.min(report.now_ms + millis(REFUSED_WAIT));
         }
     }
 
-    fn insert(&mut self, key: FlowKey, record: FlowRecord, role: Role, domain: u32, now_ms: u64) {
-        let memory = &mut self.memory;
-        let (entry, admitted) = FlowEntry::new(key, record, role, domain, now_ms, memory);
+    fn insert(&mut self, hash: u32, report: &Report<'_>) {
+        let (mut entry, admitted) = FlowEntry::new(report, &mut self.shared);
         self.stats.admitted(admitted);
-        let first_look =
-            if entry.is_complete() { now_ms } else { now_ms + millis(self.timeouts.inactive) };
-        let hash = self.hasher.hash_one(key);
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(None);
-            self.entries.len() - 1
-        });
-        let hasher = &self.hasher;
-        let entries = &self.entries;
-        self.by_key.insert_unique(hash, index, |&i| {
-            entries.get(i).and_then(Option::as_ref).map_or(0, |e| hasher.hash_one(e.key))
-        });
-        if let Some(slot) = self.entries.get_mut(index) {
-            *slot = Some(entry);
+        let [active, inactive] = [self.timeouts.active, self.timeouts.inactive].map(millis);
+        entry.is_hot = entry.is_complete() && entry.changed;
+        let wait = match &entry {
+            entry if entry.is_complete() => active.min(inactive),
+            entry if entry.may_be_alone() => millis(REFUSED_WAIT).min(inactive),
+            _ => inactive,
+        };
+        entry.due_ms = report.now_ms + wait;
+        let is_hot = entry.is_hot;
+        let number = self.flows.insert(hash, entry);
+        if is_hot {
+            self.hot.push(number);
         }
-        self.schedule_at(index, first_look);
+        self.link(number, report.now_ms);
+    }
+
+    /// Puts a flow into the wheel. What changes its time later makes it no earlier than this.
+    fn link(&mut self, number: u32, now_ms: u64) {
+        let [active, inactive] = [self.timeouts.active, self.timeouts.inactive].map(millis);
+        let Some(entry) = self.flows.get_mut(number) else { return };
+        let soonest = active.min(inactive).min(millis(REFUSED_WAIT));
+        // One that waits for its other half may be told sooner than it is due now.
+        let at = if entry.told {
+            entry.due_ms.min(now_ms + active.min(inactive))
+        } else {
+            entry.due_ms.min(now_ms + soonest)
+        };
+        entry.next = self.wheel.insert(number, at);
     }
 
     /// Hands out what is due at `now_ms`, and forgets flows that nobody reports any more.
     pub fn expire(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        self.memory.age(now_ms);
-        while let Some(&(due, index)) = self.schedule.first() {
-            if due > now_ms {
-                return;
+        self.shared.memory.age(now_ms);
+        self.tell_hot(now_ms, emit);
+        let mut look = self.wheel.look(now_ms);
+        while let Some(first) = self.wheel.next(&mut look) {
+            let mut number = first;
+            while number != wheel::NONE {
+                let Some(entry) = self.flows.get(number) else { break };
+                let next = entry.next;
+                if entry.due_ms <= now_ms {
+                    self.tell(number, emit);
+                    self.settle(number, now_ms);
+                }
+                self.link(number, now_ms);
+                number = next;
             }
-            self.tell(index, emit);
-            self.settle(index, now_ms);
         }
+        self.overflow.expire(now_ms, millis(self.timeouts.active), emit);
+    }
+
+    fn tell_hot(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
+        let mut hot = std::mem::take(&mut self.hot);
+        for number in hot.drain(..) {
+            self.tell(number, emit);
+            if let Some(entry) = self.flows.get_mut(number) {
+                entry.is_hot = false;
+                entry.due_ms = next_look(entry, &self.timeouts, now_ms);
+            }
+        }
+        self.hot = hot;
     }
 
     /// Hands out everything that has not been told, for shutdown.
-    pub fn flush(&mut self, emit: &mut Vec<FlowRecord>) {
-        for index in 0..self.entries.len() {
-            self.tell(index, emit);
+    pub fn flush(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
+        for number in 0..self.flows.numbers() {
+            self.tell(number, emit);
         }
+        self.overflow.flush(now_ms, emit);
     }
 
-    /// Hands out the entry's record if it has news.
-    fn tell(&mut self, index: usize, emit: &mut Vec<FlowRecord>) {
-        let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) else { return };
+    /// Hands out a flow's record if it has news.
+    fn tell(&mut self, number: u32, emit: &mut Vec<FlowRecord>) {
+        let Some(entry) = self.flows.get_mut(number) else { return };
         if !entry.changed {
             return;
         }
-        self.stats.unpaired += u64::from(!entry.told && !entry.is_complete());
+        let is_alone = !entry.is_complete() && !entry.may_be_alone();
+        self.stats.unpaired += u64::from(!entry.told && is_alone);
         self.stats.emitted += 1;
-        emit.push(entry.export());
+        emit.push(entry.export(&self.shared.states));
     }
 
-    /// Plans the next look at an entry that was just looked at, or forgets it.
-    fn settle(&mut self, index: usize, now_ms: u64) {
-        let Some(entry) = self.entry(index) else { return };
-        let forgotten = entry.received_ms + millis(self.timeouts.inactive);
-        if now_ms >= forgotten {
-            return self.remove(index);
+    /// Plans the next look at a flow that was just looked at, or forgets it.
+    fn settle(&mut self, number: u32, now_ms: u64) {
+        let Some(entry) = self.flows.get_mut(number) else { return };
+        entry.due_ms = next_look(entry, &self.timeouts, now_ms);
+        if entry.due_ms > now_ms {
+            return;
         }
-        let next = now_ms + millis(self.timeouts.active);
-        self.reschedule(index, if entry.has_ended() { forgotten } else { next.min(forgotten) });
-    }
-
-    fn reschedule(&mut self, index: usize, at_ms: u64) {
-        let Some(entry) = self.entry(index) else { return };
-        self.schedule.remove(&(entry.due_ms, index));
-        self.schedule_at(index, at_ms);
-    }
-
-    fn schedule_at(&mut self, index: usize, at_ms: u64) {
-        if let Some(entry) = self.entries.get_mut(index).and_then(Option::as_mut) {
-            entry.due_ms = at_ms;
-            self.schedule.insert((at_ms, index));
+        let key = entry.key;
+        let hash = self.hash(&key);
+        if let Some(entry) = self.flows.remove(hash, number) {
+            entry.forget(&mut self.shared.memory);
         }
     }
 
-    fn remove(&mut self, index: usize) {
-        let Some(entry) = self.entries.get_mut(index).and_then(Option::take) else { return };
-        self.schedule.remove(&(entry.due_ms, index));
-        let hash = self.hasher.hash_one(entry.key);
-        if let Ok(found) = self.by_key.find_entry(hash, |&i| i == index) {
-            found.remove();
+    /// Flows as they are now, beginning with number `from`, of the `count` numbers from there on.
+    /// Returns where to go on, unless there are no more. A flow is `wanted` by the key under which
+    /// its halves met, or by the one it is told with.
+    pub fn look(
+        &self,
+        from: u32,
+        count: u32,
+        wanted: impl Fn(&FlowKey) -> bool,
+        mut visit: impl FnMut(FlowRecord),
+    ) -> Option<u32> {
+        let end = from.saturating_add(count).min(self.flows.numbers());
+        for number in from..end {
+            let Some(entry) = self.flows.get(number) else { continue };
+            if wanted(&entry.key) || wanted(&entry.shown_key()) {
+                visit(entry.peek(&self.shared.states));
+            }
         }
-        entry.forget(&mut self.memory);
-        self.free.push(index);
+        (end < self.flows.numbers()).then_some(end)
     }
+}
 
-    fn entry(&self, index: usize) -> Option<&FlowEntry> {
-        self.entries.get(index).and_then(Option::as_ref)
+/// When a flow is to be looked at again; not in the future if it is to be forgotten.
+fn next_look(entry: &FlowEntry, timeouts: &Timeouts, now_ms: u64) -> u64 {
+    let forgotten = entry.received_ms + millis(timeouts.inactive);
+    let next = now_ms + millis(timeouts.active);
+    if entry.has_ended() { forgotten } else { next.min(forgotten) }
+}
+
+/// A key in few steps: it is hashed for every record.
+fn hash_key(key: &FlowKey, hasher: &mut impl Hasher) {
+    for address in [&key.source, &key.destination] {
+        match address {
+            IpAddr::V4(address) => hasher.write_u64(u64::from(address.to_bits())),
+            IpAddr::V6(address) => hasher.write_u128(address.to_bits()),
+        }
     }
+    let [ports, icmp] = [
+        u64::from(key.source_port) << 16 | u64::from(key.destination_port),
+        u64::from(key.icmp_type_code) << 8 | u64::from(key.protocol),
+    ];
+    hasher.write_u64(ports << 32 | icmp);
 }
 
 /// At least 1, so that what is planned lies ahead.
@@ -275,4 +440,8 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
+mod model; // random histories
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors; // records of Antrea's tests

@@ -1,101 +1,195 @@
-//! Every batch to every sink.
+//! Every batch to every sink, and to whoever watches.
 //!
-//! Each sink has a bounded queue of its own. A full queue costs that sink the newest batch, and
-//! the records in it are counted; nobody waits, so that one slow sink never delays another. Only
-//! the last records of a process are worth a wait: nothing comes after them.
+//! With a spool, batches go to it, and sinks get them from there. Without, each outlet has a
+//! bounded queue of its own. A full queue costs that outlet the newest batch, and the records in it
+//! are counted; nobody waits, so that one slow sink never delays another. Only the last records of
+//! a process are worth a wait: nothing comes after them.
+mod outlets; // the sinks behind the outlets, one after the other
+mod subscription; // those who watch
+mod metrics; // what became of the records
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 use flow::Batch;
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
+use sinks::{DeliveryCounters, Inlet, Queue, Spool};
 use tokio::time::{Instant, timeout_at};
 
-/// One sink's queue.
-#[derive(Debug)]
-struct Outlet {
-    name: &'static str,
-    queue: Sender<Batch>,
-    dropped: u64,
+pub use metrics::SinkMetrics;
+pub use outlets::Outlets;
+use subscription::Subscribers;
+pub use subscription::Subscription;
+
+/// Batches that wait for a sink.
+const QUEUE: usize = 512;
+
+/// Hands batches to sinks. Its clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct FanOut {
+    shared: Arc<Shared>,
 }
 
-/// Hands batches to sinks.
 #[derive(Debug, Default)]
-pub struct FanOut {
-    outlets: Vec<Outlet>,
+struct Shared {
+    /// Read for each batch, without a lock.
+    outlets: ArcSwap<Vec<Outlet>>,
+    /// Held by whoever changes `outlets`.
+    changing: Mutex<()>,
+    subscribers: Arc<Subscribers>,
+    spool: Option<Spool>,
+}
+
+#[derive(Debug, Clone)]
+struct Outlet {
+    name: &'static str,
+    way: Way,
+    counters: Arc<DeliveryCounters>,
+}
+
+/// How an outlet gets its records.
+#[derive(Debug, Clone)]
+enum Way {
+    Memory(Inlet),
+    Spool,
+    /// Not any more: its counters stay.
+    Closed,
+}
+
+impl Outlet {
+    fn inlet(&self) -> Option<&Inlet> {
+        if let Way::Memory(inlet) = &self.way { Some(inlet) } else { None }
+    }
 }
 
 impl FanOut {
-    pub fn add(&mut self, name: &'static str, queue: Sender<Batch>) {
-        self.outlets.push(Outlet { name, queue, dropped: 0 });
+    /// Every batch goes to disk before a sink gets it.
+    pub fn with_spool(spool: Spool) -> Self {
+        Self { shared: Arc::new(Shared { spool: Some(spool), ..Shared::default() }) }
     }
 
-    pub fn send(&mut self, batch: &Batch) {
-        for outlet in &mut self.outlets {
-            match outlet.queue.try_send(Batch::clone(batch)) {
-                Ok(()) => {}
-                Err(TrySendError::Full(batch) | TrySendError::Closed(batch)) => {
-                    outlet.dropped += u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                }
-            }
+    pub fn spool(&self) -> Option<&Spool> {
+        self.shared.spool.as_ref()
+    }
+
+    /// Hands `batch` to all outlets and subscribers. Never waits.
+    pub fn send(&self, batch: &Batch) {
+        if let Some(spool) = self.spool() {
+            spool.append(batch);
+        } else {
+            let outlets = self.shared.outlets.load();
+            outlets.iter().filter_map(Outlet::inlet).for_each(|inlet| inlet.send(batch));
         }
+        self.shared.subscribers.send(batch);
     }
 
     /// Waits until every sink has room for a batch, but not beyond `until`.
     pub async fn wait_for_room(&self, until: Instant) {
-        for outlet in &self.outlets {
+        if let Some(spool) = self.spool() {
+            return timeout_at(until, spool.room()).await.unwrap_or_default();
+        }
+        let outlets = self.shared.outlets.load_full();
+        for inlet in outlets.iter().filter_map(Outlet::inlet) {
             // A sink without room by then misses what comes, which `send` counts.
-            drop(timeout_at(until, outlet.queue.reserve()).await);
+            timeout_at(until, inlet.room()).await.unwrap_or_default();
         }
     }
 
-    /// How many records each sink has missed because its queue was full.
-    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.outlets.iter().map(|outlet| (outlet.name, outlet.dropped))
+    /// Waits while the spool has no room, but not on a disk that stands still. Whoever hands out
+    /// records thus takes no more than can be kept; sinks have no part in it.
+    pub async fn keep_pace(&self) {
+        if let Some(spool) = self.spool() {
+            spool.keep_pace().await;
+        }
+    }
+
+    /// Adds the outlet `name`, in the place of one with this name. Its counters go on.
+    pub fn add(&self, name: &'static str) -> Queue {
+        let known = self.counters().find(|(known, _)| *known == name);
+        let counters = known.map(|(_, counters)| counters).unwrap_or_default();
+        let (way, queue) = if let Some(spool) = self.spool() {
+            (Way::Spool, spool.queue(name, Arc::clone(&counters)))
+        } else {
+            let (inlet, queue) = Queue::new(name, QUEUE, Arc::clone(&counters));
+            (Way::Memory(inlet), queue)
+        };
+        self.change(|outlets| {
+            outlets.retain(|outlet| outlet.name != name);
+            outlets.push(Outlet { name, way, counters });
+        });
+        queue
+    }
+
+    /// Gives nothing more to the outlet `name`; what waits is still delivered.
+    pub fn remove(&self, name: &'static str) {
+        self.change(|outlets| {
+            for outlet in outlets.iter_mut().filter(|outlet| outlet.name == name) {
+                outlet.way = Way::Closed;
+            }
+        });
+        if let Some(spool) = self.spool() {
+            spool.remove(name);
+        }
+    }
+
+    /// Whether there is an outlet `name` that is given records.
+    pub(crate) fn is_open(&self, name: &str) -> bool {
+        self.shared
+            .outlets
+            .load()
+            .iter()
+            .any(|it| it.name == name && !matches!(it.way, Way::Closed))
+    }
+
+    /// Gives nothing more to anybody.
+    pub fn close(&self) {
+        self.change(|outlets| outlets.iter_mut().for_each(|outlet| outlet.way = Way::Closed));
+        if let Some(spool) = self.spool() {
+            spool.close();
+        }
+        self.shared.subscribers.close();
+    }
+
+    /// All sinks have ended: what they did not take is kept, if it can be. Returns how many records
+    /// that is, summed over the sinks.
+    pub async fn finish(&self) -> u64 {
+        let Some(spool) = self.spool() else { return 0 };
+        spool.finish().await;
+        let mut kept = 0;
+        for (sink, counters) in self.counters() {
+            let records = counters.waiting();
+            if records > 0 {
+                tracing::info!(sink, records, "records are kept in the spool");
+            }
+            kept += records;
+        }
+        kept
+    }
+
+    /// Whoever watches gets every batch from now on, through a queue of `capacity` batches of its
+    /// own.
+    pub fn subscribe(&self, capacity: usize) -> Subscription {
+        Subscription::new(Arc::clone(&self.shared.subscribers), capacity)
+    }
+
+    /// What became of the records of each outlet there has been.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, Arc<DeliveryCounters>)> {
+        let outlets = self.shared.outlets.load_full();
+        let counters = |outlet: &Outlet| (outlet.name, Arc::clone(&outlet.counters));
+        outlets.iter().map(counters).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Records that sinks have lost since the start. One that two sinks lost counts twice.
+    pub fn lost(&self) -> u64 {
+        self.counters().map(|(_, counters)| counters.lost()).sum()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Outlet>)) {
+        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outlets = self.shared.outlets.load().to_vec();
+        change(&mut outlets);
+        self.shared.outlets.store(Arc::new(outlets));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use flow::FlowRecord;
-    use tokio::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_last_records_wait_for_room() {
-        let (queue, mut end) = mpsc::channel(1);
-        let mut fan_out = FanOut::default();
-        fan_out.add("slow", queue);
-        let batch: Batch = vec![FlowRecord::default()].into();
-        let slow = async {
-            let mut taken = 0;
-            while taken < 10 && end.recv().await.is_some() {
-                taken += 1;
-            }
-        };
-        let sending = async {
-            for _ in 0..10 {
-                fan_out.wait_for_room(Instant::now() + Duration::from_mins(1)).await;
-                fan_out.send(&batch);
-            }
-        };
-        tokio::join!(slow, sending);
-        assert_eq!(fan_out.dropped().collect::<Vec<_>>(), [("slow", 0)]);
-    }
-
-    #[test]
-    fn a_full_queue_costs_its_own_sink_alone() {
-        let (slow, mut slow_end) = mpsc::channel(1);
-        let (fast, mut fast_end) = mpsc::channel(10);
-        let mut fan_out = FanOut::default();
-        fan_out.add("slow", slow);
-        fan_out.add("fast", fast);
-        let batch: Batch = vec![FlowRecord::default(); 7].into();
-        fan_out.send(&batch);
-        fan_out.send(&batch);
-        assert_eq!(fan_out.dropped().collect::<Vec<_>>(), [("slow", 7), ("fast", 0)]);
-        assert!(slow_end.try_recv().is_ok() && slow_end.try_recv().is_err());
-        assert!(fast_end.try_recv().is_ok() && fast_end.try_recv().is_ok());
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Runs the Flow Aggregator of a cluster.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,8 +13,7 @@ struct Command {
     args: aggregator::Args,
 }
 
-fn main() -> ExitCode {
+fn main() -> io::Result<ExitCode> {
     let command = Command::parse();
-    daemon::logs::init();
-    daemon::run_to_exit(aggregator::run(command.args.into(), || {}))
+    aggregator::launch(&command.args, &mut io::stdout(), &mut io::stderr(), || {})
 }

@@ -1,7 +1,6 @@
 //! What the aggregator counts. Label values are closed sets, spelled here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use flow::Interner;
 use ipfix::transport::ReadError;
@@ -11,7 +10,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sinks::DeliveryCounters;
 
 use crate::correlate::CorrelatorStats;
 
@@ -30,6 +28,8 @@ pub enum EndReason {
     Idle,
     /// Too many sessions were open already.
     TooMany,
+    /// Over UDP: it had told nothing, and another peer needed its place.
+    Crowded,
     /// A defect of this program.
     Panicked,
     Shutdown,
@@ -40,6 +40,7 @@ impl EndReason {
         match end {
             SessionEnd::Closed => Self::Closed,
             SessionEnd::Idle => Self::Idle,
+            SessionEnd::Crowded => Self::Crowded,
             // Nobody wants records when their queue is closed, and that is at the end.
             SessionEnd::Shutdown
             | SessionEnd::CutOff
@@ -70,6 +71,7 @@ impl EndReason {
             Self::Broken => "broken",
             Self::Idle => "idle",
             Self::TooMany => "too_many",
+            Self::Crowded => "crowded",
             Self::Panicked => "panicked",
             Self::Shutdown => "shutdown",
         }
@@ -99,11 +101,6 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SinkLabel {
-    sink: &'static str,
-}
-
 #[derive(Debug, Default)]
 pub struct Metrics {
     pub sessions: Gauge,
@@ -121,7 +118,6 @@ pub struct Metrics {
     names_unshared: Counter,
     pub flows: Gauge,
     correlator: CorrelatorCounters,
-    queue_full: Family<SinkLabel, Counter>,
 }
 
 #[derive(Debug, Default)]
@@ -134,7 +130,10 @@ struct CorrelatorCounters {
     gap_octets: Counter,
     resumed: Counter,
     crowded_out: Counter,
-    refused: Counter,
+    totals_fell: Counter,
+    folded: Counter,
+    folded_octets: Counter,
+    states_left_out: Counter,
 }
 
 impl Metrics {
@@ -152,6 +151,11 @@ impl Metrics {
         self.records_unusable.get_or_create(&ReasonLabel { reason: why.label() }).inc_by(records);
     }
 
+    /// How many records were handed to the sinks.
+    pub fn emitted(&self) -> u64 {
+        self.correlator.emitted.get()
+    }
+
     /// Takes over what the correlator has counted since the start.
     pub fn correlator(&self, stats: &CorrelatorStats, flows: usize) {
         let counters = &self.correlator;
@@ -164,24 +168,14 @@ impl Metrics {
             (&counters.gap_octets, stats.gap_octets),
             (&counters.resumed, stats.resumed),
             (&counters.crowded_out, stats.crowded_out),
-            (&counters.refused, stats.refused),
+            (&counters.totals_fell, stats.totals_fell),
+            (&counters.folded, stats.folded),
+            (&counters.folded_octets, stats.folded_octets),
+            (&counters.states_left_out, stats.states_left_out),
         ] {
             counter.inner().store(value, Ordering::Relaxed);
         }
         self.flows.set(i64::try_from(flows).unwrap_or(i64::MAX));
-    }
-
-    /// Takes over what the fan-out has counted since the start.
-    pub fn queue_full(&self, sink: &'static str, records: u64) {
-        self.queue_full
-            .get_or_create(&SinkLabel { sink })
-            .inner()
-            .store(records, Ordering::Relaxed);
-    }
-
-    /// What the fan-out has counted for one sink.
-    pub fn missed(&self, sink: &'static str) -> u64 {
-        self.queue_full.get_or_create(&SinkLabel { sink }).get()
     }
 
     /// Makes everything visible under its name.
@@ -196,8 +190,6 @@ impl Metrics {
         registry.register("sessions_ended", ended, self.sessions_ended.clone());
         let unusable = "Data Records that are of no use, by reason";
         registry.register("records_unusable", unusable, self.records_unusable.clone());
-        let full = "Records a sink missed because its queue was full";
-        registry.register("sink_queue_full_records", full, self.queue_full.clone());
     }
 
     /// Counts what became of a session's names, once it has ended.
@@ -234,12 +226,16 @@ impl Metrics {
 type Row<'a> = (&'static str, &'static str, &'a Counter);
 
 impl CorrelatorCounters {
-    fn rows(&self) -> [Row<'_>; 9] {
+    fn rows(&self) -> [Row<'_>; 12] {
         let joined_late = "Flows whose other half came after they were told alone";
         let gaps = "Records that continue a flow of which earlier records never came";
         let resumed = "Flows continued from what was told of them in an earlier life";
         let crowded = "Halves whose earlier life was forgotten for want of room";
-        let refused = "Records refused because too many flows are being followed";
+        let fell = "Records whose counters are below those of earlier ones, and are not told";
+        let folded =
+            "Records told with all others of their Node, since too many flows are followed";
+        let folded_octets = "Octets, both ways, of those";
+        let states = "Names of TCP states beyond those there is room for";
         [
             ("records_emitted", "Records handed to the sinks", &self.emitted),
             ("flows_joined", "Flows whose two halves were joined", &self.joined),
@@ -249,41 +245,10 @@ impl CorrelatorCounters {
             ("flow_gap_octets", "Octets that those earlier records told", &self.gap_octets),
             ("flows_resumed", resumed, &self.resumed),
             ("halves_crowded_out", crowded, &self.crowded_out),
-            ("records_refused", refused, &self.refused),
+            ("records_totals_fell", fell, &self.totals_fell),
+            ("records_folded", folded, &self.folded),
+            ("records_folded_octets", folded_octets, &self.folded_octets),
+            ("tcp_states_left_out", states, &self.states_left_out),
         ]
     }
-}
-
-/// A sink's own counters, read when they are asked for.
-#[derive(Debug, Clone)]
-pub struct SinkCounters {
-    pub sink: &'static str,
-    pub counters: Arc<DeliveryCounters>,
-}
-
-impl prometheus_client::collector::Collector for SinkCounters {
-    fn encode(
-        &self,
-        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
-    ) -> Result<(), std::fmt::Error> {
-        use prometheus_client::encoding::EncodeMetric;
-        use prometheus_client::metrics::counter::ConstCounter;
-        let counters = &self.counters;
-        for (what, help, value) in [
-            ("delivered", "Records the sink acknowledged", &counters.delivered),
-            ("refused", "Records the sink refused", &counters.refused),
-            ("abandoned", "Records given up at shutdown", &counters.abandoned),
-            ("retries", "Attempts repeated because the sink was away", &counters.retries),
-        ] {
-            let name = format!("fyke_sink_{}_{what}", self.sink);
-            let value = ConstCounter::new(read(value));
-            let metric = encoder.encode_descriptor(&name, help, None, value.metric_type())?;
-            value.encode(metric)?;
-        }
-        Ok(())
-    }
-}
-
-fn read(value: &AtomicU64) -> u64 {
-    value.load(Ordering::Relaxed)
 }

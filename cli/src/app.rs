@@ -93,8 +93,9 @@ pub fn main() -> ExitCode {
             ended(launched.map_err(Into::into))
         }
         Command::Aggregator(args) => {
-            daemon::logs::init();
-            daemon::run_to_exit(aggregator::run(args.into(), say_ready))
+            let (mut out, mut errors) = (io::stdout(), io::stderr());
+            let launched = aggregator::launch(&args, &mut out, &mut errors, say_ready);
+            ended(launched.map_err(Into::into))
         }
         Command::Flows(args) => {
             let now_ms = daemon::now_ns() / 1_000_000;

@@ -54,6 +54,14 @@ impl Findings {
         });
     }
 
+    /// Has what was noted after the first `count` findings be doubts at most: it is about
+    /// something that is not used.
+    pub fn soften_after(&mut self, count: usize) {
+        for finding in self.0.iter_mut().skip(count) {
+            finding.severity = finding.severity.min(Severity::Doubt);
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter()
     }

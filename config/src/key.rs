@@ -46,9 +46,14 @@ impl Name {
 }
 
 impl Key {
+    /// A key without anything, to describe others by what they have.
+    pub const NONE: Self =
+        Self { names: &[], flag: None, variable: None, form: "", default: "", doc: "" };
+
     /// What messages call it: the first name there is.
     pub fn name(&self) -> &'static str {
-        self.names.first().map(|name| name.path).or(self.flag).unwrap_or_default()
+        let name = self.names.first().map(|name| name.path);
+        name.or(self.flag).or(self.variable).unwrap_or_default()
     }
 
     /// Its current name in `file`.

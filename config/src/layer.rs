@@ -2,6 +2,8 @@
 
 mod reader; // the keys of a file, one after the other
 
+use std::path::Path;
+
 use crate::{Findings, Key, Origin, Severity, yaml};
 use reader::Reader;
 
@@ -90,6 +92,25 @@ impl Layer {
             Err(error) => reader.say(Severity::Error, error.at, "", error.what),
         }
         reader.layer
+    }
+
+    /// As [`Layer::read`], of a file that could perhaps not be read, which is an error then.
+    pub fn of_file(
+        kind: &'static FileKind,
+        path: &Path,
+        text: &Result<String, String>,
+        keys: &[&'static Key],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let shown = path.display().to_string();
+        match text {
+            Ok(text) => Some(Self::read(kind, &shown, text, keys, findings)),
+            Err(why) => {
+                let what = format!("{} cannot be read: {why}", shown.escape_debug());
+                findings.note(Severity::Error, None, "", what);
+                None
+            }
+        }
     }
 
     const fn empty(kind: &'static FileKind) -> Self {

@@ -2,9 +2,11 @@
 //! to say.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Raw, address::Address, duration};
+use crate::{Raw, address::Address, duration, size};
 
 /// Any text.
 pub fn text(raw: &Raw) -> Result<&str, &'static str> {
@@ -47,12 +49,37 @@ pub fn timeout(raw: &Raw) -> Result<Duration, &'static str> {
 
 /// A number from 1 to `max`.
 pub fn count(raw: &Raw, max: usize) -> Result<usize, String> {
+    number(raw, 1..=max)
+}
+
+/// A number that is one of `range`.
+pub fn number<T>(raw: &Raw, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
     let text = text(raw)?;
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(number) if digits && (1..=max).contains(&number) => Ok(number),
-        _ => Err(format!("it is not a number from 1 to {max}")),
+        Ok(number) if digits && range.contains(&number) => Ok(number),
+        _ => Err(format!("it is not a number from {} to {}", range.start(), range.end())),
     }
+}
+
+/// A size in bytes.
+pub fn bytes(raw: &Raw) -> Result<u64, &'static str> {
+    size::parse(text(raw)?)
+}
+
+/// A path, which nobody looks at yet.
+pub fn path(raw: &Raw) -> Result<PathBuf, &'static str> {
+    text(raw).map(PathBuf::from)
+}
+
+/// One of several words, and what it stands for.
+pub fn word<T: Copy>(raw: &Raw, words: &[(&str, T)]) -> Result<T, &'static str> {
+    let text = text(raw)?;
+    let known = words.iter().find(|(word, _)| *word == text);
+    known.map(|(_, value)| *value).ok_or("it is none of them")
 }
 
 /// Where to listen.
@@ -88,6 +115,7 @@ mod tests {
     #[test]
     fn numbers_are_plain_and_in_range() {
         assert_eq!((count(&raw("1"), 9), count(&raw("9"), 9)), (Ok(1), Ok(9)));
+        assert_eq!((number(&raw("0"), 0..=9_u8), number(&raw("9"), 8..=9_u8)), (Ok(0), Ok(9)));
         for other in ["0", "10", "+1", "-1", "1.0", "0x1", "", "99999999999999999999"] {
             assert!(count(&raw(other), 9).is_err(), "{other:?}");
         }

@@ -34,6 +34,16 @@ impl<T> Setting<T> {
     }
 }
 
+impl<T> Setting<Option<T>> {
+    /// What was picked, if anything was.
+    pub fn optional(picked: Option<Setting<T>>) -> Self {
+        match picked {
+            Some(Setting { value, origin, .. }) => Self::new(Some(value), origin),
+            None => Self::new(None, Origin::Default),
+        }
+    }
+}
+
 impl<T: PartialOrd> Setting<T> {
     /// Puts `least` in the place of anything less. Returns whether it did.
     pub fn raise_to(&mut self, least: T) -> bool {

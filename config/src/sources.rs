@@ -176,7 +176,10 @@ impl Candidate {
 
 impl Raw {
     fn of_default(default: &str) -> Option<Self> {
-        let root = yaml::parse(default).ok()?.root;
+        // An IPv6 address with a port begins as a list does.
+        let Ok(yaml::Document { root, .. }) = yaml::parse(default) else {
+            return Some(Self::Text(default.to_owned()));
+        };
         match root.value {
             yaml::Value::Text(text) => Some(Self::Text(text)),
             yaml::Value::List(nodes) => {

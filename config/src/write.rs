@@ -1,5 +1,7 @@
 //! Configuration files with comments.
 
+use crate::{Key, Origin, Setting};
+
 /// One key of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -40,6 +42,28 @@ pub fn file(lines: &[Line]) -> String {
         sections = parts;
     }
     text
+}
+
+/// The value in force of a key that `file` has, with who gave it behind it.
+pub fn setting<T>(
+    file: &str,
+    key: &Key,
+    setting: &Setting<T>,
+    value: impl Fn(&T) -> String,
+) -> Line {
+    let raised =
+        setting.raised_from.as_ref().map(|asked| format!(", clamped from {}", value(asked)));
+    let origin = match (&setting.origin, key.default) {
+        (Origin::Default, "") => "not set".to_owned(),
+        (origin, _) => origin.to_string(),
+    };
+    Line {
+        path: key.current_name(file).unwrap_or_default(),
+        above: Vec::new(),
+        value: value(&setting.value),
+        is_off: false,
+        behind: Some(origin + &raised.unwrap_or_default()),
+    }
 }
 
 /// A text as YAML, quoted so that it stays a text.

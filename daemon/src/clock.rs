@@ -10,7 +10,7 @@ pub fn now_ns() -> u64 {
 
 /// The wall clock, except that it never goes back: when the machine's clock is set back, this one
 /// goes on at its pace. Timeouts must not wait for the hour that was taken away.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SteadyClock(Cell<(u64, Instant)>);
 
 impl SteadyClock {

@@ -6,7 +6,7 @@ use crate::Chain;
 
 /// How long threads that wait in the kernel may keep a process that is over. Whatever had to be
 /// finished was waited for by the daemon itself.
-const THREADS_END: Duration = Duration::from_secs(2);
+const THREADS_END: Duration = Duration::from_secs(1);
 
 /// Runs a daemon on a runtime of its own, and says in the log why it ended, if it failed.
 pub fn run_to_exit<E: Error + 'static>(daemon: impl Future<Output = Result<(), E>>) -> ExitCode {

@@ -26,7 +26,7 @@ use crate::meter::{Limits, Meter};
 use crate::metrics::Metrics;
 use crate::names::AskError;
 use crate::observe::{Observer, Target};
-use crate::reload::{self, Live, Reload};
+use crate::reload::{Live, Reload};
 use crate::senders::{Senders, Wanted};
 use crate::settings::{Settings, Texts};
 use crate::zones::Zones;
@@ -78,7 +78,7 @@ pub(crate) async fn run(
 ) -> Result<(), StartError> {
     let mut shutdown = Shutdown::listen().map_err(StartError::Signals)?;
     let metrics = Arc::new(Metrics::default());
-    let hangup = reload::hangup().map_err(StartError::Signals)?;
+    let hangup = daemon::configuration::hangup().map_err(StartError::Signals)?;
     let follow = |live| {
         let (settings, metrics) = (settings.clone(), Arc::clone(&metrics));
         Reload::new(args, texts, settings, live, hangup, metrics)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use config::Raw;
+use daemon::configuration::Task;
 
 use crate::settings::Files;
 
@@ -73,21 +74,9 @@ pub struct Given {
     agent_config: Option<PathBuf>,
 }
 
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Task {
-    Run,
-    Check,
-    Print,
-}
-
 impl Args {
     pub(crate) const fn task(&self) -> Task {
-        match (self.check_config, self.print_config) {
-            (true, _) => Task::Check,
-            (_, true) => Task::Print,
-            _ => Task::Run,
-        }
+        Task::asked(self.check_config, self.print_config)
     }
 
     pub(crate) const fn given(&self) -> &Given {

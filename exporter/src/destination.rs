@@ -4,7 +4,6 @@
 //! `flow-exporter.conf` lists) or of a `FlowExporterDestination` (`crd/NAME`). Whoever makes them
 //! hands on all of them at once, as `watch::Receiver<Arc<[Spec]>>`.
 mod filter; // which records
-mod selector; // by labels of Pods
 mod redaction; // and what of them is left out
 
 use std::path::PathBuf;
@@ -14,8 +13,8 @@ use config::address::{Address, Host};
 use flow::Profile;
 
 pub use filter::{Directions, Filter};
+pub use k8s::LabelSelector;
 pub use redaction::Redaction;
-pub use selector::LabelSelector;
 
 /// The name of the one destination that Antrea's keys and the command line describe.
 pub const STATIC: &str = "static";

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use daemon::Chain;
 use flow::FlowRecord;
+pub use flow::observation_domain;
 use ipfix::encode::EncodeError;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
@@ -35,12 +36,6 @@ const STOPPING_DELAY: Duration = Duration::from_millis(250);
 
 /// What the observer hands to an Exporting Process: records that destinations share.
 pub type Batch = Vec<Arc<FlowRecord>>;
-
-/// Antrea's Observation Domain of a Node: FNV-1 over its name, 32 bits.
-pub fn observation_domain(node: &str) -> u32 {
-    let offset = 2_166_136_261_u32;
-    node.bytes().fold(offset, |hash, byte| hash.wrapping_mul(16_777_619) ^ u32::from(byte))
-}
 
 /// What the Exporting Process works with.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use config::Findings;
+use daemon::configuration::{Task, check, log, tell};
 
-use crate::args::{Args, Given, Task};
+use crate::args::{Args, Given};
 use crate::settings::{self, Loaded, Settings};
 
 /// Does what the command line asks for. `ready` is called once events are received and every
@@ -28,7 +28,7 @@ pub fn launch(
         }
         (Task::Run, Some(settings)) => {
             daemon::logs::init();
-            settings::log(&loaded.findings);
+            log(&loaded.findings);
             let run = crate::app::run(args.given().clone(), settings, loaded.texts, ready);
             Ok(daemon::run_to_exit(run))
         }
@@ -51,21 +51,4 @@ impl Given {
         let (settings, findings) = Settings::resolve(sources);
         Loaded { settings, findings, texts }
     }
-}
-
-fn check(
-    findings: &Findings,
-    out: &mut impl Write,
-    errors: &mut impl Write,
-) -> io::Result<ExitCode> {
-    tell(findings, errors)?;
-    if settings::fails_check(findings) {
-        return Ok(ExitCode::FAILURE);
-    }
-    writeln!(out, "the configuration is good")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tell(findings: &Findings, errors: &mut impl Write) -> io::Result<()> {
-    findings.iter().try_for_each(|finding| writeln!(errors, "{finding}"))
 }

@@ -4,12 +4,12 @@
 //! link, some file systems tell nobody, and two files are quickly read. SIGHUP hurries that.
 //! Either all of a new configuration is taken over or nothing of it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use daemon::configuration::{PERIOD, log};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,9 +19,7 @@ use crate::destinations::Way;
 use crate::export::RouteError;
 use crate::metrics::Metrics;
 use crate::observe::Orders;
-use crate::settings::{self, Loaded, Settings, Texts};
-
-const PERIOD: Duration = Duration::from_secs(5);
+use crate::settings::{Loaded, Settings, Texts};
 
 /// The settings that can change, for the stages they concern.
 #[derive(Debug)]
@@ -43,12 +41,6 @@ pub(crate) struct Reload {
     live: Option<Live>,
     hangup: Signal,
     metrics: Arc<Metrics>,
-}
-
-/// SIGHUPs that come from now on are kept until asked for; one that comes earlier ends the
-/// process. Needs a runtime around it.
-pub(crate) fn hangup() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
 }
 
 /// One that goes on would have been told by then.
@@ -116,7 +108,7 @@ impl Reload {
     fn change(&mut self, loaded: Loaded) {
         self.texts = loaded.texts;
         self.try_again = false;
-        settings::log(&loaded.findings);
+        log(&loaded.findings);
         let Some(settings) = loaded.settings else {
             return self.refuse(&"it has mistakes");
         };

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::address::Protocol;
-use config::{Finding, Findings, Key, Origin, Setting, Severity, Sources, read};
+use config::{Findings, Key, Origin, Setting, Severity, Sources, read};
 use flow::Profile;
 use k8s::client::Source;
 
@@ -88,9 +88,9 @@ impl Settings {
         let gate = sources.pick(&keys::GATE, read::truth);
         let agent_enable = sources.pick(&keys::AGENT_ENABLE, read::truth);
         let node = required(sources, &keys::NODE, values::node);
-        let cluster = optional(sources.pick(&keys::CLUSTER, values::path));
+        let cluster = Setting::optional(sources.pick(&keys::CLUSTER, values::path));
         let kubernetes = sources.pick(&keys::KUBERNETES, values::kubernetes);
-        let kubeconfig = optional(sources.pick(&keys::KUBECONFIG, values::path));
+        let kubeconfig = Setting::optional(sources.pick(&keys::KUBECONFIG, values::path));
         let naming = Naming::pick(sources);
         let profile = sources.pick(&keys::PROFILE, values::profile);
         let zones = zones(sources);
@@ -99,8 +99,8 @@ impl Settings {
         let connections = sources.pick(&keys::CONNECTIONS, values::connections);
         let denial = denial::pick(sources);
         let admin = sources.pick(&keys::ADMIN, read::socket);
-        let copy = optional(sources.pick(&keys::COPY, values::path));
-        let protocols = optional(sources.pick(&keys::PROTOCOLS, values::protocols));
+        let copy = Setting::optional(sources.pick(&keys::COPY, values::path));
+        let protocols = Setting::optional(sources.pick(&keys::PROTOCOLS, values::protocols));
         let times = times(sources);
         let (enable, gate, agent_enable) = (enable?, gate?, agent_enable?);
         beside_the_agent(&mut sources.findings, &enable, &gate, &agent_enable);
@@ -228,13 +228,6 @@ fn required<T, R: Into<config::Reading<T>>>(
     picked
 }
 
-fn optional<T>(picked: Option<Setting<T>>) -> Setting<Option<T>> {
-    match picked {
-        Some(Setting { value, origin, .. }) => Setting::new(Some(value), origin),
-        None => Setting::new(None, Origin::Default),
-    }
-}
-
 /// Antrea's zones where there is a file of the Agent, unless somebody says otherwise.
 fn zones(sources: &mut Sources) -> Option<Setting<Vec<Part>>> {
     let written = sources.pick(&keys::ZONES, values::zones)?;
@@ -336,24 +329,6 @@ fn check_copy(
     };
     if copy.value.is_some() {
         findings.note(Severity::Doubt, copy.origin.clone(), keys::COPY.name(), what);
-    }
-}
-
-/// Returns true if a check should fail: on anything that is hardly what was meant.
-pub fn fails_check(findings: &Findings) -> bool {
-    findings.any(Severity::Doubt)
-}
-
-/// Writes findings into the log.
-pub fn log(findings: &Findings) {
-    for finding in findings.iter() {
-        let Finding { severity, origin, key, what } = finding;
-        let at = origin.as_ref().map(ToString::to_string).unwrap_or_default();
-        match severity {
-            Severity::Note => tracing::info!(at, key, "{what}"),
-            Severity::Doubt => tracing::warn!(at, key, "{what}"),
-            Severity::Error => tracing::error!(at, key, "{what}"),
-        }
     }
 }
 

@@ -6,13 +6,20 @@
 mod antrea; // the template of Antrea's Flow Exporter
 mod fyke; // what keeps two connections apart
 mod aggregated; // what correlation adds
+mod enriched; // what others know of it
+mod orders; // orders that others expect them in
+pub(crate) mod mediator; // the template of Antrea's Flow Aggregator
+mod log_columns; // the columns of its log
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::encode::RecordWriter;
 use ipfix::registry::InformationElement;
 
-use crate::{Family, FlowRecord, Interner, Name};
+use crate::{Family, FlowRecord, Interner, Name, Uid};
+
+pub use log_columns::LogColumn;
+pub use orders::{Contents, LogColumns, Mode};
 
 /// One attribute of a flow.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +56,10 @@ pub enum Access {
         get: fn(&FlowRecord) -> u16,
         set: fn(&mut FlowRecord, u16),
     },
+    U32 {
+        get: fn(&FlowRecord) -> u32,
+        set: fn(&mut FlowRecord, u32),
+    },
     U64 {
         get: fn(&FlowRecord) -> u64,
         set: fn(&mut FlowRecord, u64),
@@ -71,6 +82,16 @@ pub enum Access {
     Name {
         get: fn(&FlowRecord) -> &Name,
         set: fn(&mut FlowRecord, Name),
+    },
+    /// A Pod's labels as text: a JSON object, or empty.
+    Labels {
+        get: fn(&FlowRecord) -> &Name,
+        set: fn(&mut FlowRecord, Name),
+    },
+    /// 16 octets on the wire, all zeros if unset; elsewhere text.
+    Uuid {
+        get: fn(&FlowRecord) -> Option<Uid>,
+        set: fn(&mut FlowRecord, Option<Uid>),
     },
 }
 
@@ -118,8 +139,8 @@ impl Profile {
     }
 }
 
-/// The whole table, in three parts.
-pub static FIELDS: [&[Field]; 3] = [&antrea::ROWS, &fyke::ROWS, &aggregated::ROWS];
+/// The whole table, in four parts.
+pub static FIELDS: [&[Field]; 4] = [&antrea::ROWS, &fyke::ROWS, &aggregated::ROWS, &enriched::ROWS];
 
 impl Field {
     /// Says where the gRPC message has this attribute.
@@ -133,14 +154,21 @@ impl Field {
         FIELDS.iter().copied().flatten()
     }
 
+    /// The row of this name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::all().find(|field| field.name == name)
+    }
+
     /// Unsets this attribute of a record, and with it whatever else tells the same.
     pub fn blank(&self, record: &mut FlowRecord) {
         match self.access {
-            Access::U8 { set, .. } => set(record, 0),
+            // A direction that is not told is not 0.
+            Access::U8 { get, set } => set(record, get(&FlowRecord::default())),
             Access::U16 { set, .. } => set(record, 0),
-            Access::Seconds { set, .. } => set(record, 0),
+            Access::U32 { set, .. } | Access::Seconds { set, .. } => set(record, 0),
             Access::U64 { set, .. } | Access::Milliseconds { set, .. } => set(record, 0),
-            Access::Name { set, .. } => set(record, Name::default()),
+            Access::Name { set, .. } | Access::Labels { set, .. } => set(record, Name::default()),
+            Access::Uuid { set, .. } => set(record, None),
             Access::Ip { get, set } => {
                 // The family decides about the template, and stays.
                 let Some(told) = get(record) else { return };
@@ -279,24 +307,28 @@ mod tests {
             let mut record = FlowRecord::default();
             for other in Field::all() {
                 match other.access {
-                    Access::U8 { set, .. } => set(&mut record, 3),
+                    Access::U8 { set, .. } => set(&mut record, 1),
                     Access::U16 { set, .. } => set(&mut record, 77),
-                    Access::Seconds { set, .. } => set(&mut record, 77),
+                    Access::U32 { set, .. } | Access::Seconds { set, .. } => set(&mut record, 77),
                     Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
                         set(&mut record, 77_000);
                     }
-                    Access::Name { set, .. } => set(&mut record, "told".into()),
+                    Access::Name { set, .. } | Access::Labels { set, .. } => {
+                        set(&mut record, "told".into());
+                    }
+                    Access::Uuid { set, .. } => set(&mut record, Some(Uid([7; 16]))),
                     Access::Ip { set, .. } => set(&mut record, address(1)),
                 }
             }
             let before = record.clone();
             field.blank(&mut record);
             let is_unset = match field.access {
-                Access::U8 { get, .. } => get(&record) == 0,
+                Access::U8 { get, .. } => get(&record) == get(&FlowRecord::default()),
                 Access::U16 { get, .. } => get(&record) == 0,
-                Access::Seconds { get, .. } => get(&record) == 0,
+                Access::U32 { get, .. } | Access::Seconds { get, .. } => get(&record) == 0,
                 Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(&record) == 0,
-                Access::Name { get, .. } => get(&record).is_empty(),
+                Access::Name { get, .. } | Access::Labels { get, .. } => get(&record).is_empty(),
+                Access::Uuid { get, .. } => get(&record).is_none(),
                 Access::Ip { get, .. } => get(&record).is_none_or(|it| it.is_unspecified()),
             };
             assert!(is_unset, "{}", field.name);

@@ -1,6 +1,7 @@
 //! Strings that many flows share: names of Pods, Nodes, Services and policies.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,10 +9,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashSet;
 
 /// A shared string. The empty string, by far the most frequent, takes no memory.
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Default, Eq, PartialOrd, Ord)]
 pub struct Name(Option<Arc<str>>);
 
+impl PartialEq for Name {
+    /// Mostly two names that are equal are the same one, and the text need not be looked at.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.as_str(), other.as_str());
+        ours.len() == theirs.len() && (std::ptr::eq(ours, theirs) || ours == theirs)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl Name {
+    #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
@@ -46,6 +63,9 @@ impl fmt::Display for Name {
 /// Longer strings are cut. Names in Kubernetes have at most 253 bytes, and the longest text made
 /// of several, a Service's `namespace/name:port`, has fewer than 256.
 const NAME_LIMIT: usize = 512;
+/// Bytes of a Pod's labels as text. A label's key and value have 317 and 63 at most, and Pods a
+/// dozen labels or so.
+pub const LABELS_LIMIT: usize = 4096;
 /// Bytes kept per name of the limit: more than names have on average, far fewer than one may have.
 const MEAN_LENGTH: usize = 64;
 /// What a name takes beside its bytes: its counters, what the allocator adds, and its place in a
@@ -110,10 +130,14 @@ impl Interner {
     }
 
     pub fn intern(&mut self, text: &str) -> Name {
+        let text = self.within_limit(text);
+        self.share(text)
+    }
+
+    fn share(&mut self, text: &str) -> Name {
         if text.is_empty() {
             return Name::default();
         }
-        let text = self.within_limit(text);
         if let Some(known) = self.names.get(text) {
             return Name(Some(Arc::clone(known)));
         }
@@ -159,6 +183,16 @@ impl Interner {
         if let Some(room) = &self.room {
             room.give_back(self.bytes + self.names.len() * OVERHEAD);
         }
+    }
+
+    /// The text of a Pod's labels. A part of it is of no use to anybody: one that is longer than
+    /// [`LABELS_LIMIT`] becomes empty, as if it had not been looked up, and is counted as cut.
+    pub fn intern_labels(&mut self, text: &str) -> Name {
+        if text.len() > LABELS_LIMIT {
+            self.cut += 1;
+            return Name::default();
+        }
+        self.share(text)
     }
 
     fn within_limit<'a>(&mut self, text: &'a str) -> &'a str {
@@ -220,6 +254,14 @@ mod tests {
         // Three bytes each: the 171st begins within the limit and ends behind it.
         assert_eq!(interner.intern(&"─".repeat(1000)).as_str(), "─".repeat(170));
         assert_eq!(interner.cut(), 2);
+    }
+
+    #[test]
+    fn labels_that_are_too_long_are_none() {
+        let mut interner = Interner::new(10);
+        let labels = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        assert_eq!(interner.intern_labels(&labels(4088)).len(), LABELS_LIMIT);
+        assert_eq!((interner.intern_labels(&labels(4089)).len(), interner.cut()), (0, 1));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A flow, as one Node reports it or as the aggregator has put it together.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
-use crate::Name;
+use crate::{Name, Uids};
 
 /// IANA protocol numbers that Fyke treats in a way of their own.
 pub mod protocol {
@@ -101,6 +102,8 @@ pub enum Correlation {
     SourceOnly = 2,
     /// The source Node's half never came.
     DestinationOnly = 3,
+    /// Not one flow: what a Node told of all those for which there was no room.
+    Overflow = 4,
 }
 
 impl Correlation {
@@ -109,9 +112,41 @@ impl Correlation {
             1 => Self::Complete,
             2 => Self::SourceOnly,
             3 => Self::DestinationOnly,
+            4 => Self::Overflow,
             _ => Self::NotNeeded,
         }
     }
+}
+
+/// Which way a flow passes its observer: `flowDirection` (RFC 5102, element 61).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    Ingress = 0,
+    Egress = 1,
+    #[default]
+    Unspecified = 255,
+}
+
+impl Direction {
+    /// Values the registry does not assign become `Unspecified`.
+    pub fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Ingress,
+            1 => Self::Egress,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
+/// Who told a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The address the record came from: `originalExporterIPv4Address`, `…IPv6Address` (elements
+    /// 403, 404).
+    pub exporter: Option<IpAddr>,
+    /// The Observation Domain it was told for: `originalObservationDomainId` (element 405).
+    pub domain: u32,
 }
 
 /// What tells flows apart on the wire. Addresses and ports are those after destination NAT.
@@ -155,7 +190,7 @@ pub struct Counters {
 }
 
 /// One end of a flow. Names are empty where they are not known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Endpoint {
     pub pod: Name,
     pub namespace: Name,
@@ -163,7 +198,7 @@ pub struct Endpoint {
 }
 
 /// The Service address the client used, before destination NAT.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Service {
     pub ip: Option<IpAddr>,
     pub port: u16,
@@ -240,4 +275,12 @@ pub struct FlowRecord {
     /// Bits per second, from the Node that reported last.
     pub throughput: u64,
     pub reverse_throughput: u64,
+    /// The source Pod's labels as a JSON object whose keys are sorted: `{}` if it has none, empty
+    /// if they were not looked up.
+    pub source_labels: Name,
+    pub destination_labels: Name,
+    /// Shared: flows between the same objects have the same.
+    pub uids: Option<Arc<Uids>>,
+    pub origin: Origin,
+    pub direction: Direction,
 }

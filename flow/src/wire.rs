@@ -8,11 +8,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipfix::encode::RecordWriter;
-use ipfix::registry::InformationElement;
-use ipfix::template::{Template, TemplateId};
+use ipfix::registry::{self, InformationElement};
+use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use ipfix::value;
 
-use crate::{Access, Elements, Field, FlowRecord, Interner, Profile};
+use crate::{Access, Elements, Field, FlowRecord, Interner, Profile, Uid};
 
 /// The address family of a flow, which decides its template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ impl Family {
     }
 }
 
-fn element(field: &Field, family: Family) -> Option<InformationElement> {
+pub(crate) fn element(field: &Field, family: Family) -> Option<InformationElement> {
     match (field.elements, family) {
         (Elements::One(element), _) => Some(element),
         (Elements::PerFamily { v4, .. }, Family::V4) => Some(v4),
@@ -59,9 +59,12 @@ impl Access {
         match *self {
             Access::U8 { get, .. } => writer.u8(get(record)),
             Access::U16 { get, .. } => writer.u16(get(record)),
-            Access::Seconds { get, .. } => writer.u32(get(record)),
+            Access::U32 { get, .. } | Access::Seconds { get, .. } => writer.u32(get(record)),
             Access::U64 { get, .. } | Access::Milliseconds { get, .. } => writer.u64(get(record)),
-            Access::Name { get, .. } => writer.string(get(record)),
+            Access::Name { get, .. } | Access::Labels { get, .. } => writer.string(get(record)),
+            Access::Uuid { get, .. } => {
+                writer.bytes(&get(record).map_or([0; 16], |uid| uid.0));
+            }
             Access::Ip { get, .. } => write_address(writer, family, get(record)),
         }
     }
@@ -92,8 +95,13 @@ impl Plan {
     pub const SHORTEST_FLOW: usize = 8;
 
     pub fn compile(template: &Template) -> Self {
-        let steps = template.fields.iter().map(|specifier| access(specifier.pen, specifier.id));
-        let steps: Vec<_> = steps.collect();
+        Self::with(template, |specifier| access(specifier.pen, specifier.id))
+    }
+
+    /// As [`Self::compile`], where something else than the table says which attribute a field
+    /// carries. Addresses have 4 or 16 bytes whatever the field.
+    pub fn with(template: &Template, access: impl Fn(&FieldSpecifier) -> Option<Access>) -> Self {
+        let steps: Vec<_> = template.fields.iter().map(access).collect();
         let is_flow = tells_both_ends(template, &steps);
         Self { steps, profile: profile(template), is_flow }
     }
@@ -151,6 +159,7 @@ fn tells_both_ends(template: &Template, steps: &[Option<Access>]) -> bool {
 }
 
 fn access(pen: u32, id: u16) -> Option<Access> {
+    let (pen, id) = registry::current(pen, id);
     let carries = |element: InformationElement| element.pen == pen && element.id == id;
     Field::all()
         .find(|field| match field.elements {
@@ -174,7 +183,7 @@ pub(crate) fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names
                 set(record, value);
             }
         }
-        Access::Seconds { set, .. } => {
+        Access::U32 { set, .. } | Access::Seconds { set, .. } => {
             if let Some(value) = narrow(bytes) {
                 set(record, value);
             }
@@ -190,6 +199,16 @@ pub(crate) fn read(record: &mut FlowRecord, access: &Access, bytes: &[u8], names
         Access::Name { set, .. } => {
             if let Some(text) = value::string(bytes) {
                 set(record, names.intern(text));
+            }
+        }
+        Access::Labels { set, .. } => {
+            if let Some(text) = value::string(bytes) {
+                set(record, names.intern_labels(text));
+            }
+        }
+        Access::Uuid { set, .. } => {
+            if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+                set(record, (octets != [0; 16]).then_some(Uid(octets)));
             }
         }
     }

@@ -133,7 +133,9 @@ fn by_octets(record: &mut FlowRecord, access: Access, octets: &[u8], names: &mut
     match access {
         Access::U8 { set, .. } => fitting(number).map(|number| set(record, number)),
         Access::U16 { set, .. } => fitting(number).map(|number| set(record, number)),
-        Access::Seconds { set, .. } => fitting(number).map(|number| set(record, number)),
+        Access::U32 { set, .. } | Access::Seconds { set, .. } => {
+            fitting(number).map(|number| set(record, number))
+        }
         Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
             number.map(|number| set(record, number))
         }
@@ -144,6 +146,17 @@ fn by_octets(record: &mut FlowRecord, access: Access, octets: &[u8], names: &mut
                 _ => None,
             };
             set(record, address.filter(|address| !address.is_unspecified()));
+            None
+        }
+        Access::Labels { set, .. } => {
+            std::str::from_utf8(octets).ok().map(|text| set(record, Name::from(text)))
+        }
+        Access::Uuid { set, .. } => {
+            if octets.len() == 16 {
+                let told = octets.iter().any(|octet| *octet != 0);
+                let octets = octets.try_into().unwrap();
+                set(record, told.then_some(Uid(octets)));
+            }
             None
         }
         Access::Name { set, .. } => {

@@ -48,17 +48,7 @@ pub struct Connection<T>(h2::server::Connection<T, Bytes>);
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     /// Begins to speak HTTP/2.
     pub async fn handshake(io: T) -> Result<Self, h2::Error> {
-        let mut builder = Builder::new();
-        builder
-            .max_concurrent_streams(STREAMS)
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .max_header_list_size(HEADERS)
-            .max_send_buffer_size(ANSWERS)
-            .max_concurrent_reset_streams(RESET)
-            .max_pending_accept_reset_streams(RESET)
-            .reset_stream_duration(Duration::from_secs(1));
-        Ok(Self(builder.handshake(io).await?))
+        Ok(Self(builder(STREAMS, WINDOW, ANSWERS).handshake(io).await?))
     }
 
     /// Returns the next stream of flows, or nothing once the connection is over. Other requests are
@@ -73,7 +63,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Ok(accepted) => accepted,
                 Err(error) => return Some(Err(error)),
             };
-            match refusal(&request) {
+            match refusal(&request, EXPORT) {
                 None => return Some(Ok(ExportStream { body: request.into_body(), respond })),
                 // Who has gone meanwhile needs no answer.
                 Some(response) => drop(respond.send_response(response, true)),
@@ -87,8 +77,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 }
 
+/// What a peer may have of us: streams at once, bytes that were not taken yet, answers that wait.
+pub(crate) fn builder(streams: u32, window: u32, answers: usize) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(streams)
+        .initial_window_size(window)
+        .initial_connection_window_size(window)
+        .max_header_list_size(HEADERS)
+        .max_send_buffer_size(answers)
+        .max_concurrent_reset_streams(RESET)
+        .max_pending_accept_reset_streams(RESET)
+        .reset_stream_duration(Duration::from_secs(1));
+    builder
+}
+
 /// What to say to a request that is none for us.
-fn refusal(request: &Request<RecvStream>) -> Option<Response<()>> {
+pub(crate) fn refusal(request: &Request<RecvStream>, method: &str) -> Option<Response<()>> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|it| it.as_bytes().starts_with(CONTENT_TYPE.as_bytes()));
     if !is_grpc || request.method() != Method::POST {
@@ -96,14 +101,14 @@ fn refusal(request: &Request<RecvStream>) -> Option<Response<()>> {
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Some(response);
     }
-    (request.uri().path() != EXPORT).then(|| {
+    (request.uri().path() != method).then(|| {
         let mut response = head();
         Status::new(Status::UNIMPLEMENTED, "no such method here").write(response.headers_mut());
         response
     })
 }
 
-fn head() -> Response<()> {
+pub(crate) fn head() -> Response<()> {
     let mut response = Response::new(());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response

@@ -5,9 +5,10 @@
 
 use std::net::IpAddr;
 
-use flow::{Access, FlowRecord, Interner};
+use flow::{Access, Direction, FlowRecord, Interner};
 
 use crate::Malformed;
+use crate::labels;
 use crate::layout::{FLOW, Layout, Meaning, Step};
 use crate::wire::{Reader, Value};
 
@@ -96,6 +97,14 @@ impl Told {
                     set(record, names.intern(&address.to_string()));
                 }
             }
+            (Meaning::Labels { set, .. }, Value::Bytes(message)) => {
+                if let Some(text) = labels::read(message)? {
+                    set(record, names.intern_labels(&text));
+                }
+            }
+            (Meaning::Direction { .. }, Value::Number(number)) => {
+                record.direction = u8::try_from(number).map(Direction::from_u8).unwrap_or_default();
+            }
             (Meaning::Domain, Value::Number(domain)) => {
                 self.domain = u32::try_from(domain).unwrap_or(0);
             }
@@ -123,7 +132,7 @@ fn set_attribute(
                 set(record, number);
             }
         }
-        (Access::Seconds { set, .. }, Value::Number(number)) => {
+        (Access::U32 { set, .. } | Access::Seconds { set, .. }, Value::Number(number)) => {
             if let Ok(number) = u32::try_from(number) {
                 set(record, number);
             }
@@ -134,6 +143,9 @@ fn set_attribute(
         }
         (Access::Ip { set, .. }, Value::Bytes(bytes)) => {
             set(record, address(bytes).filter(|address| !address.is_unspecified()));
+        }
+        (Access::Uuid { set, .. }, Value::Bytes(text)) => {
+            set(record, std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()));
         }
         (Access::Name { set, .. }, Value::Bytes(text)) => {
             if let Ok(text) = std::str::from_utf8(text) {

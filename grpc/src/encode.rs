@@ -1,13 +1,14 @@
 //! A Flow Record as a message `Flow`.
 //!
-//! What a record has no place for is left out: UIDs and labels of objects, and the direction.
+//! What a record does not know is left out.
 
 use std::net::IpAddr;
 
-use flow::{Access, FlowRecord};
+use flow::{Access, Direction, FlowRecord};
 
+use crate::labels;
 use crate::layout::{FLOW, Layout, Meaning, Step};
-use crate::wire::{BYTES, VARINT, put_bytes, put_key, put_varint, set_length};
+use crate::wire::{BYTES, put_bytes, put_key, put_number, set_length};
 
 /// What all flows of a message have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,14 @@ fn put_value(number: usize, meaning: Meaning, record: &FlowRecord, head: &Head, 
                 put_address(out, number, address);
             }
         }
+        Meaning::Labels { get, .. } => labels::put(out, number, get(record)),
+        Meaning::Direction { get } => {
+            // Antrea sends none where it does not know, which reads as 0, ingress.
+            let direction = get(record);
+            if direction != Direction::Unspecified as u8 {
+                put_number(out, number, direction.into());
+            }
+        }
         Meaning::Version => {
             put_number(out, number, if record.key.source.is_ipv4() { 4 } else { 6 });
         }
@@ -84,7 +93,9 @@ fn put_attribute(number: usize, access: Access, record: &FlowRecord, out: &mut V
         Access::U8 { get, .. } => put_number(out, number, get(record).into()),
         Access::U16 { get, .. } => put_number(out, number, get(record).into()),
         Access::U64 { get, .. } => put_number(out, number, get(record)),
-        Access::Seconds { get, .. } => put_number(out, number, get(record).into()),
+        Access::U32 { get, .. } | Access::Seconds { get, .. } => {
+            put_number(out, number, get(record).into());
+        }
         Access::Milliseconds { get, .. } => {
             if get(record) != 0 {
                 put_time(out, number, get(record), 0);
@@ -95,20 +106,17 @@ fn put_attribute(number: usize, access: Access, record: &FlowRecord, out: &mut V
                 put_address(out, number, address);
             }
         }
-        Access::Name { get, .. } => {
+        Access::Uuid { get, .. } => {
+            if let Some(uid) = get(record) {
+                put_bytes(out, number, uid.to_string().as_bytes());
+            }
+        }
+        Access::Name { get, .. } | Access::Labels { get, .. } => {
             let name = get(record);
             if !name.is_empty() {
                 put_bytes(out, number, name.as_bytes());
             }
         }
-    }
-}
-
-/// As everywhere in proto3, 0 is what is not there.
-fn put_number(out: &mut Vec<u8>, number: usize, value: u64) {
-    if value != 0 {
-        put_key(out, number, VARINT);
-        put_varint(out, value);
     }
 }
 

@@ -40,6 +40,10 @@ pub(crate) enum Meaning {
     },
     /// An address as bytes, which an attribute has as text.
     AddressText { get: fn(&FlowRecord) -> &flow::Name, set: fn(&mut FlowRecord, flow::Name) },
+    /// A Pod's labels as a message.
+    Labels { get: fn(&FlowRecord) -> &flow::Name, set: fn(&mut FlowRecord, flow::Name) },
+    /// What is 0 means something, and what is not there nothing.
+    Direction { get: fn(&FlowRecord) -> u8 },
     /// The address family of the flow.
     Version,
     /// When the record was sent.
@@ -57,6 +61,7 @@ const VERSION: &[u8] = &[6, 1];
 const SOURCE: &[u8] = &[6, 2];
 const DESTINATION: &[u8] = &[6, 3];
 const EGRESS_IP: &[u8] = &[8, 31];
+const DIRECTION: &[u8] = &[12];
 /// `ipfix`, `ip`, `transport`, `k8s`, `stats`, `reverse_stats`.
 const REQUIRED: [usize; 6] = [2, 6, 7, 8, 9, 10];
 
@@ -87,6 +92,8 @@ fn meaning(field: &Field) -> Meaning {
             Meaning::End { get, set, is_source: field.path == SOURCE }
         }
         (EGRESS_IP, Access::Name { get, set }) => Meaning::AddressText { get, set },
+        (DIRECTION, Access::U8 { get, .. }) => Meaning::Direction { get },
+        (_, Access::Labels { get, set }) => Meaning::Labels { get, set },
         (_, access) => Meaning::Attribute(access),
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! FlowRecord ─▶ encode ─▶ export: one stream for as long as it lasts        (exporter)
 //! FlowRecord ◀─ decode ◀─ requests ◀─ collect: connections and their streams (aggregator)
+//! FlowRecord ─▶ encode ─▶ stream: whoever asks, for as long as it asks    (aggregator)
 //! ```
 //!
 //! Records are written and read by the field table of `flow`, without a tree of messages between;
@@ -10,6 +11,7 @@
 //! to it is little, and with flow control in our own hands a message costs neither side more than
 //! a flow of it: docs/decisions/0021-grpc.md.
 mod wire; // protocol buffers: keys, varints, lengths
+mod labels; // of a Pod, as text and as a message
 mod layout; // which attribute is where in a `Flow`
 mod encode; // a record as a `Flow`
 mod decode; // a `Flow` as a record
@@ -17,6 +19,7 @@ mod status; // how a stream ended
 pub mod export; // flows leave
 mod requests; // bytes of a stream as records
 pub mod collect; // flows arrive
+pub mod stream; // flows are asked for, and leave as they come
 #[rustfmt::skip]
 #[allow(clippy::pedantic, reason = "generated")]
 pub mod v1alpha1; // the messages as Rust
@@ -28,8 +31,9 @@ pub use status::Status;
 /// Antrea's port of the `FlowExportService`.
 pub const PORT: u16 = 14739;
 
-/// The one method that is spoken here.
+/// The methods that are spoken here.
 const EXPORT: &str = "/antrea_io.antrea.pkg.apis.flow.v1alpha1.FlowExportService/Export";
+const GET_FLOWS: &str = "/antrea_io.antrea.pkg.apis.flow.v1alpha1.FlowStreamService/GetFlows";
 const CONTENT_TYPE: &str = "application/grpc";
 /// How HTTP/2 is called in a TLS handshake.
 const ALPN: &[u8] = b"h2";

@@ -1,9 +1,11 @@
 //! Our own reading and writing beside that of `prost`, by the `.proto` file.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use flow::{
-    Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule, Service, Side,
+    Counters, Direction, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule,
+    Service, Side, Uid, Uids,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -42,6 +44,26 @@ fn side(base: u64) -> Side {
         reverse_throughput: base + 21,
         ..Side::default()
     }
+}
+
+fn uids() -> Uids {
+    let uid = |n: u8| Some(Uid([n; 16]));
+    Uids {
+        source_pod: uid(1),
+        source_node: uid(2),
+        destination_pod: uid(3),
+        destination_node: uid(4),
+        service: uid(5),
+        ingress_policy: uid(6),
+        egress_policy: uid(7),
+        egress: uid(8),
+        egress_node: uid(9),
+    }
+}
+
+fn uid_text(n: u8) -> String {
+    let groups = [4, 2, 2, 2, 6].map(|bytes| format!("0{n}").repeat(bytes));
+    groups.join("-")
 }
 
 /// A value of its own in every attribute that the message has.
@@ -94,8 +116,17 @@ fn full() -> FlowRecord {
         from_destination: side(200),
         throughput: 301,
         reverse_throughput: 302,
+        source_labels: r#"{"app":"web"}"#.into(),
+        destination_labels: "{}".into(),
+        uids: Some(Arc::new(uids())),
+        direction: Direction::Egress,
         ..FlowRecord::default()
     }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> messages::Labels {
+    let owned = |(key, value): &(&str, &str)| ((*key).into(), (*value).into());
+    messages::Labels { labels: pairs.iter().map(owned).collect() }
 }
 
 fn time(seconds: i64, nanos: i32) -> prost_types::Timestamp {
@@ -130,7 +161,17 @@ fn full_names() -> messages::Kubernetes {
         egress_name: "way-out".into(),
         egress_ip: vec![0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7],
         egress_node_name: "node-3".into(),
-        ..messages::Kubernetes::default()
+        source_pod_labels: Some(labels(&[("app", "web")])),
+        destination_pod_labels: Some(labels(&[])),
+        source_pod_uid: uid_text(1),
+        source_node_uid: uid_text(2),
+        destination_pod_uid: uid_text(3),
+        destination_node_uid: uid_text(4),
+        destination_service_uid: uid_text(5),
+        ingress_network_policy_uid: uid_text(6),
+        egress_network_policy_uid: uid_text(7),
+        egress_uid: uid_text(8),
+        egress_node_uid: uid_text(9),
     }
 }
 
@@ -161,6 +202,7 @@ fn full_message() -> Flow {
         reverse_stats: Some(stats(1 << 33)),
         proxy_snat_ip: vec![10, 10, 0, 1],
         proxy_snat_port: 50_000,
+        flow_direction: messages::FlowDirection::Egress.into(),
         aggregation: Some(messages::Aggregation {
             end_ts_from_source: Some(time(1_700_000_000, 100_000_000)),
             end_ts_from_destination: Some(time(1_700_000_000, 200_000_000)),
@@ -234,6 +276,22 @@ fn a_message_is_read_as_the_record_it_was_made_of() {
 }
 
 #[test]
+fn labels_are_told_by_key_and_only_if_they_were_looked_up() {
+    let many = [("z", "last"), ("app.kubernetes.io/name", ""), ("\"", "ü\n"), ("", "odd")];
+    let text = r#"{"":"odd","\"":"ü\n","app.kubernetes.io/name":"","z":"last"}"#;
+    let mut flow = full_message();
+    let k8s = flow.k8s.as_mut().unwrap();
+    (k8s.source_pod_labels, k8s.destination_pod_labels) = (Some(labels(&many)), None);
+    let record = read_one(&flow);
+    assert_eq!((record.source_labels.as_str(), record.destination_labels.as_str()), (text, ""));
+    assert_eq!(read_by_prost(&record, &HEAD), flow);
+    // Nobody can use a part of them.
+    let k8s = flow.k8s.as_mut().unwrap();
+    k8s.source_pod_labels = Some(labels(&[("a", "x".repeat(5000).as_str())]));
+    assert_eq!(read_one(&flow).source_labels.as_str(), "");
+}
+
+#[test]
 fn an_empty_record_has_every_part_that_antreas_collector_falls_over_without() {
     let flow = read_by_prost(&FlowRecord::default(), &Head { with_ids: false, ..HEAD });
     assert_eq!(flow.id, "");
@@ -242,6 +300,7 @@ fn an_empty_record_has_every_part_that_antreas_collector_falls_over_without() {
     assert!(flow.k8s.is_some() && flow.stats.is_some() && flow.reverse_stats.is_some());
     assert_eq!(flow.proxy_snat_ip, Vec::<u8>::new());
     assert_eq!(flow.aggregation, None);
+    assert_eq!(flow.flow_direction, 0, "as Antrea, which sends none");
 }
 
 #[test]
@@ -271,6 +330,7 @@ fn what_cannot_be_of_its_type_leaves_its_attribute_unset() {
     let k8s = flow.k8s.as_mut().unwrap();
     k8s.egress_ip = vec![1];
     k8s.ingress_network_policy_rule_action = -1;
+    k8s.source_pod_uid = "web-0".into();
     let mut expected = full();
     expected.flow_id = 0;
     expected.start_ms = 0;
@@ -279,6 +339,7 @@ fn what_cannot_be_of_its_type_leaves_its_attribute_unset() {
     expected.key.protocol = 0;
     expected.egress_ip = "".into();
     expected.ingress.action = 0;
+    Arc::make_mut(expected.uids.as_mut().unwrap()).source_pod = None;
     assert_eq!(read_one(&flow), expected);
 }
 

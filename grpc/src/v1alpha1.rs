@@ -42,6 +42,19 @@ pub struct FlowFilter {
     /// Which end the others are about.
     #[prost(enumeration = "FlowFilterDirection", tag = "7")]
     pub direction: i32,
+    /// The fields from here on are Fyke's; Antrea's collector passes over them.
+    /// At either end, whatever the direction.
+    #[prost(uint32, repeated, tag = "100")]
+    pub ports: ::prost::alloc::vec::Vec<u32>,
+    /// IANA numbers.
+    #[prost(uint32, repeated, tag = "101")]
+    pub protocols: ::prost::alloc::vec::Vec<u32>,
+    /// What a rule of either direction said.
+    #[prost(enumeration = "NetworkPolicyRuleAction", repeated, tag = "102")]
+    pub verdicts: ::prost::alloc::vec::Vec<i32>,
+    /// Names of policies of either direction, as `name` or `namespace/name`.
+    #[prost(string, repeated, tag = "103")]
+    pub policies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetFlowsResponse {

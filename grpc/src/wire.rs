@@ -40,6 +40,14 @@ pub(crate) fn put_key(out: &mut Vec<u8>, number: usize, wire_type: u8) {
     put_varint(out, (number as u64) << 3 | u64::from(wire_type));
 }
 
+/// As everywhere in proto3, 0 is what is not there.
+pub(crate) fn put_number(out: &mut Vec<u8>, number: usize, value: u64) {
+    if value != 0 {
+        put_key(out, number, VARINT);
+        put_varint(out, value);
+    }
+}
+
 pub(crate) fn put_bytes(out: &mut Vec<u8>, number: usize, bytes: &[u8]) {
     put_key(out, number, BYTES);
     put_varint(out, bytes.len() as u64);

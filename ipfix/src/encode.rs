@@ -55,6 +55,9 @@ pub enum Packing {
     OneRecord,
     /// As many records as fit.
     Full,
+    /// As many records as fit, of one Template: one Set per message, as Antrea's aggregator sends
+    /// them.
+    OneSet,
 }
 
 /// Why something was not encoded. The encoder goes on as if it had never been asked.
@@ -200,6 +203,9 @@ impl Encoder {
         out: &mut Vec<u8>,
         write: impl FnOnce(&mut RecordWriter<'_>),
     ) -> Result<(), EncodeError> {
+        if self.packing == Packing::OneSet && !self.open.takes(template) {
+            self.open.close(out);
+        }
         let start = self.open.begin_record(self.sequence_number, template);
         let room = self.max_message.saturating_sub(HEADER_LENGTH + SET_HEADER_LENGTH);
         let mut writer = RecordWriter::new(self.open.room(usize::from(room)));

@@ -152,6 +152,24 @@ pub fn by_name(name: &str) -> Option<InformationElement> {
     Some(forward.reverse())
 }
 
+/// Returns the numbers an element has today: those of Antrea's first registry become the ones its
+/// name has in the second, and all others stay as they are.
+///
+/// The one name that is not in the second is `destinationClusterIP`, which got one element per
+/// family.
+pub fn current(pen: u32, id: u16) -> (u32, u16) {
+    if pen != ANTREA_INTERIM_PEN {
+        return (pen, id);
+    }
+    let Some(then) = element(pen, id) else { return (pen, id) };
+    let cluster_ip = antrea_interim::DESTINATION_CLUSTER_IP;
+    let now = match then {
+        then if then == cluster_ip => Some(antrea::DESTINATION_CLUSTER_IPV4),
+        then => by_name(then.name),
+    };
+    now.map_or((pen, id), |now| (now.pen, now.id))
+}
+
 /// Shows the element the way people write it: `octetDeltaCount(1)`, `sourcePodName(56506/101)`.
 impl fmt::Display for InformationElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,6 +220,16 @@ mod tests {
         let now = super::element(ANTREA_PEN, 108).unwrap();
         assert_eq!((then.name, then.length), ("destinationServicePortName", VARIABLE));
         assert_eq!((now.name, now.length), ("destinationServicePort", 2));
+    }
+
+    #[test]
+    fn what_antrea_used_at_first_has_another_number_today() {
+        let interim = antrea_interim::ELEMENTS.iter();
+        let now: Vec<_> = interim.map(|element| current(element.pen, element.id).1).collect();
+        // The policies' four names follow the Service's two, which the two families pushed on.
+        assert_eq!(now, [100, 101, 102, 103, 104, 105, 106, 108, 109, 110, 111, 112, 113]);
+        assert_eq!(current(ANTREA_INTERIM_PEN, 113), (ANTREA_INTERIM_PEN, 113), "not assigned");
+        assert_eq!(current(ANTREA_PEN, 107), (ANTREA_PEN, 107));
     }
 
     #[test]

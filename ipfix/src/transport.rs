@@ -20,7 +20,7 @@ use crate::{framing::Framer, message::MessageError};
 
 pub use backoff::Backoff;
 pub use destination::{Deadlines, Destination, Locator, SessionError, Stream, Transport};
-pub use socket::{RECEIVE_BUFFER, bind_udp, keep_alive, receive_buffer};
+pub use socket::{KernelDrops, RECEIVE_BUFFER, bind_udp, keep_alive, receive_buffer};
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls};
 

@@ -181,6 +181,29 @@ async fn sessions_beyond_the_limit_are_refused_until_one_ends() {
 }
 
 #[tokio::test]
+async fn made_up_addresses_do_not_keep_peers_with_records_out() {
+    let mut collecting = Collecting::new(Limits { sessions: 3, ..Limits::default() });
+    let udp = collecting.udp("127.0.0.1:0");
+    let peer = send_udp(udp, &[1]).await;
+    assert_eq!(collecting.numbers(1).await, [1]);
+    // Templates, and nothing of them.
+    for _ in 0..5 {
+        send_udp(udp, &[]).await;
+    }
+    for _ in 0..3 {
+        let end = collecting.ended().await;
+        assert_eq!(end, "no record of it came, and there was no room for others");
+    }
+    let _second = send_udp(udp, &[2]).await;
+    assert_eq!(collecting.numbers(1).await, [2]);
+    // The first is still known: what follows needs its template.
+    peer.send_to(&messages(&[3])[1], udp).await.unwrap();
+    assert_eq!(collecting.numbers(1).await, [3]);
+    let counters = collecting.process.counters();
+    assert_eq!((counters.ended_crowded, counters.refused_too_many), (4, 0));
+}
+
+#[tokio::test]
 async fn silent_sessions_are_ended() {
     let idle = Duration::from_millis(50);
     let mut collecting = Collecting::new(Limits { idle, idle_udp: idle, ..Limits::default() });

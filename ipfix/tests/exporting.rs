@@ -89,6 +89,7 @@ async fn a_session_that_ended_while_nothing_was_sent_loses_nothing() {
     process.push(2);
     process.flush(0).await.unwrap();
     assert_eq!(process.counters().sessions_lost, 1);
+    assert_eq!(process.counters().records_in_doubt, 1, "nobody can know that it was read");
     let second = listener.accept().await.unwrap().0;
     process.close().await.unwrap();
     assert_eq!(read(second).await, [2]);

@@ -14,5 +14,5 @@ pub use connection::{Connection, ConnectionError, Source, in_cluster};
 pub use failure::{Failure, Reason, Refusal};
 pub use rules::{Access, ObjectRule, Rule, Verb, cluster_role, rules};
 
-pub(crate) use answer::{Line, Lines, read, send};
+pub(crate) use answer::{Line, Lines, ask, read, send};
 pub(crate) use resource::Resource;

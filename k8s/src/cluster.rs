@@ -169,6 +169,12 @@ impl Cluster {
         self.nodes.get(name).map(AsRef::as_ref)
     }
 
+    /// All Nodes, those that left a short while ago among them, in no order. Takes the time of a
+    /// walk through the whole map.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values().map(AsRef::as_ref)
+    }
+
     pub fn has_node(&self, name: &str) -> bool {
         self.nodes.contains(&Name::from(name))
     }

@@ -10,6 +10,7 @@ pub mod watch; // objects of the API server, followed for ever
 
 mod tracker; // changes become snapshots
 mod labels; // which labels are worth keeping
+mod selector; // and which Pods are meant by theirs
 mod cluster; // the snapshot and its look-ups
 mod lookup; // what it answers
 mod holding; // who has had one address, and when
@@ -21,6 +22,8 @@ mod file; // a cluster described by hand, in YAML
 mod request; // one object, with a deadline
 pub mod certificates; // who may talk to whom: a CA, and what it signs
 pub mod service; // where a Service is
+pub mod review; // who a token is of, and what that somebody may do
+pub mod identity; // which cluster this is
 pub mod lease; // who of several does what is done once
 
 pub use cluster::{Cluster, Node, Pod, Service};
@@ -29,4 +32,5 @@ pub use holding::Margins;
 pub use labels::LabelFilter;
 pub use lookup::{Lookup, Reason};
 pub use request::ObjectError;
+pub use selector::LabelSelector;
 pub use tracker::{Limits, Stats, Tracker};

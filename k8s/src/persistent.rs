@@ -56,6 +56,12 @@ impl<K: Key, V: Clone> Map<K, V> {
         Some(value)
     }
 
+    /// All values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        let leaves = self.root.iter().flat_map(|middle| middle.iter());
+        leaves.flat_map(|leaf| leaf.iter().flatten()).map(|(_, value)| value)
+    }
+
     pub(crate) fn contains(&self, key: &K) -> bool {
         self.get(key).is_some()
     }
@@ -232,6 +238,12 @@ mod tests {
         copies.push((ours, plain));
         for (ours, plain) in copies {
             assert_eq!(ours.len(), plain.len());
+            let (mut all, mut values) = (Vec::new(), Vec::new());
+            all.extend(ours.values().copied());
+            values.extend(plain.values().copied());
+            all.sort_unstable();
+            values.sort_unstable();
+            assert_eq!(all, values);
             for key in 0..9_000 {
                 assert_eq!(ours.get(&key), plain.get(&key), "{key}");
             }

@@ -6,16 +6,15 @@
 //! closed there is no such place any more, and what cannot be delivered in time is abandoned and
 //! counted here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use config::Chain;
 use flow::Batch;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{DeliveryCounters, Sink, SinkError};
+use crate::{DeliveryCounters, Queue, Sink, SinkError};
 
 /// How to deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub struct DeliverOptions {
     /// How long delivery may still take once the queue was seen to be closed, which an outage
     /// delays by up to a `tick`.
     pub close_within: Duration,
+    /// The same where what is not delivered is kept for the next start.
+    pub keep_within: Duration,
 }
 
 impl Default for DeliverOptions {
@@ -38,6 +39,7 @@ impl Default for DeliverOptions {
             last_retry: Duration::from_secs(30),
             tick: Duration::from_millis(250),
             close_within: Duration::from_millis(1250),
+            keep_within: Duration::from_millis(750),
         }
     }
 }
@@ -45,30 +47,78 @@ impl Default for DeliverOptions {
 /// Gives every batch of the queue to the sink; returns when the queue is closed and empty and
 /// what the sink took is durable, or the time for that is over.
 ///
+/// Once `stop` is true it returns as soon as what the sink took is durable, or the time for that
+/// is over; then with the queue, for whoever takes the sink's place.
+///
 /// `clock` tells the time of insertion in milliseconds since 1970.
 pub async fn deliver<S: Sink>(
-    name: &str,
     sink: S,
-    queue: Receiver<Batch>,
+    mut queue: Queue,
     options: DeliverOptions,
-    counters: Arc<DeliveryCounters>,
+    stop: watch::Receiver<bool>,
     clock: impl Fn() -> u64 + Send,
-) {
+) -> Option<Queue> {
+    if let Some(mark) = sink.resumes_at() {
+        queue.resume_at(mark);
+    }
     let backoff = Backoff { wait: options.first_retry, next: Instant::now(), failing: false };
-    Delivery { name, sink, queue, options, counters, clock, backoff, deadline: None }.run().await;
+    let abandoned_before = queue.counters().abandoned.load(Ordering::Relaxed);
+    let end = End { stop, options, deadline: None };
+    Delivery { sink, queue, options, end, clock, backoff, abandoned_before }.run().await
 }
 
-struct Delivery<'a, S, C> {
-    name: &'a str,
+struct Delivery<S, C> {
     sink: S,
-    queue: Receiver<Batch>,
+    queue: Queue,
     options: DeliverOptions,
-    counters: Arc<DeliveryCounters>,
+    end: End,
     clock: C,
     backoff: Backoff,
-    /// Once the queue is closed: when to give up.
+    /// By the sinks before this one.
+    abandoned_before: u64,
+}
+
+/// When delivery is to end, with or without success.
+struct End {
+    stop: watch::Receiver<bool>,
+    options: DeliverOptions,
+    /// Once it is to end: when to give up.
     deadline: Option<Instant>,
 }
+
+impl End {
+    /// Whether another sink is to take this one's place.
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Whether it was to end so long ago that it is time to give up.
+    fn is_late(&mut self, queue: &Queue) -> bool {
+        let now = Instant::now();
+        if self.deadline.is_none() && (queue.is_closed() || self.is_stopped()) {
+            let options = &self.options;
+            let kept = queue.is_kept() && !self.is_stopped();
+            let within = if kept { options.keep_within } else { options.close_within };
+            self.deadline = Some(now + within);
+        }
+        self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// Waits for a sink, which may never answer, until it is late.
+    async fn in_time(&mut self, queue: &Queue, answer: impl Future<Output = Answer>) -> Answer {
+        tokio::pin!(answer);
+        loop {
+            if let Ok(answer) = timeout(self.options.tick, &mut answer).await {
+                return answer;
+            }
+            if self.is_late(queue) {
+                return Err(SinkError::Unavailable("it does not answer".into()));
+            }
+        }
+    }
+}
+
+type Answer = Result<(), SinkError>;
 
 struct Backoff {
     /// How long to wait after the next failure.
@@ -78,12 +128,17 @@ struct Backoff {
     failing: bool,
 }
 
-impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
-    async fn run(mut self) {
-        loop {
+impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
+    async fn run(mut self) -> Option<Queue> {
+        while !self.is_stopped() {
             match timeout(self.options.tick, self.queue.recv()).await {
-                Ok(Some(batch)) if self.is_late() => self.abandoned(batch.len() as u64),
-                Ok(Some(batch)) => self.write(&batch).await,
+                Ok(Some(batch)) if self.is_late() => {
+                    self.give_up(batch);
+                    if self.queue.is_kept() {
+                        break;
+                    }
+                }
+                Ok(Some(batch)) => self.write(batch).await,
                 Ok(None) => break,
                 Err(_elapsed) => {}
             }
@@ -92,20 +147,36 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
             }
         }
         self.close().await;
+        if self.is_stopped() {
+            self.queue.put_back(None);
+            return Some(self.queue);
+        }
+        None
     }
 
     /// Gives one batch to the sink, however long it takes.
-    async fn write(&mut self, batch: &Batch) {
+    async fn write(&mut self, batch: Batch) {
+        if let Some(mark) = self.queue.mark() {
+            self.sink.approach(mark);
+        }
         loop {
-            match self.sink.write(batch, (self.clock)()).await {
-                Ok(()) => return self.counters.taken(batch.len()),
+            let write = self.sink.write(&batch, (self.clock)());
+            match self.end.in_time(&self.queue, write).await {
+                Ok(()) => {
+                    self.queue.took();
+                    return self.counters().taken(batch.len());
+                }
                 Err(error @ SinkError::Refused { .. }) => {
+                    self.queue.took();
+                    if !self.counters().holds_any() {
+                        self.queue.acknowledge();
+                    }
                     return self.refused(batch.len() as u64, &error);
                 }
                 Err(error @ SinkError::Unavailable(_)) => self.failed(&error),
             }
             if !self.wait().await {
-                return self.abandoned(batch.len() as u64);
+                return self.give_up(batch);
             }
             // The sink may lack room because it holds what it could not flush.
             self.flush().await;
@@ -114,13 +185,14 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
 
     /// Makes what the sink holds durable, if it can.
     async fn flush(&mut self) {
-        if !self.counters.holds_any() {
+        if !self.counters().holds_any() {
             return;
         }
-        match self.sink.flush().await {
+        match self.end.in_time(&self.queue, self.sink.flush()).await {
             Ok(()) => self.delivered(),
             Err(error @ SinkError::Refused { .. }) => {
-                let records = self.counters.release();
+                let records = self.counters().release();
+                self.queue.acknowledge();
                 self.refused(records, &error);
             }
             Err(error @ SinkError::Unavailable(_)) => self.failed(&error),
@@ -130,28 +202,38 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
     /// The last flush: tried until it succeeds or there is no more time.
     async fn close(&mut self) {
         self.flush().await;
-        while self.counters.holds_any() {
+        while self.counters().holds_any() {
             if self.wait().await {
                 self.flush().await;
             } else {
-                let records = self.counters.release();
-                self.abandoned(records);
+                let records = self.counters().release();
+                if !self.queue.is_kept() {
+                    self.abandoned(records);
+                }
             }
         }
-        let records = self.counters.abandoned.load(Ordering::Relaxed);
+        let records = self.counters().abandoned.load(Ordering::Relaxed) - self.abandoned_before;
         if records > 0 {
             let within = self.options.close_within;
-            tracing::error!(sink = self.name, records, ?within, "no time left to deliver records");
+            tracing::error!(
+                sink = self.queue.name(),
+                records,
+                ?within,
+                "no time left to deliver records"
+            );
         }
     }
 
-    /// Whether the queue was closed so long ago that it is time to give up.
+    fn counters(&self) -> &DeliveryCounters {
+        self.queue.counters()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.end.is_stopped()
+    }
+
     fn is_late(&mut self) -> bool {
-        let now = Instant::now();
-        if self.deadline.is_none() && self.queue.is_closed() {
-            self.deadline = Some(now + self.options.close_within);
-        }
-        self.deadline.is_some_and(|deadline| now >= deadline)
+        self.end.is_late(&self.queue)
     }
 
     /// Waits until the next attempt may be made; returns whether there is still time for it.
@@ -166,41 +248,53 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<'_, S, C> {
             }
             // In small steps, to notice that the queue has been closed.
             let until = self.backoff.next.min(now + self.options.tick);
-            sleep_until(self.deadline.map_or(until, |deadline| until.min(deadline))).await;
+            sleep_until(self.end.deadline.map_or(until, |deadline| until.min(deadline))).await;
+        }
+    }
+
+    /// There is no time left for `batch`, if not for another sink.
+    fn give_up(&mut self, batch: Batch) {
+        if self.is_stopped() {
+            self.queue.put_back(Some(batch));
+        } else if !self.queue.is_kept() {
+            self.abandoned(batch.len() as u64);
         }
     }
 
     fn delivered(&mut self) {
-        let records = self.counters.release();
-        add(&self.counters.delivered, records);
+        let records = self.counters().release();
+        self.queue.acknowledge();
+        let refused = self.sink.let_go();
+        add(&self.counters().refused, refused);
+        add(&self.counters().delivered, records.saturating_sub(refused));
         self.backoff.wait = self.options.first_retry;
         self.backoff.next = Instant::now();
         if std::mem::take(&mut self.backoff.failing) {
-            tracing::info!(sink = self.name, "sink is available again");
+            tracing::info!(sink = self.queue.name(), "sink is available again");
         }
     }
 
     fn failed(&mut self, error: &SinkError) {
-        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        self.counters().retries.fetch_add(1, Ordering::Relaxed);
         let wait = self.backoff.wait;
         self.backoff.next = Instant::now() + wait;
         self.backoff.wait = (wait * 2).min(self.options.last_retry);
         let error = Chain(error);
         // Once per outage: the counter tells the rest.
         if std::mem::replace(&mut self.backoff.failing, true) {
-            tracing::debug!(sink = self.name, %error, retry_in = ?wait, "delivery failed again");
+            tracing::debug!(sink = self.queue.name(), %error, retry_in = ?wait, "delivery failed again");
         } else {
-            tracing::warn!(sink = self.name, %error, retry_in = ?wait, "delivery failed");
+            tracing::warn!(sink = self.queue.name(), %error, retry_in = ?wait, "delivery failed");
         }
     }
 
     fn refused(&self, records: u64, error: &SinkError) {
-        add(&self.counters.refused, records);
-        tracing::error!(sink = self.name, error = %Chain(error), records, "records dropped");
+        add(&self.counters().refused, records);
+        tracing::error!(sink = self.queue.name(), error = %Chain(error), records, "records dropped");
     }
 
     fn abandoned(&self, records: u64) {
-        add(&self.counters.abandoned, records);
+        add(&self.counters().abandoned, records);
     }
 }
 

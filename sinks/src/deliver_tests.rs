@@ -1,10 +1,10 @@
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use flow::FlowRecord;
-use tokio::sync::mpsc;
 
 use super::*;
+use crate::Inlet;
 
 /// A far end whose next answers are written down beforehand; when they are used up, it takes all.
 #[derive(Debug, Default)]
@@ -22,6 +22,19 @@ struct FarEnd {
 enum Fault {
     Away,
     Refuses,
+}
+
+fn queue() -> (Inlet, Queue, Arc<DeliveryCounters>) {
+    let counters = Arc::<DeliveryCounters>::default();
+    let (inlet, queue) = Queue::new("test", 8, Arc::clone(&counters));
+    (inlet, queue, counters)
+}
+
+/// Delivers until the queue is closed.
+async fn run(sink: impl Sink, queue: Queue, options: DeliverOptions) {
+    let (_never, stop) = watch::channel(false);
+    let left = deliver(sink, queue, options, stop, || 0).await;
+    assert!(left.is_none(), "nobody asked for the queue");
 }
 
 /// How long a process may take to end, less what it takes before its sinks are told.
@@ -70,18 +83,18 @@ impl Sink for FarEnd {
 
 /// Delivers five batches of one record each and compares what became of them.
 async fn check(sink: FarEnd, durable: &[u64], refused: u64, abandoned: u64, retries: u64) {
-    let counters = Arc::new(DeliveryCounters::default());
     let seen = Arc::clone(&sink.durable);
-    let (sender, queue) = mpsc::channel(8);
+    let (inlet, queue, counters) = queue();
     for flow_id in 1..=5 {
-        sender.send(Arc::from([FlowRecord { flow_id, ..FlowRecord::default() }])).await.unwrap();
+        inlet.send(&Batch::from([FlowRecord { flow_id, ..FlowRecord::default() }]));
     }
-    drop(sender);
-    deliver("test", sink, queue, DeliverOptions::default(), Arc::clone(&counters), || 0).await;
+    drop(inlet);
+    run(sink, queue, DeliverOptions::default()).await;
     assert_eq!(*seen.lock().unwrap(), durable);
-    let DeliveryCounters { delivered, held, refused: r, abandoned: a, retries: t } = &*counters;
+    let DeliveryCounters { delivered, held, refused: r, abandoned: a, retries: t, .. } = &*counters;
     let got = [delivered, held, r, a, t].map(|counter| counter.load(Ordering::Relaxed));
     assert_eq!(got, [durable.len() as u64, 0, refused, abandoned, retries]);
+    assert_eq!((counters.waiting(), counters.lost()), (0, refused + abandoned));
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,30 +132,28 @@ async fn what_is_refused_is_dropped_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_far_end_that_stays_away_does_not_keep_the_process_from_ending() {
     let started = Instant::now();
-    let counters = Arc::new(DeliveryCounters::default());
-    let (sender, queue) = mpsc::channel(8);
+    let (inlet, queue, counters) = queue();
     for _ in 0..5 {
-        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+        inlet.send(&Batch::from([FlowRecord::default()]));
     }
-    drop(sender);
+    drop(inlet);
     let sink = FarEnd { writes: vec![Err(Fault::Away); 1000], ..FarEnd::default() };
     let options = DeliverOptions::default();
-    deliver("test", sink, queue, options, Arc::clone(&counters), || 0).await;
+    run(sink, queue, options).await;
     assert_eq!(counters.abandoned.load(Ordering::Relaxed), 5);
     assert!(started.elapsed() < options.close_within + options.tick);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_closes_during_an_outage_is_noticed() {
-    let counters = Arc::new(DeliveryCounters::default());
-    let (sender, queue) = mpsc::channel(8);
+    let (inlet, queue, counters) = queue();
     let sink = FarEnd { writes: vec![Err(Fault::Away); 1000], ..FarEnd::default() };
     let options = DeliverOptions::default();
-    let delivery = deliver("test", sink, queue, options, Arc::clone(&counters), || 0);
+    let delivery = run(sink, queue, options);
     let close = async {
-        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+        inlet.send(&Batch::from([FlowRecord::default()]));
         tokio::time::sleep(Duration::from_mins(2)).await;
-        drop(sender);
+        drop(inlet);
         Instant::now()
     };
     let ((), closed) = tokio::join!(delivery, close);
@@ -177,17 +188,16 @@ impl Sink for Slow {
 #[tokio::test(start_paused = true)]
 async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     let started = Instant::now();
-    let counters = Arc::new(DeliveryCounters::default());
-    let (sender, queue) = mpsc::channel(8);
+    let (inlet, queue, counters) = queue();
     for _ in 0..8 {
-        sender.send(Arc::from([FlowRecord::default()])).await.unwrap();
+        inlet.send(&Batch::from([FlowRecord::default()]));
     }
-    drop(sender);
+    drop(inlet);
     let options = DeliverOptions { close_within: Duration::from_secs(1), ..Default::default() };
     let sink = Slow(Duration::from_millis(400));
-    deliver("test", sink, queue, options, Arc::clone(&counters), || 0).await;
-    // Three begin within the second; the others are not even tried.
+    run(sink, queue, options).await;
+    // Two are done within the second; the third is cut off, the others are not even tried.
     let DeliveryCounters { delivered, abandoned, .. } = &*counters;
-    assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [3, 5]);
-    assert_eq!(started.elapsed(), Duration::from_millis(1200));
+    assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [2, 6]);
+    assert!(started.elapsed() <= options.close_within + options.tick);
 }

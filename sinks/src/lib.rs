@@ -1,18 +1,27 @@
 //! Where records go when they leave the pipeline.
 //!
-//! queue ─▶ `deliver` ─▶ a [`Sink`]: the embedded store, a file of JSON lines
+//! [`Queue`] ─▶ [`deliver`] ─▶ a [`Sink`]: the embedded store, a file of JSON lines
 //!
 //! A sink only knows how to take one batch. Retrying, backing off, counting and shutting down are
 //! the same for all of them and live in [`deliver`], which is written and tested once.
 mod sink; // what a far end must be able to do
+mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
+pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
-mod log; // JSON lines in a file
-pub mod json; // a record as a JSON object
+mod far_end; // where on the network
+mod way; // and how to get there
+pub mod ipfix; // IPFIX over TCP, TLS or UDP
+pub mod json; // JSON, as objects and over a connection
+pub mod log; // lines in a file
 mod store; // the embedded store
 
 pub use counters::DeliveryCounters;
 pub use deliver::{DeliverOptions, deliver};
+pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
+pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
+pub use spool::{Spool, SpoolError, SpoolOptions};
 pub use store::StoreSink;
+pub use way::OptionsError;

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use flow::Batch;
+use store::Mark;
 
 /// A place that records are delivered to.
 ///
@@ -16,12 +17,27 @@ pub trait Sink: Send {
         now_ms: u64,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// What is written next ends at this place of the log. For sinks that note it with what they
+    /// store, so that nothing is stored twice.
+    fn approach(&mut self, _mark: Mark) {}
+
+    /// Up to where such a sink has everything durable, when it starts.
+    fn resumes_at(&self) -> Option<Mark> {
+        None
+    }
+
     /// Whether what was taken should be made durable now.
     fn due(&self, now_ms: u64) -> bool;
 
     /// Makes everything that was taken durable. After [`SinkError::Unavailable`] the sink still
     /// holds it; after [`SinkError::Refused`] it has let go of it.
     fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Of what was taken, how many records had to be dropped one by one since this was last asked,
+    /// while the others went on: such as one that is too long for its format.
+    fn let_go(&mut self) -> u64 {
+        0
+    }
 }
 
 /// Why a sink did not do what it was asked to, split by what to do about it.

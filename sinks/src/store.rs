@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow::Batch;
-use store::{StoreError, Writer};
+use store::{Mark, StoreError, Writer};
 use tokio::task::spawn_blocking;
 
 use crate::{Sink, SinkError};
@@ -13,11 +13,13 @@ use crate::{Sink, SinkError};
 pub struct StoreSink {
     /// Shared with the thread that flushes, which is never two at a time.
     writer: Arc<Mutex<Writer>>,
+    /// Behind the batch that is written next.
+    approached: Option<Mark>,
 }
 
 impl StoreSink {
     pub fn new(writer: Writer) -> Self {
-        Self { writer: Arc::new(Mutex::new(writer)) }
+        Self { writer: Arc::new(Mutex::new(writer)), approached: None }
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -28,11 +30,23 @@ impl StoreSink {
 impl Sink for StoreSink {
     async fn write(&mut self, batch: &Batch, now_ms: u64) -> Result<(), SinkError> {
         let mut writer = self.writer();
-        writer.append(batch, now_ms).map_err(|error| match error {
+        let appended = writer.append(batch, now_ms);
+        if let (Ok(()), Some(mark)) = (&appended, self.approached) {
+            writer.mark(mark);
+        }
+        appended.map_err(|error| match error {
             // A batch that an empty writer has no room for would never fit.
             StoreError::Full { waiting, .. } if waiting > 0 => SinkError::unavailable(error),
             _ => SinkError::Refused { records: batch.len(), source: Box::new(error) },
         })
+    }
+
+    fn approach(&mut self, mark: Mark) {
+        self.approached = Some(mark);
+    }
+
+    fn resumes_at(&self) -> Option<Mark> {
+        self.writer().stored()
     }
 
     fn due(&self, now_ms: u64) -> bool {

@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flow::{Batch, FlowRecord};
-use sinks::{DeliverOptions, DeliveryCounters, LogSink, Sink, StoreSink, deliver};
+use sinks::{
+    DeliverOptions, DeliveryCounters, Inlet, LogSink, Queue, Sink, Spool, SpoolOptions, StoreSink,
+    deliver,
+};
 use store::{Query, Reader, Writer, WriterOptions};
 use tempfile::{TempDir, tempdir};
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Quick enough for a test.
@@ -21,11 +24,12 @@ const OPTIONS: DeliverOptions = DeliverOptions {
     last_retry: Duration::from_millis(20),
     tick: Duration::from_millis(5),
     close_within: Duration::from_millis(200),
+    keep_within: Duration::from_secs(20),
 };
 
 /// A running delivery, with its queue and a clock that stands still until it is moved.
 struct Delivery {
-    queue: Sender<Batch>,
+    queue: Inlet,
     counters: Arc<DeliveryCounters>,
     clock: Arc<AtomicU64>,
     task: JoinHandle<()>,
@@ -33,21 +37,22 @@ struct Delivery {
 
 impl Delivery {
     fn start(sink: impl Sink + 'static) -> Self {
-        let (queue, receiver) = mpsc::channel(64);
-        let counters = Arc::new(DeliveryCounters::default());
+        let counters = Arc::<DeliveryCounters>::default();
+        let (inlet, queue) = Queue::new("test", 64, Arc::clone(&counters));
         let clock = Arc::new(AtomicU64::new(1_795_251_599_000));
-        let (counted, now) = (Arc::clone(&counters), Arc::clone(&clock));
+        let now = Arc::clone(&clock);
         let task = tokio::spawn(async move {
+            let (_never, stop) = watch::channel(false);
             let clock = || now.load(Ordering::Relaxed);
-            deliver("test", sink, receiver, OPTIONS, counted, clock).await;
+            deliver(sink, queue, OPTIONS, stop, clock).await;
         });
-        Self { queue, counters, clock, task }
+        Self { queue: inlet, counters, clock, task }
     }
 
     /// Queues two records, in a batch.
-    async fn send(&self, first: u64) {
+    fn send(&self, first: u64) {
         let record = |flow_id| FlowRecord { flow_id, ..FlowRecord::default() };
-        self.queue.send(Arc::from([record(first), record(first + 1)])).await.unwrap();
+        self.queue.send(&Batch::from([record(first), record(first + 1)]));
     }
 
     fn count(&self, of: impl Fn(&DeliveryCounters) -> &AtomicU64) -> u64 {
@@ -103,8 +108,8 @@ fn log_in_a_directory() -> (TempDir, PathBuf, Delivery) {
 #[tokio::test]
 async fn a_log_has_one_line_per_record_for_its_owner_only() {
     let (_parent, path, delivery) = log_in_a_directory();
-    delivery.send(1).await;
-    delivery.send(3).await;
+    delivery.send(1);
+    delivery.send(3);
     assert_eq!(delivery.close().await, [4, 0, 0, 0]);
     assert_eq!(logged(&path), [1, 2, 3, 4]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -114,8 +119,8 @@ async fn a_log_has_one_line_per_record_for_its_owner_only() {
 async fn a_log_whose_directory_was_removed_waits_for_it() {
     let (_parent, path, delivery) = log_in_a_directory();
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    delivery.send(1).await;
-    delivery.send(3).await;
+    delivery.send(1);
+    delivery.send(3);
     delivery.until_retried().await;
     assert_eq!(delivery.count(|counters| &counters.delivered), 0);
     fs::create_dir(path.parent().unwrap()).unwrap();
@@ -126,11 +131,11 @@ async fn a_log_whose_directory_was_removed_waits_for_it() {
 #[tokio::test]
 async fn a_log_that_was_renamed_goes_on_under_its_name() {
     let (_parent, path, delivery) = log_in_a_directory();
-    delivery.send(1).await;
+    delivery.send(1);
     delivery.until_delivered(2).await;
     let rotated = path.with_extension("1");
     fs::rename(&path, &rotated).unwrap();
-    delivery.send(3).await;
+    delivery.send(3);
     delivery.until_delivered(4).await;
     assert_eq!((logged(&rotated), logged(&path)), (vec![1, 2], vec![3, 4]));
 }
@@ -138,7 +143,7 @@ async fn a_log_that_was_renamed_goes_on_under_its_name() {
 #[tokio::test]
 async fn a_full_disk_under_a_log_is_retried_and_then_counted() {
     let delivery = Delivery::start(LogSink::open(Path::new("/dev/full")).unwrap());
-    delivery.send(1).await;
+    delivery.send(1);
     delivery.until_retried().await;
     delivery.until_retried().await;
     assert_eq!(delivery.close().await, [0, 0, 2, 0]);
@@ -158,7 +163,7 @@ fn stored(dir: &Path) -> Vec<u64> {
 async fn a_store_is_flushed_when_its_rows_are_a_second_old() {
     let dir = tempdir().unwrap();
     let delivery = Delivery::start(store_sink(dir.path(), 1000));
-    delivery.send(1).await;
+    delivery.send(1);
     delivery.until(|counters| counters.held.load(Ordering::Relaxed) == 2).await;
     delivery.clock.fetch_add(999, Ordering::Relaxed);
     tokio::time::sleep(OPTIONS.tick * 4).await;
@@ -172,7 +177,7 @@ async fn a_store_is_flushed_when_its_rows_are_a_second_old() {
 async fn a_store_is_flushed_when_the_queue_closes() {
     let dir = tempdir().unwrap();
     let delivery = Delivery::start(store_sink(dir.path(), 1000));
-    delivery.send(1).await;
+    delivery.send(1);
     assert_eq!(delivery.close().await, [2, 0, 0, 0]);
     assert_eq!(stored(dir.path()), [1, 2]);
 }
@@ -185,7 +190,7 @@ async fn a_store_whose_directory_is_away_loses_nothing_while_there_is_room() {
     let delivery = Delivery::start(store_sink(&dir, 4));
     fs::rename(&dir, &away).unwrap();
     for first in [1, 3, 5, 7, 9] {
-        delivery.send(first).await;
+        delivery.send(first);
         delivery.clock.fetch_add(1000, Ordering::Relaxed);
     }
     delivery.until_retried().await;
@@ -203,7 +208,7 @@ async fn a_store_that_stays_away_costs_what_it_was_given() {
     let (dir, away) = (parent.path().join("data"), parent.path().join("away"));
     let delivery = Delivery::start(store_sink(&dir, 1000));
     fs::rename(&dir, &away).unwrap();
-    delivery.send(1).await;
+    delivery.send(1);
     assert_eq!(delivery.close().await, [0, 0, 2, 0]);
 }
 
@@ -211,6 +216,52 @@ async fn a_store_that_stays_away_costs_what_it_was_given() {
 async fn a_batch_that_no_store_has_room_for_is_refused() {
     let dir = tempdir().unwrap();
     let delivery = Delivery::start(store_sink(dir.path(), 1));
-    delivery.send(1).await;
+    delivery.send(1);
     assert_eq!(delivery.close().await, [0, 2, 0, 0]);
+}
+
+/// Copies a directory with all that is in it, as a process leaves it that is killed now.
+fn killed(dir: &Path) -> TempDir {
+    let copy = tempdir().unwrap();
+    let mut command = std::process::Command::new("cp");
+    let copied = command.arg("-r").arg(dir.join(".")).arg(copy.path()).status();
+    assert!(copied.unwrap().success());
+    copy
+}
+
+/// What a store at `dir` has after it was given what the spool there has.
+async fn stored_from_spool(dir: &Path, more: std::ops::Range<u64>) -> Vec<u64> {
+    let options = SpoolOptions { durable_within: None, ..SpoolOptions::new(dir.join("spool")) };
+    let spool = Spool::open(&options).unwrap();
+    let queue = spool.queue("store", Arc::default());
+    let record = |flow_id| FlowRecord { flow_id, ..FlowRecord::default() };
+    spool.append(&more.map(record).collect());
+    spool.close();
+    let (_never, stop) = watch::channel(false);
+    deliver(store_sink(&dir.join("store"), 1000), queue, OPTIONS, stop, || 1).await;
+    stored(&dir.join("store"))
+}
+
+#[tokio::test]
+async fn a_store_gets_nothing_twice_though_no_cursor_was_noted() {
+    let dir = tempdir().unwrap();
+    assert_eq!(stored_from_spool(dir.path(), 0..5).await, [0, 1, 2, 3, 4]);
+    let copy = killed(dir.path());
+    // Without a cursor that can be read, a sink begins with the oldest record there is.
+    fs::write(copy.path().join("spool/store.cursor"), "damaged").unwrap();
+    assert_eq!(stored_from_spool(copy.path(), 5..7).await, [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_store_whose_last_file_was_not_named_gets_it_again() {
+    let dir = tempdir().unwrap();
+    assert_eq!(stored_from_spool(dir.path(), 0..5).await, [0, 1, 2, 3, 4]);
+    let copy = killed(dir.path());
+    fs::write(copy.path().join("spool/store.cursor"), format!("{:020} {:08x}", 0, 0x0)).unwrap();
+    let files = std::process::Command::new("find")
+        .arg(copy.path())
+        .args(["-name", "*.parquet", "-delete"])
+        .status();
+    assert!(files.unwrap().success());
+    assert_eq!(stored_from_spool(copy.path(), 5..7).await, [0, 1, 2, 3, 4, 5, 6]);
 }

@@ -3,20 +3,20 @@
 //! The columns are those of [`Field::columns`], by name, behind the time of insertion. Names are
 //! kept as dictionaries: a Pod's name is stored once per file, however many flows it has.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMillisecondArray, UInt8Array, UInt16Array, UInt64Array,
+    TimestampMillisecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{
     DataType, Field as ArrowField, FieldRef, Int32Type, Schema, SchemaRef, TimeUnit,
 };
 use arrow::error::ArrowError;
-use flow::{Access, Field, FlowRecord, Name};
+use flow::{Access, Field, FlowRecord, Name, Uid};
 use hashbrown::HashMap;
 
 /// The column that says when a row was inserted.
@@ -24,13 +24,15 @@ pub const TIME_INSERTED: &str = "timeInserted";
 
 /// What an address takes as text, at most, with its offset.
 const ADDRESS_SIZE: usize = 48;
+/// What a UUID takes as text, at most, with its offset.
+const UUID_SIZE: usize = 40;
 
 /// The columns of a file, and their types.
 pub fn schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let inserted = ArrowField::new(TIME_INSERTED, timestamp(), false);
         let fields = Field::columns().map(|field| {
-            let nullable = matches!(field.access, Access::Ip { .. });
+            let nullable = matches!(field.access, Access::Ip { .. } | Access::Uuid { .. });
             ArrowField::new(field.name, data_type(field.access), nullable)
         });
         Arc::new(Schema::new(std::iter::once(inserted).chain(fields).collect::<Vec<_>>()))
@@ -63,7 +65,12 @@ pub(crate) fn of_large_numbers() -> impl Iterator<Item = &'static str> {
 
 /// The columns of names and addresses.
 pub(crate) fn of_text() -> impl Iterator<Item = &'static str> {
-    let is_text = |field: &&Field| matches!(field.access, Access::Ip { .. } | Access::Name { .. });
+    let is_text = |field: &&Field| {
+        matches!(
+            field.access,
+            Access::Ip { .. } | Access::Name { .. } | Access::Labels { .. } | Access::Uuid { .. }
+        )
+    };
     Field::columns().filter(is_text).map(|field| field.name)
 }
 
@@ -75,10 +82,13 @@ fn data_type(access: Access) -> DataType {
     match access {
         Access::U8 { .. } => DataType::UInt8,
         Access::U16 { .. } => DataType::UInt16,
+        Access::U32 { .. } => DataType::UInt32,
         Access::U64 { .. } => DataType::UInt64,
         Access::Seconds { .. } | Access::Milliseconds { .. } => timestamp(),
-        Access::Ip { .. } => DataType::Utf8,
-        Access::Name { .. } => DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()),
+        Access::Ip { .. } | Access::Uuid { .. } => DataType::Utf8,
+        Access::Name { .. } | Access::Labels { .. } => {
+            DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())
+        }
     }
 }
 
@@ -127,10 +137,12 @@ impl Columns {
 enum Column {
     U8 { get: fn(&FlowRecord) -> u8, values: Vec<u8> },
     U16 { get: fn(&FlowRecord) -> u16, values: Vec<u16> },
+    U32 { get: fn(&FlowRecord) -> u32, values: Vec<u32> },
     U64 { get: fn(&FlowRecord) -> u64, values: Vec<u64> },
     Milliseconds { get: fn(&FlowRecord) -> u64, values: Vec<i64> },
     Ip { get: fn(&FlowRecord) -> Option<IpAddr>, values: StringBuilder },
     Name { get: fn(&FlowRecord) -> &Name, values: Names },
+    Uuid { get: fn(&FlowRecord) -> Option<Uid>, values: StringBuilder },
 }
 
 impl Column {
@@ -139,10 +151,14 @@ impl Column {
         Some(match access {
             Access::U8 { get, .. } => Self::U8 { get, values: Vec::new() },
             Access::U16 { get, .. } => Self::U16 { get, values: Vec::new() },
+            Access::U32 { get, .. } => Self::U32 { get, values: Vec::new() },
             Access::U64 { get, .. } => Self::U64 { get, values: Vec::new() },
             Access::Milliseconds { get, .. } => Self::Milliseconds { get, values: Vec::new() },
             Access::Ip { get, .. } => Self::Ip { get, values: StringBuilder::new() },
-            Access::Name { get, .. } => Self::Name { get, values: Names::default() },
+            Access::Name { get, .. } | Access::Labels { get, .. } => {
+                Self::Name { get, values: Names::default() }
+            }
+            Access::Uuid { get, .. } => Self::Uuid { get, values: StringBuilder::new() },
             Access::Seconds { .. } => return None,
         })
     }
@@ -152,15 +168,22 @@ impl Column {
         match self {
             Self::U8 { get, values } => values.extend(records.iter().map(*get)),
             Self::U16 { get, values } => values.extend(records.iter().map(*get)),
+            Self::U32 { get, values } => values.extend(records.iter().map(*get)),
             Self::U64 { get, values } => values.extend(records.iter().map(*get)),
             Self::Milliseconds { get, values } => {
                 values.extend(records.iter().map(|record| signed(get(record))));
             }
             Self::Ip { get, values } => {
                 for record in records {
-                    append_address(values, get(record));
+                    append_text(values, get(record));
                 }
                 return records.len() * ADDRESS_SIZE;
+            }
+            Self::Uuid { get, values } => {
+                for record in records {
+                    append_text(values, get(record));
+                }
+                return records.len() * UUID_SIZE;
             }
             Self::Name { get, values } => {
                 return records.iter().map(|record| values.append(get(record))).sum();
@@ -173,9 +196,10 @@ impl Column {
         Ok(match self {
             Self::U8 { values, .. } => Arc::new(UInt8Array::from(mem::take(values))),
             Self::U16 { values, .. } => Arc::new(UInt16Array::from(mem::take(values))),
+            Self::U32 { values, .. } => Arc::new(UInt32Array::from(mem::take(values))),
             Self::U64 { values, .. } => Arc::new(UInt64Array::from(mem::take(values))),
             Self::Milliseconds { values, .. } => times(values),
-            Self::Ip { values, .. } => Arc::new(values.finish()),
+            Self::Ip { values, .. } | Self::Uuid { values, .. } => Arc::new(values.finish()),
             Self::Name { values, .. } => Arc::new(mem::take(values).finish()?),
         })
     }
@@ -220,10 +244,10 @@ impl Names {
     }
 }
 
-fn append_address(values: &mut StringBuilder, address: Option<IpAddr>) {
-    let Some(address) = address else { return values.append_null() };
-    // Writing into a builder cannot fail; an address that did would be stored as empty text.
-    write!(values, "{address}").unwrap_or_default();
+fn append_text(values: &mut StringBuilder, value: Option<impl Display>) {
+    let Some(value) = value else { return values.append_null() };
+    // Writing into a builder cannot fail; a value that did would be stored as empty text.
+    write!(values, "{value}").unwrap_or_default();
     values.append_value("");
 }
 

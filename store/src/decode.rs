@@ -3,14 +3,14 @@
 //! Columns are found by name and checked by type. A column that a file lacks leaves the default,
 //! and one that nobody knows is ignored: files of older and of newer versions stay readable.
 
-use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::LazyLock;
 
 use arrow::array::{
     Array, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray,
 };
 use arrow::datatypes::{
-    DataType, Int32Type, TimestampMillisecondType, UInt8Type, UInt16Type, UInt64Type,
+    DataType, Int32Type, TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use flow::{Access, Field, FlowRecord, Interner, Name};
 use hashbrown::HashMap;
@@ -26,8 +26,8 @@ const INTERNED_NAMES: usize = 65_536;
 pub(crate) enum DecodeError {
     #[error("column {column} has type {found}, expected {expected}")]
     Type { column: &'static str, expected: &'static str, found: DataType },
-    #[error("column {column} holds {found:?}, expected an address")]
-    Address { column: &'static str, found: String },
+    #[error("column {column} holds {found:?}, which is nothing of the kind")]
+    Text { column: &'static str, found: String },
     #[error("the dictionary of column {column} has no entry {key}")]
     Key { column: &'static str, key: i32 },
 }
@@ -71,6 +71,9 @@ impl Decoder {
             Access::U16 { set, .. } => {
                 primitive::<UInt16Type>(name, array, rows, |row, v| set(&mut row.record, v))
             }
+            Access::U32 { set, .. } => {
+                primitive::<UInt32Type>(name, array, rows, |row, v| set(&mut row.record, v))
+            }
             Access::U64 { set, .. } => {
                 primitive::<UInt64Type>(name, array, rows, |row, v| set(&mut row.record, v))
             }
@@ -79,8 +82,16 @@ impl Decoder {
                     set(&mut row.record, unsigned(v));
                 })
             }
-            Access::Ip { set, .. } => addresses(name, array, rows, set),
-            Access::Name { set, .. } => self.names(name, array, rows, set),
+            Access::Ip { set, .. } => {
+                parsed(name, array, rows, |row, v| set(&mut row.record, Some(v)))
+            }
+            Access::Uuid { set, .. } => {
+                parsed(name, array, rows, |row, v| set(&mut row.record, Some(v)))
+            }
+            Access::Name { set, .. } => self.names(name, array, rows, Interner::intern, set),
+            Access::Labels { set, .. } => {
+                self.names(name, array, rows, Interner::intern_labels, set)
+            }
             Access::Seconds { .. } => Ok(()), // its twin in milliseconds is the column
         }
     }
@@ -90,6 +101,7 @@ impl Decoder {
         column: &'static str,
         array: &dyn Array,
         rows: &mut [Row],
+        share: fn(&mut Interner, &str) -> Name,
         set: fn(&mut FlowRecord, Name),
     ) -> Result<(), DecodeError> {
         let wrong = || wrong_type(column, "a dictionary of text", array);
@@ -102,7 +114,7 @@ impl Decoder {
             if key != last.0 {
                 let index = usize::try_from(key).ok().filter(|index| *index < values.len());
                 let index = index.ok_or(DecodeError::Key { column, key })?;
-                last = (key, self.names.intern(values.value(index)));
+                last = (key, share(&mut self.names, values.value(index)));
             }
             set(&mut row.record, last.1.clone());
         }
@@ -131,20 +143,21 @@ fn primitive<T: ArrowPrimitiveType>(
     Ok(())
 }
 
-fn addresses(
+/// A column of addresses or UUIDs.
+fn parsed<T: FromStr>(
     column: &'static str,
     array: &dyn Array,
     rows: &mut [Row],
-    set: fn(&mut FlowRecord, Option<IpAddr>),
+    set: impl Fn(&mut Row, T),
 ) -> Result<(), DecodeError> {
     let array: &StringArray =
         array.as_string_opt().ok_or_else(|| wrong_type(column, "text", array))?;
     for (row, text) in rows.iter_mut().zip(array) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
-        let address = text
+        let value = text
             .parse()
-            .map_err(|_| DecodeError::Address { column, found: text.chars().take(50).collect() })?;
-        set(&mut row.record, Some(address));
+            .map_err(|_| DecodeError::Text { column, found: text.chars().take(50).collect() })?;
+        set(row, value);
     }
     Ok(())
 }
@@ -176,9 +189,10 @@ pub(crate) fn columns_changed_by(change: impl FnOnce(&mut FlowRecord)) -> Vec<&'
         Access::U8 { get, .. } => get(&before) != get(&after),
         Access::U16 { get, .. } => get(&before) != get(&after),
         Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(&before) != get(&after),
-        Access::Seconds { get, .. } => get(&before) != get(&after),
+        Access::U32 { get, .. } | Access::Seconds { get, .. } => get(&before) != get(&after),
         Access::Ip { get, .. } => get(&before) != get(&after),
-        Access::Name { get, .. } => get(&before) != get(&after),
+        Access::Name { get, .. } | Access::Labels { get, .. } => get(&before) != get(&after),
+        Access::Uuid { get, .. } => get(&before) != get(&after),
     };
     Field::columns().filter(differs).map(|field| field.name).collect()
 }
@@ -220,7 +234,7 @@ mod tests {
         for (column, message) in [
             ("flowId", "column flowId has type Utf8, expected"),
             ("sourcePodName", "column sourcePodName has type Utf8, expected a dictionary of text"),
-            ("sourceIP", "column sourceIP holds \"x\", expected an address"),
+            ("sourceIP", "column sourceIP holds \"x\", which is nothing of the kind"),
         ] {
             let batch = batch(column, Arc::new(StringArray::from(vec!["x"])));
             let error = Decoder::new().rows(&batch).unwrap_err().to_string();

@@ -8,6 +8,7 @@
 //! writer, and sees what has been flushed.
 mod layout; // which file lies where
 mod directory; // one writer, durable names
+mod mark; // how far it has come in a log
 mod columns; // records become columns
 mod writer; // columns become files
 mod query; // what is asked
@@ -19,6 +20,7 @@ mod error; // what can go wrong
 
 pub use columns::{TIME_INSERTED, schema};
 pub use error::StoreError;
+pub use mark::Mark;
 pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};
 pub use reader::{MAX_FLOWS, Reader, Records};

@@ -21,7 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::{Columns, schema};
 use crate::error::IoContext;
-use crate::{StoreError, columns, directory, layout};
+use crate::{Mark, StoreError, columns, directory, layout, mark};
 
 /// When rows are written, and how many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,10 @@ pub struct Writer {
     /// When the oldest row that waits, sealed or not, was inserted.
     oldest_ms: Option<u64>,
     sealed: VecDeque<Sealed>,
+    /// Behind the rows that are durable.
+    stored: Option<Mark>,
+    /// Behind the rows in `columns`.
+    marked: Option<Mark>,
     sequence: u64,
     leftovers: u64,
 }
@@ -83,6 +87,7 @@ struct Sealed {
     day: String,
     hour: String,
     name: String,
+    mark: Option<Mark>,
 }
 
 impl Writer {
@@ -106,6 +111,8 @@ impl Writer {
             newest_ms: 0,
             oldest_ms: None,
             sealed: VecDeque::new(),
+            stored: mark::read(dir),
+            marked: None,
             sequence: 0,
             leftovers,
         })
@@ -114,6 +121,17 @@ impl Writer {
     /// How many temporary files of a crash were found and removed when the store was opened.
     pub fn leftovers(&self) -> u64 {
         self.leftovers
+    }
+
+    /// How far the durable rows go in the log that they came from, if that was told.
+    pub fn stored(&self) -> Option<Mark> {
+        self.stored
+    }
+
+    /// Whatever was appended so far is what the log has up to `mark`. Rows are noted together with
+    /// the mark, so that after a crash [`Self::stored`] is exact.
+    pub fn mark(&mut self, mark: Mark) {
+        self.marked = Some(mark);
     }
 
     /// How many rows wait for a flush.
@@ -166,6 +184,7 @@ impl Writer {
             flushed.bytes += self.write(sealed)?;
             flushed.files += 1;
             flushed.rows += sealed.batch.num_rows() as u64;
+            self.stored = sealed.mark.or(self.stored);
             self.sealed.pop_front();
             self.oldest_ms = self.sealed.iter().map(|sealed| sealed.oldest_ms).min();
         }
@@ -190,7 +209,8 @@ impl Writer {
         };
         let batch = self.columns.take()?;
         let oldest_ms = self.oldest_ms.unwrap_or(self.newest_ms);
-        self.sealed.push_back(Sealed { batch, text, oldest_ms, day, hour, name });
+        let mark = self.marked;
+        self.sealed.push_back(Sealed { batch, text, oldest_ms, day, hour, name, mark });
         Ok(())
     }
 
@@ -206,12 +226,21 @@ impl Writer {
         let aside = temporary.join(&sealed.name);
         let written = self
             .encode(&aside, &sealed.batch)
+            .and_then(|size| self.announce(sealed, &partition).map(|()| size))
             .and_then(|size| directory::publish(&aside, &partition, &sealed.name).map(|()| size));
         if written.is_err() {
             // Best effort: what cannot be removed now is removed by the next writer.
             fs::remove_file(&aside).unwrap_or_default();
         }
         written
+    }
+
+    /// Notes what the file is going to make true.
+    fn announce(&self, sealed: &Sealed, partition: &Path) -> Result<(), StoreError> {
+        let Some(mark) = sealed.mark else { return Ok(()) };
+        let file = partition.join(&sealed.name);
+        let file = file.strip_prefix(&self.dir).unwrap_or(&file);
+        mark::write(&self.dir, self.stored, mark, file)
     }
 
     fn encode(&self, path: &Path, batch: &RecordBatch) -> Result<u64, StoreError> {

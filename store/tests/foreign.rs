@@ -56,10 +56,12 @@ fn expected(records: &[FlowRecord]) -> String {
         let value = |record: &FlowRecord| match access {
             Access::U8 { get, .. } => get(record).into(),
             Access::U16 { get, .. } => get(record).into(),
+            Access::U32 { get, .. } => get(record).into(),
             Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(record),
             Access::Seconds { get, .. } => get(record).into(),
             Access::Ip { get, .. } => get(record).map_or(0, |ip| ip.to_string().len() as u64),
-            Access::Name { get, .. } => get(record).len() as u64,
+            Access::Uuid { get, .. } => get(record).map_or(0, |_| 36),
+            Access::Name { get, .. } | Access::Labels { get, .. } => get(record).len() as u64,
         };
         line(name, &mut records.iter().map(value));
     }

@@ -16,4 +16,5 @@ pub mod ports; // where servers listen that must be told
 pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster
 pub mod agent; // what they ask the Antrea Agent
+pub mod authority; // who they are to each other
 pub mod records; // what goes over the wire in tests

@@ -145,7 +145,7 @@ impl Pipeline {
                 self.deny(index, script.denied, now..next)?;
                 let records = self.export(index, next)?;
                 for (domain, record) in records {
-                    self.correlator.receive(record, domain, next);
+                    self.correlator.receive(&record, domain, next);
                 }
             }
             self.correlator.expire(next, &mut told);

@@ -1,8 +1,12 @@
 //! A record with a value of its own in every attribute that counts, for tests of the wire.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use flow::{Counters, Endpoint, FlowEndReason, FlowKey, FlowRecord};
+use flow::{
+    Counters, Direction, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Origin,
+    PolicyRule, Service, Side, Uid, Uids,
+};
 
 /// Four different numbers, from `base` on.
 pub fn counters(base: u64) -> Counters {
@@ -34,5 +38,62 @@ pub fn record(source: &str, destination: &str) -> FlowRecord {
         source: Endpoint { pod: "web-0".into(), namespace: "shop".into(), node: "node-a".into() },
         tcp_state: "TIME_WAIT".into(),
         ..FlowRecord::default()
+    }
+}
+
+/// What an aggregator tells of that connection: every attribute has a value of its own.
+pub fn aggregated(source: &str, destination: &str, service: &str) -> FlowRecord {
+    let address = |text: &str| text.parse::<IpAddr>().ok();
+    let rule = |direction: &str, policy_type, action| PolicyRule {
+        name: format!("{direction}-policy").as_str().into(),
+        namespace: format!("{direction}-space").as_str().into(),
+        policy_type,
+        rule: format!("{direction}-rule").as_str().into(),
+        action,
+    };
+    let uid = |byte| Some(Uid([byte; 16]));
+    let side = |end_ms, base| Side {
+        end_ms,
+        forward: counters(base),
+        reverse: counters(base + 10),
+        throughput: base + 20,
+        reverse_throughput: base + 21,
+        ..Side::default()
+    };
+    FlowRecord {
+        destination: Endpoint {
+            pod: "db-0".into(),
+            namespace: "data".into(),
+            node: "node-b".into(),
+        },
+        service: Service { ip: address(service), port: 80, name: "data/db:sql".into() },
+        ingress: rule("ingress", 4, 1),
+        egress: rule("egress", 2, 3),
+        flow_type: FlowType::InterNode,
+        egress_name: "way-out".into(),
+        egress_ip: "192.0.2.7".into(),
+        egress_node_name: "node-c".into(),
+        proxy_snat_ip: address(destination),
+        proxy_snat_port: 52_391,
+        from_source: side(1_700_000_008_001, 2000),
+        from_destination: side(1_700_000_009_002, 3000),
+        throughput: 4000,
+        reverse_throughput: 4001,
+        source_labels: r#"{"app":"web","tier":"a<b"}"#.into(),
+        destination_labels: "{}".into(),
+        uids: Some(Arc::new(Uids {
+            source_pod: uid(1),
+            source_node: uid(2),
+            destination_pod: uid(3),
+            destination_node: uid(4),
+            service: uid(5),
+            ingress_policy: uid(6),
+            egress_policy: uid(7),
+            egress: uid(8),
+            egress_node: uid(9),
+        })),
+        origin: Origin { exporter: address("198.51.100.9"), domain: 77 },
+        direction: Direction::Egress,
+        ..record(source, destination)
     }
 }

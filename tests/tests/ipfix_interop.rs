@@ -2,6 +2,8 @@
 
 #[path = "ipfix_interop/capture.rs"]
 mod capture;
+#[path = "ipfix_interop/outputs.rs"]
+mod outputs;
 #[path = "ipfix_interop/tools.rs"]
 mod tools;
 

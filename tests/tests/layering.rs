@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("k8s", &["flow", "config"]),
     ("exporter", &["flow", "ipfix", "grpc", "k8s", "config", "daemon"]),
     ("store", &["flow", "config"]),
-    ("sinks", &["flow", "ipfix", "store", "config"]),
+    ("sinks", &["flow", "ipfix", "k8s", "store", "config"]),
     ("aggregator", &["flow", "ipfix", "grpc", "k8s", "store", "sinks", "config", "daemon"]),
 ];
 

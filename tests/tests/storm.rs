@@ -131,7 +131,7 @@ fn inside(storm: &Storm) {
     wait_until("every flow is stored", AGGREGATOR_ADMIN, |told| {
         let emitted = value(told, "fyke_aggregator_records_emitted_total");
         value(told, "fyke_aggregator_flows") == 0
-            && value(told, "fyke_sink_store_delivered_total") == emitted
+            && value(told, "fyke_sink_delivered_total{sink=\"store\"}") == emitted
     });
     aggregator.end();
     let stored = Stored::read(&data);

@@ -23,11 +23,12 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// The exporter's keys, its custom resource and its metrics are Rust, so its own tests write what
-/// follows from them, or compare it.
+/// The daemons' keys, the exporter's custom resource and its metrics are Rust, so their own tests
+/// write what follows from them, or compare it.
 fn from_rust(cargo: &mut Command) -> Result<()> {
     let tests = ["settings::reference", "destinations::crd", "metrics::reference"];
-    run(cargo.args(["test", "--quiet", "-p", "exporter", "--lib", "--"]).args(tests))
+    let daemons = ["-p", "exporter", "-p", "aggregator"];
+    run(cargo.args(["test", "--quiet"]).args(daemons).args(["--lib", "--"]).args(tests))
 }
 
 pub(crate) fn check(root: &Path) -> Result<()> {

@@ -30,6 +30,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("nfdump", "nfdump"),
     ("tshark", "tshark"),
     ("softflowd", "softflowd"),
+    // Puts files of logs aside.
+    ("logrotate", "logrotate"),
     // A foreign judge of certificates.
     ("openssl", "openssl"),
     // The switch of Antrea, which judges our OpenFlow.

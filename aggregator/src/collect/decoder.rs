@@ -6,6 +6,7 @@ use std::time::Instant;
 use flow::{FlowRecord, Interner, NameRoom, Plan};
 use ipfix::decode::{Limits, Rules, Session, Summary};
 use ipfix::message::MessageError;
+use ipfix::template::Template;
 
 /// Distinct names a session shares among its records. Beyond, they are shared anew.
 const NAMES_PER_SESSION: usize = 65_536;
@@ -26,6 +27,7 @@ pub struct Decoder {
     session: Session<Plan>,
     names: Interner,
     unusable: u64,
+    unknown_fields: u64,
 }
 
 impl Decoder {
@@ -33,7 +35,8 @@ impl Decoder {
     /// others.
     #[must_use]
     pub fn new(session: Session<Plan>, room: Arc<NameRoom>) -> Self {
-        Self { session, names: Interner::within(NAMES_PER_SESSION, room), unusable: 0 }
+        let names = Interner::within(NAMES_PER_SESSION, room);
+        Self { session, names, unusable: 0, unknown_fields: 0 }
     }
 
     /// Decodes one whole message that arrived at `now`. Records that are not of flows are counted
@@ -45,8 +48,16 @@ impl Decoder {
     ) -> Result<(Summary, Vec<FlowRecord>), Malformed> {
         let mut records = Vec::new();
         let mut domain = 0;
-        let Self { session, names, unusable } = self;
-        let decoded = session.decode_at(now, message, Plan::compile, |plan, _, data| {
+        let Self { session, names, unusable, unknown_fields } = self;
+        let compile = |template: &Template| {
+            let plan = Plan::compile(template);
+            // A template of options tells of the exporter, and is nothing that should be known.
+            if plan.is_flow() {
+                *unknown_fields += plan.unknown_fields() as u64;
+            }
+            plan
+        };
+        let decoded = session.decode_at(now, message, compile, |plan, _, data| {
             domain = data.domain;
             if plan.is_flow() {
                 records.push(plan.decode(data.values(), names));
@@ -67,6 +78,11 @@ impl Decoder {
         &self.names
     }
 
+    /// How many fields of new templates are of unknown elements, since this was last asked.
+    pub fn take_unknown_fields(&mut self) -> u64 {
+        std::mem::take(&mut self.unknown_fields)
+    }
+
     /// How many records that are not of flows came since this was last asked.
     pub fn take_unusable(&mut self) -> u64 {
         std::mem::take(&mut self.unusable)
@@ -77,6 +93,6 @@ impl Default for Decoder {
     /// A session on a stream, with others nowhere.
     fn default() -> Self {
         let session = Session::with_rules(Limits::default(), Rules::stream());
-        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0 }
+        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0, unknown_fields: 0 }
     }
 }

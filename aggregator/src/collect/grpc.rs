@@ -18,8 +18,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{CollectorLimits, Room};
-use crate::metrics::{EndReason, Metrics};
+use super::Shared;
+use crate::metrics::EndReason;
 use stream::Stream;
 
 /// How long TLS and HTTP/2 may take to begin.
@@ -29,49 +29,57 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 /// After an error of the listener, which others have to mend.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What all sessions have in common.
+/// As many connections as there may be, over all listeners.
 #[derive(Debug, Clone)]
-struct Shared {
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Places {
+    pub(super) fn new(connections: usize) -> Self {
+        Self(Arc::new(Semaphore::new(connections)))
+    }
+}
+
+/// What all connections of a listener have in common.
+#[derive(Debug, Clone)]
+struct Listener {
+    shared: Arc<Shared>,
     certificates: Option<ServerSource>,
     idle: Duration,
-    room: Room,
-    metrics: Arc<Metrics>,
     shutdown: watch::Receiver<bool>,
 }
 
 /// Accepts connections until `shutdown` turns true, then lets those that are open finish. Without
 /// certificates they are not encrypted.
-pub async fn collect(
+pub(super) async fn listen(
+    shared: &Arc<Shared>,
     listener: TcpListener,
     certificates: Option<ServerSource>,
-    limits: CollectorLimits,
-    room: Room,
-    metrics: Arc<Metrics>,
+    Places(places): &Places,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let CollectorLimits { sessions, idle, .. } = limits;
-    let places = Arc::new(Semaphore::new(sessions));
-    let shared = Shared { certificates, idle, room, metrics, shutdown: shutdown.clone() };
+    let (shared, idle) = (Arc::clone(shared), shared.options.limits.idle);
+    let common = Listener { shared, certificates, idle, shutdown: shutdown.clone() };
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             _ = shutdown.wait_for(|asked| *asked) => break,
             Some(ended) = connections.join_next() => {
-                shared.joined(&ended);
+                common.joined(&ended);
                 continue;
             }
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    shared.metrics.session_ended(EndReason::TooMany);
+                let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+                    common.shared.metrics.session_ended(EndReason::TooMany);
                     tracing::warn!(%peer, "connection refused: there are too many");
                     continue;
                 };
-                let shared = shared.clone();
+                let common = common.clone();
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 connections.spawn(async move {
-                    shared.connection(stream, peer).await;
+                    common.connection(stream, peer).await;
                     drop(place);
                 });
             }
@@ -83,13 +91,13 @@ pub async fn collect(
     }
     let ended = async {
         while let Some(ended) = connections.join_next().await {
-            shared.joined(&ended);
+            common.joined(&ended);
         }
     };
     timeout(FAREWELL, ended).await.ok();
 }
 
-impl Shared {
+impl Listener {
     /// Runs a connection to its end.
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         let keeping = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
@@ -131,7 +139,7 @@ impl Shared {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
                     Some(Ok(stream)) => {
-                        let session = Stream::open(self.clone(), peer, Arc::clone(&warned));
+                        let session = Stream::open(self, peer, Arc::clone(&warned));
                         streams.spawn(session.run(stream));
                     }
                     Some(Err(error)) => {
@@ -163,14 +171,14 @@ impl Shared {
 
     /// Counts a connection that came to nothing.
     fn refuse(&self, peer: SocketAddr, reason: EndReason, error: &dyn std::fmt::Display) {
-        self.metrics.session_ended(reason);
+        self.shared.metrics.session_ended(reason);
         tracing::warn!(%peer, reason = reason.label(), %error, "connection closed");
     }
 
     /// Counts a task that a defect has ended.
     fn joined(&self, ended: &Result<(), tokio::task::JoinError>) {
         if ended.is_err() {
-            self.metrics.session_ended(EndReason::Panicked);
+            self.shared.metrics.session_ended(EndReason::Panicked);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How many records there may be between the sessions and correlation, and how much memory for
 //! their names.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use flow::{FlowRecord, NameRoom, Plan};
@@ -52,14 +53,23 @@ impl Room {
     }
 }
 
+#[cfg(test)]
+impl Room {
+    /// Passes on what some message told.
+    pub(crate) async fn pass(&self, peer: IpAddr, domain: u32, records: Vec<FlowRecord>) {
+        let reserved = self.reserve(records.len() * Plan::SHORTEST_FLOW).await;
+        reserved.expect("somebody takes it").fill(peer, domain, records);
+    }
+}
+
 impl Reserved<'_> {
     /// Passes records on, and gives back what they do not need.
-    pub(super) fn fill(self, domain: u32, records: Vec<FlowRecord>) {
+    pub(super) fn fill(self, peer: IpAddr, domain: u32, records: Vec<FlowRecord>) {
         if records.is_empty() {
             return;
         }
         let Self { records: mut reserved, place } = self;
         let room = reserved.split(records.len()).unwrap_or(reserved);
-        place.send(Reported { domain, records, _room: room });
+        place.send(Reported { peer, domain, records, _room: room });
     }
 }

@@ -9,6 +9,13 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod world; // every listener at once, on loopback
+mod hostile; // what ends the original's process
+mod versions; // templates of all Agents there were
+mod spoken_for; // whom a session may speak for, and who is heard
+mod routers; // NetFlow
+mod many; // thousands of sessions
+
 /// A message with a template and a message with `count` records of it.
 fn messages(count: u16) -> [Vec<u8>; 2] {
     let id = TemplateId::MIN;
@@ -90,7 +97,10 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(Metrics::default());
         let room = Room::new(limits.records, sender);
-        let task = tokio::spawn(collect(listener, limits, room, Arc::clone(&metrics), stopped));
+        let options = CollectOptions { limits, ..CollectOptions::default() };
+        let epoch = Epoch::new(Instant::now(), 0);
+        let collecting = Collecting::new(options, room, Arc::clone(&metrics), None, epoch);
+        let task = tokio::spawn(async move { collecting.tcp(listener, stopped).await });
         let peer = TcpStream::connect(address).await.unwrap();
         Self { peer, reported, metrics, stop, task }
     }

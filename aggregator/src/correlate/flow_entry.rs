@@ -1,211 +1,347 @@
 //! One flow, its halves, and the record made of them.
 
-use flow::{Correlation, FlowEndReason, FlowKey, FlowRecord, Side};
+use std::net::IpAddr;
 
+use flow::{Correlation, FlowEndReason, FlowKey, FlowRecord, FlowType, Origin, Side};
+
+use super::about::{About, Books};
 use super::half::Half;
-use super::merge::merge;
-use super::role::{self, Role};
+use super::role::{self, Role, is_ingress_half};
+use super::states::States;
 use super::told::Memory;
 
+/// A flow that is being followed. There are millions: each byte counts, and what every record
+/// needs stands together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct FlowEntry {
     pub(super) key: FlowKey,
-    /// The id of all records of this flow, once the first has been handed out, be it in an
-    /// earlier life.
-    id: Option<u64>,
+    pub(super) flow_type: FlowType,
+    end_reason: FlowEndReason,
+    /// One of [`States`].
+    tcp_state: u8,
+    /// Whose half the `near` one is.
+    near_is_destination: bool,
     /// Whether a record has been handed out.
     pub(super) told: bool,
     /// Whether something was told since the last record was handed out.
     pub(super) changed: bool,
-    pub(super) received_ms: u64,
-    pub(super) due_ms: u64,
-    /// Names, addresses and states; the counters are in the halves.
-    record: FlowRecord,
-    /// A flow that one Node sees whole has its only half in `source`.
+    /// Whether it waits to be told at the next occasion.
+    pub(super) is_hot: bool,
+    /// Nobody else sees this flow.
     whole: bool,
-    source: Option<Half>,
-    destination: Option<Half>,
+    /// A rule refused it, so that one half may be all there is.
+    refused: bool,
+    /// The next flow of the same slot of the wheel.
+    pub(super) next: u32,
+    pub(super) received_ms: u64,
+    far: Option<Box<Half>>,
+    /// What was told first; of a flow that one Node sees whole, all.
+    near: Half,
+    about: About,
+    /// Most flows have no address translated on their way in.
+    outside: Option<Box<Outside>>,
+    pub(super) due_ms: u64,
+    /// The id of all records of this flow, once the first has been handed out, be it in an
+    /// earlier life. 0 before.
+    id: u64,
 }
 
-/// What a half brought that is new to its flow.
+/// What source NAT did to a client outside the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outside {
+    source: IpAddr,
+    source_port: u16,
+    snat_port: u16,
+    snat_ip: Option<IpAddr>,
+}
+
+impl Outside {
+    fn of(record: &FlowRecord) -> Self {
+        Self {
+            source: record.key.source,
+            source_port: record.key.source_port,
+            snat_port: record.proxy_snat_port,
+            snat_ip: record.proxy_snat_ip,
+        }
+    }
+}
+
+/// What a record is, in which flow, told by whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report<'a> {
+    pub(super) key: FlowKey,
+    pub(super) record: &'a FlowRecord,
+    pub(super) role: Role,
+    pub(super) domain: u32,
+    pub(super) now_ms: u64,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(record: &'a FlowRecord, domain: u32, now_ms: u64) -> Self {
+        let (key, role) = (role::correlation_key(record), Role::of(record));
+        Self { key, record, role, domain, now_ms }
+    }
+}
+
+/// What all flows share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) books: Books,
+    pub(super) states: States,
+    pub(super) memory: Memory,
+}
+
+/// What a record brought that is new to its flow.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Admitted {
     /// The flow had been told before, which was not known yet.
     pub(super) resumed: bool,
     /// Octets told by records that never arrived.
     pub(super) gap_octets: u64,
+    /// Counters are below those of earlier records.
+    pub(super) fell: bool,
 }
 
 impl FlowEntry {
-    /// Begins to follow the flow of `record`.
-    pub(super) fn new(
-        key: FlowKey,
-        record: FlowRecord,
-        role: Role,
-        domain: u32,
-        now_ms: u64,
-        memory: &mut Memory,
-    ) -> (Self, Admitted) {
+    /// Begins to follow a flow.
+    pub(super) fn new(report: &Report<'_>, shared: &mut Shared) -> (Self, Admitted) {
+        let Report { key, record, role, domain, now_ms } = *report;
         let mut entry = Self {
             key,
-            id: None,
+            flow_type: record.flow_type,
+            end_reason: record.end_reason,
+            tcp_state: shared.states.number(&record.tcp_state),
             told: false,
             changed: false,
+            is_hot: false,
+            whole: role == Role::Whole,
+            refused: role::is_refused(record),
+            near_is_destination: role == Role::Destination,
+            next: super::wheel::NONE,
+            id: 0,
             received_ms: now_ms,
             due_ms: now_ms,
-            record: FlowRecord::default(),
-            whole: role == Role::Whole,
-            source: None,
-            destination: None,
+            about: About::default(),
+            outside: record.proxy_snat_ip.is_some().then(|| Box::new(Outside::of(record))),
+            near: Half::new(record, domain),
+            far: None,
         };
-        let admitted = entry.admit(&record, role, domain, memory);
-        entry.record = record;
+        let mut half = entry.near.clone();
+        let admitted = entry.admit(&mut half, record, &mut shared.memory);
+        entry.near = half;
+        entry.about.take(record, &mut shared.books);
         (entry, admitted)
     }
 
     /// Takes in the first that a Node tells of this flow.
-    fn admit(
-        &mut self,
-        record: &FlowRecord,
-        role: Role,
-        domain: u32,
-        memory: &mut Memory,
-    ) -> Admitted {
-        let mut half = Half::new(record, domain);
+    fn admit(&mut self, half: &mut Half, record: &FlowRecord, memory: &mut Memory) -> Admitted {
         let before = half.octets_before();
-        let told = memory.take(half.id(&self.key));
+        let told = if memory.is_empty() { None } else { memory.take(half.id(&self.key)) };
         // An exporter that starts announces what was there before with deltas of zero; only
         // traffic of its own proves that it told somebody of the rest.
         let is_announced = record.forward.octets_delta == 0 && record.reverse.octets_delta == 0;
         let mut gap_octets = if is_announced { 0 } else { before };
-        let resumed = told.is_some() && self.id.is_none();
+        let mut resumed = false;
         if let Some(told) = told {
-            self.id.get_or_insert(told.flow_id);
+            resumed = told.flow_id != 0 && self.id == 0;
+            if self.id == 0 {
+                self.id = told.flow_id;
+            }
             half.resume(&told);
             gap_octets = before.saturating_sub(half.octets_before());
         }
-        self.changed |= half.has_news();
-        let slot = if role == Role::Destination { &mut self.destination } else { &mut self.source };
-        *slot = Some(half);
-        Admitted { resumed, gap_octets }
+        // A connection without traffic is news once.
+        self.changed |= half.has_news(told.is_some());
+        Admitted { resumed, gap_octets, fell: false }
     }
 
-    /// Whether `record` is one more report of a half that is here.
-    pub(super) fn continues(&self, record: &FlowRecord, role: Role, domain: u32) -> bool {
-        let half = match role {
-            Role::Destination => &self.destination,
-            Role::Source | Role::Whole => &self.source,
-        };
-        half.as_ref().is_some_and(|half| half.is_same(record, domain))
+    /// Reads a little of every line of memory that a record of this flow needs.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let [first, second] = self.near.touch();
+        u64::from(self.key.protocol) ^ self.received_ms ^ first ^ second ^ self.about.touch()
     }
 
-    /// How far apart in milliseconds `record` and the half that is here began, if the two can
-    /// belong together.
-    pub(super) fn distance(&self, record: &FlowRecord, role: Role) -> Option<u64> {
-        let partner = match (role, self.whole) {
-            (_, true) => None,
-            (Role::Source, _) if self.source.is_none() => self.destination.as_ref(),
-            (Role::Destination, _) if self.destination.is_none() => self.source.as_ref(),
-            // A refusal told by one Node settles what the other saw of the attempt.
-            (Role::Whole, _) if !self.is_complete() && role::is_refused(record) => {
-                self.source.as_ref().or(self.destination.as_ref())
-            }
-            _ => None,
-        };
-        partner.map(|half| half.start_ms.abs_diff(record.start_ms))
+    /// As [`Self::touch`], of what the flow only points at.
+    #[inline]
+    pub(super) fn touch_far(&self) -> u64 {
+        self.far().map_or(0, |half| half.touch()[0] ^ half.touch()[1])
+    }
+
+    fn half(&self, is_destination: bool) -> Option<&Half> {
+        if self.near_is_destination == is_destination { Some(&self.near) } else { self.far() }
+    }
+
+    fn far(&self) -> Option<&Half> {
+        self.far.as_deref()
+    }
+
+    /// Which half a record with this role is of: that of a flow which one Node sees whole is the
+    /// source's.
+    fn slot(role: Role) -> bool {
+        role == Role::Destination
+    }
+
+    /// Whether this is one more report of a half that is here.
+    pub(super) fn continues(&self, report: &Report<'_>) -> bool {
+        let half = self.half(Self::slot(report.role));
+        half.is_some_and(|half| half.is_same(report.record, report.domain))
+    }
+
+    /// How far apart in milliseconds `report`'s half and the one that is here began, if the two
+    /// can belong together.
+    pub(super) fn distance(&self, report: &Report<'_>) -> Option<u64> {
+        let is_missing = self.half(Self::slot(report.role)).is_none();
+        // A refusal that was told alone was told for both sides.
+        let is_settled = self.whole || (self.may_be_alone() && self.told);
+        let fits = is_missing && !is_settled && report.role != Role::Whole;
+        fits.then(|| self.near.start_ms.abs_diff(report.record.start_ms))
     }
 
     /// Takes in a record that continues or completes this flow.
-    pub(super) fn take(
-        &mut self,
-        record: FlowRecord,
-        role: Role,
-        domain: u32,
-        now_ms: u64,
-        memory: &mut Memory,
-    ) -> Admitted {
+    #[inline]
+    pub(super) fn take(&mut self, report: &Report<'_>, shared: &mut Shared) -> Admitted {
+        let Report { record, role, domain, now_ms, .. } = *report;
         self.received_ms = now_ms;
-        let known = match role {
-            Role::Destination => &mut self.destination,
-            // A refusal told by one Node settles what the other saw of the attempt.
-            Role::Whole if self.source.is_none() => &mut self.destination,
-            Role::Source | Role::Whole => &mut self.source,
+        let is_newest = record.end_ms >= self.end_ms();
+        let known = if self.near_is_destination == Self::slot(role) {
+            Some(&mut self.near)
+        } else {
+            self.far.as_deref_mut()
         };
         let admitted = if let Some(half) = known {
-            let (news, gap_octets) = half.take(&record);
-            self.changed |= news;
-            Admitted { resumed: false, gap_octets }
+            let news = half.take(record);
+            self.changed |= news.any;
+            Admitted { resumed: false, gap_octets: news.gap_octets, fell: news.fell }
         } else {
-            self.admit(&record, role, domain, memory)
+            let mut half = Half::new(record, domain);
+            let admitted = self.admit(&mut half, record, &mut shared.memory);
+            self.far = Some(Box::new(half));
+            admitted
         };
-        self.whole |= role == Role::Whole;
-        if record.end_ms >= self.record.end_ms {
-            self.record.end_ms = record.end_ms;
-            self.record.end_reason = record.end_reason;
-            self.record.tcp_state = record.tcp_state.clone();
+        self.refused |= role::is_refused(record);
+        if is_newest {
+            self.end_reason = record.end_reason;
+            self.tcp_state = shared.states.number_after(self.tcp_state, &record.tcp_state);
         }
-        merge(&mut self.record, record);
+        if is_ingress_half(record) {
+            // The other half knows the client only by its translated address.
+            let outside = Outside::of(record);
+            if self.outside.as_deref() != Some(&outside) {
+                self.outside = Some(Box::new(outside));
+            }
+            self.flow_type = FlowType::FromExternal;
+        }
+        self.about.take(record, &mut shared.books);
         admitted
+    }
+
+    fn end_ms(&self) -> u64 {
+        self.near.end_ms.max(self.far().map_or(0, |half| half.end_ms))
+    }
+
+    fn halves(&self) -> impl Iterator<Item = &Half> {
+        std::iter::once(&self.near).chain(self.far())
     }
 
     /// Whether every Node that sees this flow has been heard.
     pub(super) fn is_complete(&self) -> bool {
-        self.whole || (self.source.is_some() && self.destination.is_some())
+        self.whole || self.far.is_some()
+    }
+
+    /// Whether the half that is here may be all there is.
+    pub(super) fn may_be_alone(&self) -> bool {
+        self.refused && !self.is_complete()
     }
 
     /// Whether every Node that was heard said that the flow is over.
     pub(super) fn has_ended(&self) -> bool {
-        let mut halves = self.source.iter().chain(&self.destination);
-        self.is_complete() && halves.all(|half| half.ended)
+        (self.is_complete() || self.refused) && self.halves().all(|half| half.ended)
+    }
+
+    /// The half whose counters are the flow's: the source Node's if there is one.
+    fn leading(&self) -> &Half {
+        self.half(false).unwrap_or(&self.near)
     }
 
     /// The flow's id: that of the first half told of it, the source Node's if there is one.
     fn identify(&self) -> u64 {
-        let half = self.source.as_ref().or(self.destination.as_ref());
-        self.id.or_else(|| Some(half?.id(&self.key).flow_id())).unwrap_or_default()
+        if self.id == 0 { self.leading().id(&self.key).flow_id() } else { self.id }
     }
 
     /// Leaves what has been told of this flow to `memory`.
-    pub(super) fn forget(self, memory: &mut Memory) {
+    pub(super) fn forget(&self, memory: &mut Memory) {
         let flow_id = self.identify();
-        for half in self.source.iter().chain(&self.destination) {
+        for half in self.halves() {
             memory.insert(half.id(&self.key), half.told(flow_id));
         }
     }
 
     /// The record to hand out now.
-    pub(super) fn export(&mut self) -> FlowRecord {
+    pub(super) fn export(&mut self, states: &States) -> FlowRecord {
         self.changed = false;
         self.told = true;
-        self.record.flow_id = *self.id.insert(self.identify());
-        let first = self.source.as_ref().or(self.destination.as_ref());
-        self.record.start_ms = first.map_or(0, |half| half.start_ms);
-        self.record.end_reason = self.end_reason();
-        self.record.correlation = self.correlation();
-        let source = self.source.as_mut().map(Half::export);
-        let destination = self.destination.as_mut().map(Half::export);
-        self.fill(source, destination);
-        self.record.clone()
+        self.id = self.identify();
+        let near = self.near.export();
+        let far = self.far.as_deref_mut().map(Half::export);
+        self.record(near, far, states)
     }
 
-    fn fill(&mut self, source: Option<Side>, destination: Option<Side>) {
-        let record = &mut self.record;
-        let both = source.or(destination).filter(|_| self.whole);
-        record.from_source = source.or(both).unwrap_or_default();
-        record.from_destination = destination.or(both).unwrap_or_default();
+    /// The record as it would be if it were handed out now.
+    pub(super) fn peek(&self, states: &States) -> FlowRecord {
+        self.record(self.near.side(), self.far().map(Half::side), states)
+    }
+
+    /// The key with the client's own address.
+    pub(super) fn shown_key(&self) -> FlowKey {
+        match self.outside.as_deref() {
+            Some(outside) => {
+                FlowKey { source: outside.source, source_port: outside.source_port, ..self.key }
+            }
+            None => self.key,
+        }
+    }
+
+    fn record(&self, near: Side, far: Option<Side>, states: &States) -> FlowRecord {
+        let mut record = FlowRecord {
+            flow_id: self.identify(),
+            key: self.shown_key(),
+            start_ms: self.leading().start_ms,
+            end_ms: self.end_ms(),
+            end_reason: self.end_reason(),
+            tcp_state: states.name(self.tcp_state),
+            flow_type: self.flow_type,
+            correlation: self.correlation(),
+            origin: Origin { exporter: None, domain: self.leading().domain },
+            ..FlowRecord::default()
+        };
+        if let Some(outside) = self.outside.as_deref() {
+            record.proxy_snat_ip = outside.snat_ip;
+            record.proxy_snat_port = outside.snat_port;
+        }
+        self.about.tell(&mut record);
+        let (source, destination) = match far {
+            Some(far) if self.near_is_destination => (Some(far), Some(near)),
+            Some(far) => (Some(near), Some(far)),
+            None if self.whole || self.refused => (Some(near), Some(near)),
+            None if self.near_is_destination => (None, Some(near)),
+            None => (Some(near), None),
+        };
+        record.from_source = source.unwrap_or_default();
+        record.from_destination = destination.unwrap_or_default();
         // The common counters are always one Node's, so that their deltas add up to its totals.
         let common = source.or(destination).unwrap_or_default();
         record.forward = common.forward;
         record.reverse = common.reverse;
         record.throughput = common.throughput;
         record.reverse_throughput = common.reverse_throughput;
-        record.end_ms = record.from_source.end_ms.max(record.from_destination.end_ms);
+        record
     }
 
     fn end_reason(&self) -> FlowEndReason {
-        let ended = self.source.iter().chain(&self.destination).all(|half| half.ended);
-        match self.record.end_reason {
-            _ if ended => FlowEndReason::EndOfFlow,
+        match self.end_reason {
+            _ if self.halves().all(|half| half.ended) => FlowEndReason::EndOfFlow,
             // One Node said so, the other still sees packets.
             FlowEndReason::EndOfFlow => FlowEndReason::ActiveTimeout,
             other => other,
@@ -213,11 +349,11 @@ impl FlowEntry {
     }
 
     fn correlation(&self) -> Correlation {
-        match (&self.source, &self.destination) {
-            _ if self.whole => Correlation::NotNeeded,
-            (Some(_), Some(_)) => Correlation::Complete,
-            (_, None) => Correlation::SourceOnly,
-            (None, Some(_)) => Correlation::DestinationOnly,
+        match &self.far {
+            Some(_) => Correlation::Complete,
+            None if self.whole || self.refused => Correlation::NotNeeded,
+            None if self.near_is_destination => Correlation::DestinationOnly,
+            None => Correlation::SourceOnly,
         }
     }
 }

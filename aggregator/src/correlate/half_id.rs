@@ -23,7 +23,7 @@ impl HalfId {
         hash.add(&domain.to_be_bytes());
         hash.add(&flow_id.to_be_bytes());
         hash.add(&start_ms.to_be_bytes());
-        for address in [key.source, key.destination] {
+        for address in [&key.source, &key.destination] {
             match address {
                 IpAddr::V4(address) => hash.add(&address.octets()),
                 IpAddr::V6(address) => hash.add(&address.octets()),

@@ -10,7 +10,7 @@ use flow::{Endpoint, FlowKey, FlowRecord, FlowType, PolicyRule};
 /// What part of a flow a record tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// All of it: no other Node sees this flow, or none will report it.
+    /// All of it: no other Node sees this flow.
     Whole,
     Source,
     Destination,
@@ -18,9 +18,10 @@ pub(super) enum Role {
 
 impl Role {
     pub(super) fn of(record: &FlowRecord) -> Self {
-        if !needs_correlation(record) {
+        let is_ingress_half = is_ingress_half(record);
+        if record.flow_type != FlowType::InterNode && !is_ingress_half {
             Self::Whole
-        } else if is_from_source(record) {
+        } else if is_ingress_half || is_from_source(record) {
             Self::Source
         } else {
             Self::Destination
@@ -35,8 +36,8 @@ pub(super) fn is_ingress_half(record: &FlowRecord) -> bool {
         && record.proxy_snat_ip.is_some()
 }
 
-pub(super) fn is_from_source(record: &FlowRecord) -> bool {
-    is_ingress_half(record) || (!is_elsewhere(&record.source) && is_elsewhere(&record.destination))
+fn is_from_source(record: &FlowRecord) -> bool {
+    !is_elsewhere(&record.source) && is_elsewhere(&record.destination)
 }
 
 /// Whether the Node that tells has no Pod at this end.
@@ -44,15 +45,11 @@ fn is_elsewhere(end: &Endpoint) -> bool {
     end.pod.is_empty() && end.node.is_empty()
 }
 
-/// Whether a rule refused the flow so that the other Node never reports it. Ingress drops are not
-/// among them: the source Node still sees the first packet.
+/// Whether a rule refused the flow so that the other Node need not report it. Ingress drops are
+/// not among them: the source Node still sees the first packet.
 pub(super) fn is_refused(record: &FlowRecord) -> bool {
     matches!(record.egress.action, PolicyRule::DROP | PolicyRule::REJECT)
         || record.ingress.action == PolicyRule::REJECT
-}
-
-fn needs_correlation(record: &FlowRecord) -> bool {
-    !is_refused(record) && (record.flow_type == FlowType::InterNode || is_ingress_half(record))
 }
 
 /// The key under which both halves meet. The destination Node knows an external client only by

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TIMEOUTS: Timeouts = Timeouts {
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
     active: Duration::from_mins(1),
     inactive: Duration::from_secs(90),
     clock_skew: Duration::from_secs(5),
@@ -17,7 +17,7 @@ fn correlator() -> Correlator {
 }
 
 /// A record of Pod a on Node 1 to Pod b on Node 2.
-fn record(start_ms: u64, end_ms: u64, total: u64, delta: u64) -> FlowRecord {
+pub(super) fn record(start_ms: u64, end_ms: u64, total: u64, delta: u64) -> FlowRecord {
     let mut record = FlowRecord { start_ms, end_ms, flow_id: start_ms, ..FlowRecord::default() };
     record.key.source = IpAddr::from([10, 10, 0, 2]);
     record.key.destination = IpAddr::from([10, 10, 1, 2]);
@@ -33,7 +33,7 @@ fn record(start_ms: u64, end_ms: u64, total: u64, delta: u64) -> FlowRecord {
     record
 }
 
-fn source(record: FlowRecord) -> (FlowRecord, u32) {
+pub(super) fn source(record: FlowRecord) -> (FlowRecord, u32) {
     let mut record = record;
     record.source.pod = "a".into();
     record.source.node = "node-a".into();
@@ -41,7 +41,7 @@ fn source(record: FlowRecord) -> (FlowRecord, u32) {
     (record, 1)
 }
 
-fn destination(record: FlowRecord) -> (FlowRecord, u32) {
+pub(super) fn destination(record: FlowRecord) -> (FlowRecord, u32) {
     let mut record = record;
     record.destination.pod = "b".into();
     record.destination.node = "node-b".into();
@@ -49,11 +49,11 @@ fn destination(record: FlowRecord) -> (FlowRecord, u32) {
     (record, 2)
 }
 
-fn ended(record: FlowRecord) -> FlowRecord {
+pub(super) fn ended(record: FlowRecord) -> FlowRecord {
     FlowRecord { end_reason: FlowEndReason::EndOfFlow, ..record }
 }
 
-fn whole(record: FlowRecord) -> (FlowRecord, u32) {
+pub(super) fn whole(record: FlowRecord) -> (FlowRecord, u32) {
     (FlowRecord { flow_type: FlowType::IntraNode, ..source(record).0 }, 1)
 }
 
@@ -66,7 +66,7 @@ fn tell(
     let mut told = Vec::new();
     for (at, (record, domain)) in records {
         correlator.expire(at, &mut told);
-        correlator.receive(record, domain, at);
+        correlator.receive(&record, domain, at);
         correlator.expire(at, &mut told);
     }
     correlator.expire(until_ms, &mut told);
@@ -306,15 +306,141 @@ fn throughput_is_over_the_interval_that_is_covered() {
     assert_eq!(rates, [8000, 8000]);
 }
 
+/// A record of a flow of its own, by its port.
+fn with_port(port: u16, (mut record, domain): (FlowRecord, u32)) -> (FlowRecord, u32) {
+    record.key.source_port = port;
+    (record, domain)
+}
+
 #[test]
-fn flows_beyond_the_limit_are_refused_and_counted() {
+fn flows_beyond_the_limit_are_told_together_and_counted() {
     let mut correlator = Correlator::new(TIMEOUTS, 10);
-    for port in 0..25 {
-        let (mut record, domain) = whole(record(0, 10, 100, 100));
-        record.key.source_port = port;
-        correlator.receive(record, domain, 0);
+    let records = (0..25).map(|port| (0, with_port(port, whole(record(0, 10, 100, 100)))));
+    // What comes twice is counted once, and growth from where it was.
+    let again = (10..25).map(|port| (0, with_port(port, whole(record(0, 10, 100, 100)))));
+    let more = (10..25).map(|port| (1, with_port(port, whole(record(0, 20, 250, 100)))));
+    let told = tell(&mut correlator, records.chain(again).chain(more), 60_000);
+    let (overflow, flows): (Vec<_>, Vec<_>) =
+        told.iter().partition(|flow| flow.correlation == Correlation::Overflow);
+    assert_eq!((correlator.len(), flows.len(), overflow.len()), (10, 10, 1));
+    let [overflow] = overflow.as_slice() else { panic!("{overflow:?}") };
+    assert_eq!(overflow.forward.octets_delta, 15 * 250);
+    assert_eq!(overflow.end_reason, FlowEndReason::LackOfResources);
+    assert_eq!((overflow.source.node.as_str(), overflow.from_source.domain), ("node-a", 1));
+    let stats = correlator.stats();
+    assert_eq!((stats.folded, stats.folded_octets), (45, 15 * 250));
+}
+
+#[test]
+fn halves_without_room_do_not_count_twice_among_the_sources() {
+    let mut correlator = Correlator::new(TIMEOUTS, 0);
+    let halves =
+        [(0, source(record(1000, 2000, 700, 700))), (0, destination(record(1003, 2001, 600, 600)))];
+    let told = tell(&mut correlator, halves, 60_000);
+    let common: u64 = told.iter().map(|flow| flow.forward.octets_delta).sum();
+    let sides: Vec<_> = told
+        .iter()
+        .map(|flow| {
+            (flow.from_source.forward.octets_delta, flow.from_destination.forward.octets_delta)
+        })
+        .collect();
+    assert_eq!(common, 700);
+    assert!(sides.contains(&(700, 0)) && sides.contains(&(0, 600)), "{sides:?}");
+}
+
+#[test]
+fn a_flow_that_finds_room_later_goes_on_from_what_was_told() {
+    let mut correlator = Correlator::new(TIMEOUTS, 1);
+    let records = [
+        (0, with_port(1, whole(record(0, 10, 100, 100)))),
+        (1, with_port(2, whole(record(0, 10, 100, 100)))),
+        // The first is forgotten by now.
+        (100_000, with_port(2, whole(record(0, 99_000, 900, 300)))),
+    ];
+    let told = tell(&mut correlator, records, 200_000);
+    let sum: u64 = told.iter().map(|flow| flow.forward.octets_delta).sum();
+    assert_eq!(sum, 100 + 900);
+    assert_eq!((correlator.stats().gap_octets, correlator.stats().resumed), (500, 0));
+    assert!(told.iter().all(|flow| flow.flow_id != 0));
+}
+
+/// Told by the destination's Node: its rule rejected the connection.
+fn rejected(record: FlowRecord) -> (FlowRecord, u32) {
+    let (mut record, domain) = destination(record);
+    record.ingress.action = flow::PolicyRule::REJECT;
+    record.ingress.name = "keep-out".into();
+    (record, domain)
+}
+
+#[test]
+fn a_refusal_is_told_without_the_other_half_and_soon() {
+    let mut correlator = correlator();
+    let told = tell(&mut correlator, [(0, rejected(record(0, 10, 60, 60)))], 6000);
+    assert_eq!(told[0].correlation, Correlation::NotNeeded);
+    assert_eq!(told[0].ingress.action, flow::PolicyRule::REJECT);
+    assert_eq!((told[0].forward.octets_delta, correlator.stats().unpaired), (60, 0));
+}
+
+#[test]
+fn what_one_node_let_out_and_the_other_refused_is_one_flow_in_either_order() {
+    let halves = [source(record(1000, 2000, 180, 180)), rejected(record(1002, 1002, 60, 60))];
+    let reversed = [halves[1].clone(), halves[0].clone()];
+    for order in [halves, reversed] {
+        let told = tell(&mut correlator(), order.map(|half| (10_000, half)), 1_000_000);
+        let [flow] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(flow.correlation, Correlation::Complete);
+        assert_eq!((flow.source.pod.as_str(), flow.destination.pod.as_str()), ("a", "b"));
+        assert_eq!(flow.ingress.name.as_str(), "keep-out");
+        assert_eq!(flow.from_source.forward.octets_total, 180);
+        assert_eq!(flow.from_destination.forward.octets_total, 60);
     }
-    assert_eq!((correlator.len(), correlator.stats().refused), (10, 15));
+}
+
+#[test]
+fn what_comes_after_a_refusal_was_told_is_a_flow_of_its_own() {
+    let halves = [
+        (0, rejected(record(1000, 1002, 60, 60))),
+        (10_000, source(ended(record(1000, 2000, 180, 180)))),
+    ];
+    let told = tell(&mut correlator(), halves, 1_000_000);
+    let sums: Vec<_> =
+        told.iter().map(|flow| (flow.correlation, flow.forward.octets_delta)).collect();
+    assert_eq!(sums, [(Correlation::NotNeeded, 60), (Correlation::SourceOnly, 180)]);
+    assert_ne!(told[0].flow_id, told[1].flow_id);
+}
+
+#[test]
+fn counters_that_fall_are_counted() {
+    let records = [(0, whole(record(0, 10, 500, 500))), (9000, whole(record(0, 9000, 40, 40)))];
+    let mut correlator = correlator();
+    let told = tell(&mut correlator, records, 80_000);
+    assert_eq!(told.iter().map(|flow| flow.forward.octets_delta).sum::<u64>(), 500);
+    assert_eq!(correlator.stats().totals_fell, 1);
+}
+
+#[test]
+fn a_flow_can_be_looked_at_by_either_of_its_keys() {
+    let mut correlator = correlator();
+    let (mut ingress, domain) = source(record(1000, 2000, 100, 100));
+    ingress.flow_type = FlowType::FromExternal;
+    ingress.key.source = [192, 168, 77, 100].into();
+    ingress.proxy_snat_ip = Some([10, 10, 0, 1].into());
+    correlator.receive(&ingress, domain, 0);
+    for port in 1..100 {
+        let (other, domain) = with_port(port, whole(record(0, 10, 100, 100)));
+        correlator.receive(&other, domain, 0);
+    }
+    for source in [IpAddr::from([192, 168, 77, 100]), IpAddr::from([10, 10, 0, 1])] {
+        let (mut found, mut from) = (Vec::new(), Some(0));
+        while let Some(next) = from {
+            from = correlator.look(next, 7, |key| key.source == source, |flow| found.push(flow));
+        }
+        let [flow] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((flow.key.source, flow.forward.octets_delta), ([192, 168, 77, 100].into(), 100));
+    }
+    let mut told = Vec::new();
+    correlator.flush(0, &mut told);
+    assert_eq!(told.len(), 100, "looking changes nothing");
 }
 
 #[test]
@@ -322,7 +448,7 @@ fn one_5_tuple_cannot_pile_up_without_limit() {
     let mut correlator = Correlator::new(TIMEOUTS, 1_000_000);
     for start in 0..1000 {
         let (record, domain) = whole(record(start, start, 100, 100));
-        correlator.receive(record, domain, 0);
+        correlator.receive(&record, domain, 0);
     }
     assert_eq!(correlator.len(), MAX_FLOWS_PER_KEY);
 }

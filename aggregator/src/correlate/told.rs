@@ -18,6 +18,7 @@ const GENERATION_MS: u64 = 30 * 60 * 1000;
 /// How far one Node's half of a flow has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Told {
+    /// 0 if it was told as a part of no flow: there was no room to follow it.
     pub(super) flow_id: u64,
     pub(super) totals: Totals,
     /// The end of the interval that the totals cover, in milliseconds since 1970.
@@ -49,7 +50,12 @@ impl Memory {
         }
         let known = self.young.entry(id).or_insert(told);
         known.totals = known.totals.max(told.totals);
+        known.flow_id = if told.flow_id == 0 { known.flow_id } else { told.flow_id };
         known.end_ms = known.end_ms.max(told.end_ms);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
     }
 
     /// Hands out what is remembered of a half, and forgets it.
@@ -88,7 +94,7 @@ impl Memory {
 
 /// The key under which the halves of a stored flow met: see [`super::role::correlation_key`],
 /// which is about records as exporters send them.
-fn correlation_key(record: &FlowRecord) -> FlowKey {
+pub(super) fn correlation_key(record: &FlowRecord) -> FlowKey {
     let met = record.correlation != Correlation::NotNeeded;
     match record.proxy_snat_ip {
         Some(address) if met && record.flow_type == FlowType::FromExternal => {

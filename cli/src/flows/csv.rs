@@ -23,9 +23,10 @@ fn value(field: &Field, record: &FlowRecord) -> String {
         Access::U8 { get, .. } => get(record).to_string(),
         Access::U16 { get, .. } => get(record).to_string(),
         Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(record).to_string(),
-        Access::Seconds { get, .. } => get(record).to_string(),
+        Access::U32 { get, .. } | Access::Seconds { get, .. } => get(record).to_string(),
         Access::Ip { get, .. } => get(record).map(|ip| ip.to_string()).unwrap_or_default(),
-        Access::Name { get, .. } => get(record).to_string(),
+        Access::Name { get, .. } | Access::Labels { get, .. } => get(record).to_string(),
+        Access::Uuid { get, .. } => get(record).map(|uid| uid.to_string()).unwrap_or_default(),
     }
 }
 

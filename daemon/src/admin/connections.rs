@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 
 /// Accepts `most` connections at a time; others wait in the kernel.
 #[derive(Debug)]
-pub(super) struct Limited {
+pub(crate) struct Limited {
     listener: TcpListener,
     room: Arc<Semaphore>,
     lifetime: Duration,
@@ -26,7 +26,7 @@ pub(super) struct Limited {
 
 impl Limited {
     /// Each connection ends after `lifetime`, whatever it is doing.
-    pub(super) fn new(listener: TcpListener, most: usize, lifetime: Duration) -> Self {
+    pub(crate) fn new(listener: TcpListener, most: usize, lifetime: Duration) -> Self {
         Self { listener, room: Arc::new(Semaphore::new(most)), lifetime }
     }
 }
@@ -50,7 +50,7 @@ impl Listener for Limited {
 
 /// A connection whose time is running out.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     end: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,

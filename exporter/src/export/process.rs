@@ -208,5 +208,6 @@ fn sum(one: ExportCounters, other: ExportCounters) -> ExportCounters {
         records_refused: one.records_refused + other.records_refused,
         refreshes: one.refreshes + other.refreshes,
         messages_unsendable: one.messages_unsendable + other.messages_unsendable,
+        records_in_doubt: one.records_in_doubt + other.records_in_doubt,
     }
 }

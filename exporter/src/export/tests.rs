@@ -222,18 +222,6 @@ async fn a_collector_that_closes_is_noticed_while_it_reads_nothing() {
     running.abort();
 }
 
-#[test]
-fn observation_domains_are_antreas() {
-    for (node, domain) in [
-        ("test-node", 912_985_946),
-        ("node1", 3_957_252_814),
-        ("kind-worker", 801_257_890),
-        ("k8s-node-control-plane", 2_432_262_065),
-    ] {
-        assert_eq!(observation_domain(node), domain, "{node}");
-    }
-}
-
 /// Waits until something is so.
 async fn until(is_so: impl Fn() -> bool) {
     let so = async {

@@ -5,6 +5,8 @@ use clap::Parser;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+use daemon::configuration::hangup;
+
 use super::*;
 use crate::destination::Transport;
 use crate::filter::ProtocolFilter;

@@ -6,7 +6,7 @@ use config::address::{Address, Host, Protocol};
 use config::{Origin, Raw, Reading, Setting, Severity, Sources, read};
 
 use super::keys::{self, AGENT};
-use super::{optional, values};
+use super::values;
 use crate::destination::{Authorities, Identity, TlsSpec, TlsVersion, Transport};
 use crate::destinations::of_aggregator;
 
@@ -86,10 +86,10 @@ pub(super) fn pick(
     address.value.protocol = Some(protocol);
     let collector = Collector {
         address,
-        ca: optional(sources.pick(&keys::CA, values::path)),
-        certificate: optional(sources.pick(&keys::CERTIFICATE, values::path)),
-        key: optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
-        server_name: optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
+        ca: Setting::optional(sources.pick(&keys::CA, values::path)),
+        certificate: Setting::optional(sources.pick(&keys::CERTIFICATE, values::path)),
+        key: Setting::optional(sources.pick(&keys::PRIVATE_KEY, values::path)),
+        server_name: Setting::optional(sources.pick(&keys::SERVER_NAME, values::server_name)),
         objects,
     };
     let is_unused = others && collector.address.origin == Origin::Default;

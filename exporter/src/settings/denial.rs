@@ -7,7 +7,7 @@ use config::{Key, Raw, Reading, Setting, Severity, Sources, Wrong, read};
 use jiff::tz::TimeZone;
 
 use super::print::{line, list};
-use super::{keys, optional, values};
+use super::{keys, values};
 use crate::deny::nflog::MAX_GROUPS;
 use crate::deny::nfqueue::{Fate, MAX_QUEUES};
 use crate::deny::ovs;
@@ -31,16 +31,18 @@ pub struct Denial {
 }
 
 pub(super) fn pick(sources: &mut Sources) -> Option<Denial> {
-    let ovs = optional(sources.pick(&keys::OVS, |raw: &Raw| read::text(raw).map(str::to_owned)));
-    let ovs_controller = optional(sources.pick(&keys::OVS_CONTROLLER, controller));
-    let ovs_tables = optional(sources.pick(&keys::OVS_TABLES, tables));
-    let nflog = optional(sources.pick(&keys::NFLOG, |raw: &Raw| numbers(raw, MAX_GROUPS)));
-    let prefixes = optional(sources.pick(&keys::NFLOG_PREFIXES, prefixes));
-    let nfqueue = optional(sources.pick(&keys::NFQUEUE, |raw: &Raw| numbers(raw, MAX_QUEUES)));
+    let ovs =
+        Setting::optional(sources.pick(&keys::OVS, |raw: &Raw| read::text(raw).map(str::to_owned)));
+    let ovs_controller = Setting::optional(sources.pick(&keys::OVS_CONTROLLER, controller));
+    let ovs_tables = Setting::optional(sources.pick(&keys::OVS_TABLES, tables));
+    let nflog = Setting::optional(sources.pick(&keys::NFLOG, |raw: &Raw| numbers(raw, MAX_GROUPS)));
+    let prefixes = Setting::optional(sources.pick(&keys::NFLOG_PREFIXES, prefixes));
+    let nfqueue =
+        Setting::optional(sources.pick(&keys::NFQUEUE, |raw: &Raw| numbers(raw, MAX_QUEUES)));
     let fate = sources.pick(&keys::NFQUEUE_VERDICT, fate);
     let fail_open = sources.pick(&keys::NFQUEUE_FAIL_OPEN, read::truth);
-    let audit_log = optional(sources.pick(&keys::AUDIT_LOG, values::path));
-    let audit_zone = optional(sources.pick(&keys::AUDIT_LOG_ZONE, zone));
+    let audit_log = Setting::optional(sources.pick(&keys::AUDIT_LOG, values::path));
+    let audit_zone = Setting::optional(sources.pick(&keys::AUDIT_LOG_ZONE, zone));
     let (fate, fail_open) = (fate?, fail_open?);
     Some(Denial {
         ovs,

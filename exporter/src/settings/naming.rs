@@ -25,7 +25,7 @@ impl Naming {
     pub(super) fn pick(sources: &mut Sources) -> Option<Self> {
         let wait = sources.pick(&keys::NAME_WAIT, read::duration);
         let mode = sources.pick(&keys::TRAFFIC_MODE, values::traffic_mode);
-        let networks = super::optional(sources.pick(&keys::POD_NETWORKS, values::networks));
+        let networks = Setting::optional(sources.pick(&keys::POD_NETWORKS, values::networks));
         let host_flows = sources.pick(&keys::HOST_FLOWS, read::truth);
         let port = sources.pick(&keys::AGENT_PORT, values::port);
         let token = sources.pick(&keys::AGENT_TOKEN, values::path);

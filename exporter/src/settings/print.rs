@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use config::duration::format as duration;
 use config::write::{self, Line, text};
-use config::{Key, Origin, Setting};
+use config::{Key, Setting};
 
 use super::values::{PROTOCOLS, profile_word, traffic_mode_word};
 use super::{Collector, OWN, ProtocolFilter, Settings, destinations, keys};
@@ -60,19 +60,7 @@ impl Settings {
 }
 
 pub(super) fn line<T>(key: &Key, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Line {
-    let raised =
-        setting.raised_from.as_ref().map(|asked| format!(", clamped from {}", value(asked)));
-    let origin = match (&setting.origin, key.default) {
-        (Origin::Default, "") => "not set".to_owned(),
-        (origin, _) => origin.to_string(),
-    };
-    Line {
-        path: key.current_name(OWN).unwrap_or_default(),
-        above: Vec::new(),
-        value: value(&setting.value),
-        is_off: false,
-        behind: Some(origin + &raised.unwrap_or_default()),
-    }
+    write::setting(OWN, key, setting, value)
 }
 
 pub(super) fn protocols(filter: Option<&ProtocolFilter>) -> String {

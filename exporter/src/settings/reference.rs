@@ -1,14 +1,11 @@
 //! The shipped files and the reference page, made from the table of keys.
 
-use std::fmt::Write;
-
-use config::write::{self, Line, text, wrap};
+use config::reference::{self, row};
+use config::write::{self, Line};
 use config::{Key, Status};
 
 use super::destinations;
 use super::keys::{AGENT, KEYS, OWN};
-
-const WIDTH: usize = 94;
 
 /// What is made, each with its path in the repository.
 pub fn files() -> [(&'static str, String); 3] {
@@ -37,14 +34,13 @@ fn agent_file() -> String {
 
 fn lines(file: &str) -> Vec<Line> {
     let line = |key: &&Key| {
-        let path = key.current_name(file)?;
-        let mut above = wrap(key.doc, WIDTH - 2 * path.matches('.').count());
+        let mut line = reference::line(key, file)?;
         if file == OWN {
-            above.extend(elsewhere(key));
+            line.above.extend(elsewhere(key));
         }
         // What stood here would win over the Agent's file.
-        let is_off = file == OWN && key.current_name(AGENT).is_some();
-        Some(Line { path, above, value: default(key), is_off, behind: None })
+        line.is_off = file == OWN && key.current_name(AGENT).is_some();
+        Some(line)
     };
     KEYS.iter().filter_map(line).collect()
 }
@@ -56,22 +52,6 @@ fn elsewhere(key: &Key) -> Option<String> {
     let agent = key.current_name(AGENT).map(|path| format!("{path} of {AGENT}"));
     let places: Vec<_> = [flag, variable, agent].into_iter().flatten().collect();
     (!places.is_empty()).then(|| format!("Also: {}.", places.join(", ")))
-}
-
-fn default(key: &Key) -> String {
-    match (key.default, key.form) {
-        ("", form) if form.starts_with("a list") => "null".to_owned(),
-        (default, form) if is_text(form) => text(default),
-        (default, _) => default.to_owned(),
-    }
-}
-
-/// Forms whose values may hold anything, so that they are quoted.
-fn is_text(form: &str) -> bool {
-    form.starts_with("a path")
-        || form.starts_with("the name")
-        || form.starts_with("a name")
-        || form.contains("PORT")
 }
 
 fn page() -> String {
@@ -116,21 +96,13 @@ fn table(
     page.push_str("\n\n| Key | Value | Default | Also | Meaning |\n|---|---|---|---|---|\n");
     for key in keys {
         let Some(path) = key.current_name(file) else { continue };
-        let default = match key.default {
-            "" => String::new(),
-            default => format!("`{default}`"),
-        };
+        let default = reference::shown_default(key);
         let flag = flag(key).map(|flag| format!("`--{flag}`"));
         let variable = key.variable.map(|name| format!("`{name}`"));
         let also: Vec<_> = [flag, variable].into_iter().flatten().collect();
         row(page, &[&format!("`{path}`"), key.form, &default, &also.join(", "), key.doc]);
     }
     page.push('\n');
-}
-
-fn row(page: &mut String, cells: &[&str]) {
-    // Writing into a text cannot fail.
-    writeln!(page, "| {} |", cells.join(" | ")).ok();
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Files, flags and the environment, read but not yet weighed.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use config::{FileKind, Findings, Layer, Raw, Severity, Sources, yaml};
+use config::{Layer, Raw, Sources, yaml};
 
 use super::keys::{AGENT_FILE, KEYS, OWN_FILE};
 
@@ -40,26 +40,10 @@ impl Files {
         let agent = (&AGENT_FILE, &self.agent, &texts.agent);
         for (kind, path, text) in [(&OWN_FILE, &self.own, &texts.own), agent] {
             if let (Some(path), Some(text)) = (path, text) {
-                sources.layers.extend(layer(kind, path, text, &mut sources.findings));
+                let layer = Layer::of_file(kind, path, text, &KEYS, &mut sources.findings);
+                sources.layers.extend(layer);
             }
         }
         sources
-    }
-}
-
-fn layer(
-    kind: &'static FileKind,
-    path: &Path,
-    text: &Result<String, String>,
-    findings: &mut Findings,
-) -> Option<Layer> {
-    let shown = path.display().to_string();
-    match text {
-        Ok(text) => Some(Layer::read(kind, &shown, text, &KEYS, findings)),
-        Err(why) => {
-            let what = format!("{} cannot be read: {why}", shown.escape_debug());
-            findings.note(Severity::Error, None, "", what);
-            None
-        }
     }
 }

@@ -52,6 +52,12 @@ impl OpenMessage {
         self.length
     }
 
+    /// Returns whether records of `template` go into the Set at the end of the message.
+    #[inline]
+    pub(super) fn takes(&self, template: TemplateId) -> bool {
+        self.set.is_some_and(|set| set.id == template.get())
+    }
+
     /// Returns the room for a record of at most `room` bytes.
     #[inline]
     pub(super) fn room(&mut self, room: usize) -> &mut [u8] {

@@ -109,6 +109,17 @@ fn one_record_packing_sends_each_record_at_once() {
 }
 
 #[test]
+fn one_set_packing_begins_a_message_for_each_template() {
+    let mut out = Vec::new();
+    let mut encoder = Encoder::new(7, 60, Packing::OneSet);
+    for template in [ID, ID, OTHER, ID, ID, ID, ID, ID] {
+        add(&mut encoder, template, 10, &mut out).unwrap();
+    }
+    encoder.finish(&mut out);
+    assert_eq!(messages(&out), [(40, 0), (30, 2), (60, 3), (30, 7)]);
+}
+
+#[test]
 fn a_full_message_makes_room_for_the_next_record() {
     let mut out = Vec::new();
     let mut encoder = Encoder::new(7, 60, Packing::Full);

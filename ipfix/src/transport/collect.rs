@@ -127,6 +127,9 @@ pub enum SessionEnd {
     /// What had arrived and was not taken is lost.
     #[error("this process is shutting down, and had no time left to read it to its end")]
     CutOff,
+    /// Over UDP: no record of it was ever understood, and another peer needed its place.
+    #[error("no record of it came, and there was no room for others")]
+    Crowded,
     /// The caller's half took no more ([`CollectorSession::message`]).
     #[error(transparent)]
     Rejected(#[from] Rejected),
@@ -144,7 +147,7 @@ pub enum SessionEnd {
 impl SessionEnd {
     /// Returns true if it ended as sessions do.
     pub const fn is_orderly(&self) -> bool {
-        matches!(self, Self::Closed | Self::Idle | Self::Shutdown)
+        matches!(self, Self::Closed | Self::Idle | Self::Shutdown | Self::Crowded)
     }
 
     /// Returns true if the peer broke the rules of the format, or of this process.

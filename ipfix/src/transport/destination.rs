@@ -194,6 +194,14 @@ impl Destination {
         }
     }
 
+    /// Returns the longest message of a datagram that the way there carries in one packet, as far
+    /// as the kernel knows of it: from its routes, and from what routers have told it.
+    pub async fn longest_datagram(&self) -> Result<u16, SessionError> {
+        let addresses = self.addresses().await?;
+        let socket = self.first_that(&addresses, udp).await?;
+        Ok(socket::longest_datagram(&socket)?)
+    }
+
     /// Returns all addresses the name stands for now.
     async fn addresses(&self) -> Result<Vec<SocketAddr>, SessionError> {
         let unresolved = |source| SessionError::Resolve { address: self.address.clone(), source };

@@ -6,6 +6,7 @@
 //! cannot have read it. Its records are encoded anew, since Templates and sequence numbers begin
 //! anew with each session.
 
+mod doubt;
 mod messages;
 mod outbox;
 mod session;
@@ -24,6 +25,7 @@ use crate::{
     template::Template,
 };
 
+pub use doubt::Doubt;
 pub use messages::{Messages, Refresh};
 use outbox::Outbox;
 pub use outbox::whole_messages;
@@ -76,6 +78,9 @@ pub struct ExportCounters {
     /// Messages that no datagram can hold. They are among [`Self::messages`] and their records among
     /// [`Self::records`] all the same, since nothing comes of trying again.
     pub messages_unsendable: u64,
+    /// Among [`Self::records`], those last written to a session before it was lost: nobody can say
+    /// whether the collector has read them. Most have been.
+    pub records_in_doubt: u64,
 }
 
 /// Sends records to one destination.
@@ -86,6 +91,8 @@ pub struct ExportingProcess<E: Export> {
     export: E,
     backoff: Backoff,
     session: Option<(ExportSession, Outbox)>,
+    /// What was last written to the session.
+    doubt: Doubt,
     /// Records that have not left in a message written whole.
     pending: Vec<E::Record>,
     counters: ExportCounters,
@@ -108,6 +115,7 @@ impl<E: Export> ExportingProcess<E> {
             export,
             backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
             session: None,
+            doubt: Doubt::default(),
             pending: Vec::new(),
             counters: ExportCounters::default(),
         })
@@ -211,7 +219,10 @@ impl<E: Export> ExportingProcess<E> {
     /// waits.
     pub async fn close(&mut self) -> Result<(), SessionError> {
         let Some(session) = self.end_session() else { return Ok(()) };
-        session.close().await.inspect_err(|_| self.counters.sessions_lost += 1)
+        session.close().await.inspect_err(|_| {
+            self.counters.sessions_lost += 1;
+            self.counters.records_in_doubt += self.doubt.records();
+        })
     }
 
     /// Sends to another destination from now on. A session with the one before is ended as by
@@ -226,6 +237,11 @@ impl<E: Export> ExportingProcess<E> {
         self.messages = messages;
         self.backoff.reset();
         self.close().await
+    }
+
+    /// Returns where messages are sent.
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// Drops the session where it is, and returns the records that have not left in a message
@@ -243,6 +259,7 @@ impl<E: Export> ExportingProcess<E> {
             let opened = ExportSession::open(&self.destination).await;
             let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
             self.counters.sessions += 1;
+            self.doubt = Doubt::default();
             self.session = Some((session, outbox));
         }
         self.write().await
@@ -300,6 +317,7 @@ impl<E: Export> ExportingProcess<E> {
         outbox.forget(bytes, count, records);
         self.counters.messages += count;
         self.counters.records += u64::from(records);
+        self.doubt.written(records.into(), Instant::now());
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         self.export.done(self.pending.drain(..records.min(self.pending.len())));
     }
@@ -314,7 +332,10 @@ impl<E: Export> ExportingProcess<E> {
 
     /// Gives up a session that this process did not want to end.
     fn lose_session(&mut self) {
-        self.counters.sessions_lost += u64::from(self.end_session().is_some());
+        if self.end_session().is_some() {
+            self.counters.sessions_lost += 1;
+            self.counters.records_in_doubt += self.doubt.records();
+        }
     }
 
     /// Takes leave of the session, if there is one: what was written is settled.

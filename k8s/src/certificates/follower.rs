@@ -19,7 +19,9 @@ use super::origin::{
     read_file_now,
 };
 use super::pair::{Pair, PairError, certificates_from_pem};
-use super::tls::{ClientPolicy, ClientSource, ServerSource, Source, client_config, server_config};
+use super::tls::{
+    ClientPolicy, ClientSource, Clients, ServerSource, Source, client_config, server_config,
+};
 use crate::client::Connection;
 
 /// How often files are read.
@@ -86,12 +88,24 @@ impl Follower<ClientConfig> {
 impl Follower<ServerConfig> {
     /// Reads what a collector needs from files.
     pub async fn server_files(files: ServerFiles) -> Result<Self, FollowError> {
+        Self::of_server(files, Clients::Required).await
+    }
+
+    /// As [`Self::server_files`]; those who have no certificate get in, too.
+    pub async fn server_files_for_anybody(files: ServerFiles) -> Result<Self, FollowError> {
+        Self::of_server(files, Clients::Asked).await
+    }
+
+    async fn of_server(
+        files: ServerFiles,
+        clients: fn(RootCertStore) -> Clients,
+    ) -> Result<Self, FollowError> {
         let origin = Origin {
             authorities: files.clients.map(AuthoritiesOrigin::File),
             pair: Some(PairOrigin::Files(files.pair)),
             connection: None,
         };
-        Self::start(origin, Box::new(make_server)).await
+        Self::start(origin, Box::new(move |texts| make_server(texts, clients))).await
     }
 
     pub fn server(&self) -> ServerSource {
@@ -184,10 +198,14 @@ fn make_client(texts: &Texts, policy: ClientPolicy) -> Result<Arc<ClientConfig>,
     Ok(client_config(roots, own.map_err(FollowError::Pair)?, policy)?)
 }
 
-fn make_server(texts: &Texts) -> Result<Arc<ServerConfig>, FollowError> {
+fn make_server(
+    texts: &Texts,
+    clients: fn(RootCertStore) -> Clients,
+) -> Result<Arc<ServerConfig>, FollowError> {
     let (certificates, key) = texts.pair.as_ref().ok_or(FollowError::Pair(PairError::Missing))?;
     let pair = Pair::from_pem(certificates, key).and_then(|pair| pair.certified());
-    Ok(server_config(pair.map_err(FollowError::Pair)?, roots(texts)?)?)
+    let clients = roots(texts)?.map_or(Clients::Anybody, clients);
+    Ok(server_config(pair.map_err(FollowError::Pair)?, clients)?)
 }
 
 fn roots(texts: &Texts) -> Result<Option<RootCertStore>, FollowError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
@@ -20,7 +20,7 @@ use super::authority::KeyKind;
 use super::objects::{Found, Objects};
 use super::pair::{Pair, PairError};
 use super::state::{Step, Trust, check_client, new_authority, next};
-use super::tls::{ServerSource, Source, server_config};
+use super::tls::{Clients, ServerSource, Source, server_config};
 use crate::request::ObjectError;
 
 /// How often the objects are read if nobody says otherwise.
@@ -119,7 +119,7 @@ pub struct Keeper {
     store: Store,
     server: Server,
     required: ServerSource,
-    not_asked: ServerSource,
+    asked: ServerSource,
 }
 
 /// The objects, and how they are kept.
@@ -145,10 +145,10 @@ impl Keeper {
         let store = Store { objects, options, counters: watch::Sender::default() };
         let trust = store.settle(now_s).await?;
         let server = Server::new(&store.options, &trust, now_s).await?;
-        let required = Source::new(server.config(Some(trust.roots()?))?);
-        let not_asked = Source::new(server.config(None)?);
+        let required = Source::new(server.config(Clients::Required(trust.roots()?))?);
+        let asked = Source::new(server.config(Clients::Asked(trust.roots()?))?);
         store.count(|counters| counters.configurations += 1);
-        Ok(Self { store, server, required, not_asked })
+        Ok(Self { store, server, required, asked })
     }
 
     /// Returns what a collector serves with that lets in only who has a certificate of our CA.
@@ -156,9 +156,10 @@ impl Keeper {
         self.required.clone()
     }
 
-    /// Returns what a server serves with that asks nobody for a certificate.
+    /// Returns what a server serves with that asks for a certificate of our CA and lets in those,
+    /// too, who have none.
     pub fn server_for_anybody(&self) -> ServerSource {
-        self.not_asked.clone()
+        self.asked.clone()
     }
 
     pub fn counters(&self) -> watch::Receiver<Counters> {
@@ -200,8 +201,8 @@ impl Keeper {
             return Ok(());
         }
         self.server.renew(&self.store.options, &trust, now_s).await?;
-        let required = self.server.config(Some(trust.roots()?))?;
-        self.not_asked.replace(self.server.config(None)?);
+        let required = self.server.config(Clients::Required(trust.roots()?))?;
+        self.asked.replace(self.server.config(Clients::Asked(trust.roots()?))?);
         self.required.replace(required);
         self.store.count(|counters| counters.configurations += 1);
         tracing::info!(overlap = trust.previous.is_some(), "new certificates are served");
@@ -303,7 +304,7 @@ impl Server {
         Ok(())
     }
 
-    fn config(&self, clients: Option<RootCertStore>) -> Result<Arc<ServerConfig>, CheckError> {
+    fn config(&self, clients: Clients) -> Result<Arc<ServerConfig>, CheckError> {
         let mut certified = self.pair.certified()?;
         certified.cert.extend(self.behind.clone());
         Ok(server_config(certified, clients)?)

@@ -62,18 +62,29 @@ impl<T> fmt::Debug for Source<T> {
     }
 }
 
-/// Makes a collector's configuration: TLS 1.2 or newer. With `clients`, only peers get in whose
-/// certificate is signed by one of these.
+/// Whether peers of a server show a certificate, which is then signed by one of these.
+pub(super) enum Clients {
+    Anybody,
+    Asked(RootCertStore),
+    Required(RootCertStore),
+}
+
+/// Makes a collector's configuration: TLS 1.2 or newer.
 pub(super) fn server_config(
     certified: CertifiedKey,
-    clients: Option<RootCertStore>,
+    clients: Clients,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder =
         ServerConfig::builder_with_provider(provider()).with_protocol_versions(DEFAULT_VERSIONS)?;
-    let builder = match clients {
+    let verifier = |roots| WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let verifier = match clients {
+        Clients::Anybody => None,
+        Clients::Asked(roots) => Some(verifier(roots).allow_unauthenticated()),
+        Clients::Required(roots) => Some(verifier(roots)),
+    };
+    let builder = match verifier {
         None => builder.with_no_client_auth(),
-        Some(roots) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        Some(verifier) => {
             let verifier = verifier.build().map_err(|e| rustls::Error::General(e.to_string()))?;
             builder.with_client_cert_verifier(verifier)
         }

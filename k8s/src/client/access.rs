@@ -7,13 +7,10 @@ use futures_util::stream::{StreamExt as _, iter};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
-use kube::api::{ListParams, PostParams, WatchParams};
-use kube::core::Request;
+use kube::api::{ListParams, WatchParams};
 
-use super::{Access, Failure, Reason, Resource, Rule, Verb, read, send};
+use super::{Access, Failure, Reason, Resource, Rule, Verb, ask, send};
 
-/// How much of an answer is read, in bytes.
-const ANSWER_LIMIT: usize = 64 << 10;
 /// Questions asked at the same time.
 const AT_ONCE: usize = 4;
 
@@ -89,12 +86,8 @@ async fn review(client: &kube::Client, access: Access, silence: Duration) -> Res
     let spec =
         SelfSubjectAccessReviewSpec { resource_attributes: Some(asked), ..Default::default() };
     let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-    let review = serde_json::to_vec(&review).map_err(Failure::Garbage)?;
-    let request = Request::new("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
-    let request = request.create(&PostParams::default(), review).map_err(Failure::Unmade)?;
-    let answer = read(send(client, request, silence).await?, ANSWER_LIMIT, silence).await?;
-    let answer: SelfSubjectAccessReview =
-        serde_json::from_slice(&answer).map_err(Failure::Garbage)?;
+    let to = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let answer = ask(client, to, &review, silence).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 

@@ -6,13 +6,18 @@ use std::time::Duration;
 use http::{Request, header};
 use http_body_util::BodyExt as _;
 use kube::Client;
+use kube::api::PostParams;
 use kube::client::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::failure::{Failure, Refusal};
 
 /// How much of an error's answer is read, in bytes.
 const ERROR_LIMIT: usize = 64 << 10;
+/// How much of the answer to a question is read, in bytes.
+const ANSWER_LIMIT: usize = 64 << 10;
 /// What a buffer may keep between lines, in bytes.
 const SPARE_LIMIT: usize = 1 << 20;
 
@@ -32,6 +37,20 @@ pub(crate) async fn send(
     // Its status is told even if what it says cannot be read.
     let said = read(answer.into_body(), ERROR_LIMIT, silence).await.unwrap_or_default();
     Err(Failure::Refused(Refusal::new(status.as_u16(), &said, retry_after)))
+}
+
+/// Puts a question to the API server that answers itself: a review.
+pub(crate) async fn ask<T: Serialize + DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    question: &T,
+    silence: Duration,
+) -> Result<T, Failure> {
+    let question = serde_json::to_vec(question).map_err(Failure::Garbage)?;
+    let request = kube::core::Request::new(path);
+    let request = request.create(&PostParams::default(), question).map_err(Failure::Unmade)?;
+    let answer = read(send(client, request, silence).await?, ANSWER_LIMIT, silence).await?;
+    serde_json::from_slice(&answer).map_err(Failure::Garbage)
 }
 
 fn seconds(value: &http::HeaderValue) -> Option<Duration> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use flow::{Access, Field, FlowRecord, Name};
+use flow::{Access, Field, FlowRecord, Name, Uid};
 
 /// Arrow's timestamps are signed.
 const TIMES: u64 = i64::MAX as u64;
@@ -18,11 +18,16 @@ pub(crate) fn record_of(seeds: &[u64]) -> FlowRecord {
         match field.access {
             Access::U8 { set, .. } => set(&mut record, low),
             Access::U16 { set, .. } => set(&mut record, u16::from_le_bytes([low, high])),
+            Access::U32 { set, .. } => set(&mut record, u32::from_le_bytes([low, high, 0, low])),
             Access::U64 { set, .. } => set(&mut record, seed),
             Access::Milliseconds { set, .. } => set(&mut record, seed % TIMES),
             Access::Seconds { .. } => (),
             Access::Ip { set, .. } => set(&mut record, address(seed)),
-            Access::Name { set, .. } => set(&mut record, name(seed)),
+            Access::Name { set, .. } | Access::Labels { set, .. } => set(&mut record, name(seed)),
+            Access::Uuid { set, .. } => {
+                let uid = Uid((u128::from(seed) << 60).to_be_bytes());
+                set(&mut record, (seed % 3 > 0).then_some(uid));
+            }
         }
     }
     record

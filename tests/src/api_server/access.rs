@@ -35,8 +35,13 @@ pub(crate) struct User {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Rule {
     pub(crate) verbs: Vec<String>,
+    #[serde(default)]
     pub(crate) api_groups: Vec<String>,
+    #[serde(default)]
     pub(crate) resources: Vec<String>,
+    /// Paths that are no resources'.
+    #[serde(default, rename = "nonResourceURLs", skip_serializing)]
+    pub(crate) non_resource_urls: Vec<String>,
     #[serde(default)]
     pub(crate) resource_names: Vec<String>,
     /// In which namespaces, as of a `RoleBinding`; empty means in all of them and of the
@@ -108,6 +113,13 @@ impl Access {
 impl User {
     pub(crate) fn may(&self, attempt: &Attempt) -> bool {
         self.rules.iter().any(|rule| rule.allows(attempt))
+    }
+
+    /// Whether a verb is allowed on a path that is no resource's.
+    pub(crate) fn may_at(&self, verb: &str, path: &str) -> bool {
+        let has =
+            |list: &[String], wanted: &str| list.iter().any(|one| one == "*" || one == wanted);
+        self.rules.iter().any(|it| has(&it.verbs, verb) && has(&it.non_resource_urls, path))
     }
 
     /// Refuses what the user may not do, in the words of a real server.

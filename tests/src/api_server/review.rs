@@ -53,6 +53,10 @@ fn decision(allowed: bool) -> Value {
 }
 
 fn may(user: &User, spec: &Value) -> bool {
+    if let Value::Object(wanted) = &spec["nonResourceAttributes"] {
+        let text = |field: &str| wanted.get(field).and_then(Value::as_str).unwrap_or_default();
+        return user.may_at(text("verb"), text("path"));
+    }
     let wanted = &spec["resourceAttributes"];
     let text = |field: &str| wanted[field].as_str().unwrap_or_default().to_owned();
     user.may(&Attempt {

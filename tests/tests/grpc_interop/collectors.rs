@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use tests::ports::free_port;
 use tests::records::record;
 
-use super::{PATIENCE, Running, certificates, python};
+use tests::authority::{certificates, python};
+
+use super::{PATIENCE, Running};
 
 const NOW_NS: u64 = 1_700_000_010_123_456_789;
 
@@ -29,7 +31,7 @@ struct Server {
 impl Server {
     fn start(folder: &Path, limit: i32) -> Self {
         let port = free_port();
-        let mut command = python("server.py");
+        let mut command = python("grpc_interop/server.py");
         command.arg(port.to_string()).arg(folder).arg(limit.to_string());
         let mut process = Running(command.spawn().expect("it starts"));
         let output = process.0.stdout.take().expect("a pipe");

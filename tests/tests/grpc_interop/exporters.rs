@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use tests::binary::{built, eventually, metrics, signal, sum, value};
 use tests::ports::free_port;
 
-use super::{PATIENCE, Running, certificates, python};
+use tests::authority::{certificates, python};
+
+use super::{PATIENCE, Running};
 
 /// An aggregator that takes gRPC over mutual TLS.
 fn aggregator(folder: &Path, port: u16, admin: u16) -> Running {
@@ -38,7 +40,7 @@ fn aggregator(folder: &Path, port: u16, admin: u16) -> Running {
 
 /// Has grpcio send what it can think of. Returns what became of each.
 fn sent(folder: &Path, port: u16) -> (Running, Vec<(String, String)>) {
-    let mut command = python("client.py");
+    let mut command = python("grpc_interop/client.py");
     let mut client = Running(command.arg(port.to_string()).arg(folder).spawn().expect("it"));
     let output = client.0.stdout.take().expect("a pipe");
     let mut told = Vec::new();

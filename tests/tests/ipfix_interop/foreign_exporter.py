@@ -1,8 +1,10 @@
-"""Sends two records over TCP with PyPI's `ipfix` to the port given."""
+"""Sends two records with PyPI's `ipfix` to the port given, over TCP, or over TLS with the files given:
+the CA, a certificate and its key."""
 
 import datetime
 import ipaddress
 import socket
+import ssl
 import sys
 
 import ipfix.ie
@@ -16,7 +18,19 @@ names = ("flowStartMilliseconds", "sourceIPv4Address", "destinationIPv4Address",
          "octetDeltaCount[4]", "reverseOctetDeltaCount", "sourcePodName")
 template = ipfix.template.from_ielist(300, ipfix.ie.spec_list(names))
 
-with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+
+
+def connected():
+    connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    if len(sys.argv) == 2:
+        return connection
+    authority, certificate, key = sys.argv[2:]
+    context = ssl.create_default_context(cafile=authority)
+    context.load_cert_chain(certificate, key)
+    return context.wrap_socket(connection, server_hostname="localhost")
+
+
+with connected() as connection:
     stream = connection.makefile("wb")
     writer = ipfix.writer.to_stream(stream, mtu=1400)
     writer.set_domain(42)

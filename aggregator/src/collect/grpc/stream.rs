@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use daemon::Chain;
 use grpc::collect::ExportStream;
-use grpc::{Batch, Malformed, Requests, Status};
+use grpc::{Batch, Counted, Malformed, Requests, Status};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::Shared;
+use super::Listener;
+use crate::collect::Shared;
+use crate::collect::live::{SessionCounters, Transport};
+use crate::collect::reporter::Reporter;
 use crate::metrics::{EndReason, Unusable};
 
 /// How long a stream may still be read once shutdown was asked for, and how long it may be silent
@@ -22,9 +26,13 @@ const DRAIN_IDLE: Duration = Duration::from_millis(200);
 /// One session.
 #[derive(Debug)]
 pub(super) struct Stream {
-    peer: SocketAddr,
+    shared: Arc<Shared>,
     requests: Requests,
-    shared: Shared,
+    reporter: Reporter,
+    /// Bytes that came and have not been counted.
+    octets: u64,
+    idle: Duration,
+    shutdown: watch::Receiver<bool>,
     /// Whether something was said against this connection. Who has a connection can have as many
     /// streams as it likes one after the other, which are not to fill our log.
     warned: Arc<AtomicBool>,
@@ -46,16 +54,17 @@ enum End {
 }
 
 impl Stream {
-    pub(super) fn open(shared: Shared, peer: SocketAddr, warned: Arc<AtomicBool>) -> Self {
-        tracing::debug!(%peer, "stream opened");
-        shared.metrics.sessions.inc();
-        Self { peer, requests: Requests::within(shared.room.names()), shared, warned }
+    pub(super) fn open(listener: &Listener, peer: SocketAddr, warned: Arc<AtomicBool>) -> Self {
+        let reporter = Reporter::open(&listener.shared, peer, Transport::Grpc);
+        let (idle, shutdown) = (listener.idle, listener.shutdown.clone());
+        let shared = Arc::clone(&listener.shared);
+        let requests = Requests::within(shared.room.names());
+        Self { shared, requests, reporter, octets: 0, idle, shutdown, warned }
     }
 
     /// Reads the stream to its end, and tells the exporter what became of it.
     pub(super) async fn run(mut self, mut stream: ExportStream) {
         let end = self.read(&mut stream).await;
-        self.count();
         self.ended(&end);
         match end {
             // Who has gone meanwhile needs no answer.
@@ -71,7 +80,7 @@ impl Stream {
     }
 
     async fn read(&mut self, stream: &mut ExportStream) -> End {
-        let mut shutdown = self.shared.shutdown.clone();
+        let mut shutdown = self.shutdown.clone();
         let stopped = async move {
             // Without anybody who could ask, nobody does.
             if shutdown.wait_for(|asked| *asked).await.is_err() {
@@ -81,7 +90,7 @@ impl Stream {
         tokio::pin!(stopped);
         let mut last = None;
         loop {
-            let silence = if last.is_some() { DRAIN_IDLE } else { self.shared.idle };
+            let silence = if last.is_some() { DRAIN_IDLE } else { self.idle };
             let until = Instant::now() + silence;
             let received = tokio::select! {
                 received = stream.data() => received,
@@ -98,6 +107,7 @@ impl Stream {
                 Ok(None) => return self.requests.end().map_or_else(End::from, |()| End::Closed),
                 Err(error) => return error.into(),
             };
+            self.octets += bytes.len() as u64;
             self.requests.push(&bytes);
             if let Err(end) = self.pass_on().await {
                 return end;
@@ -115,9 +125,10 @@ impl Stream {
             };
             let mut batch = Batch::default();
             let read = self.requests.take(&mut batch);
-            let is_empty = batch.records.is_empty();
-            room.fill(batch.domain, batch.records);
-            self.count();
+            let Batch { domain, records } = batch;
+            let is_empty = records.is_empty();
+            let counted = count(&self.shared, &mut self.requests, &mut self.octets, read.is_err());
+            self.reporter.tell(counted, domain, records, room, Instant::now().into_std());
             read?;
             if is_empty {
                 return Ok(());
@@ -125,18 +136,8 @@ impl Stream {
         }
     }
 
-    fn count(&mut self) {
-        let metrics = &self.shared.metrics;
-        let counted = self.requests.take_counted();
-        metrics.messages.inc_by(counted.messages);
-        metrics.records_received.inc_by(counted.flows);
-        metrics.records_unusable(Unusable::NoAddresses, counted.without_addresses);
-        metrics.records_unusable(Unusable::TooLong, counted.too_long);
-    }
-
     fn ended(&self, end: &End) {
         let metrics = &self.shared.metrics;
-        metrics.sessions.dec();
         let reason = match end {
             End::Closed => EndReason::Closed,
             End::Malformed(Malformed::Cut(_)) => EndReason::Truncated,
@@ -147,12 +148,37 @@ impl Stream {
         };
         metrics.session_ended(reason);
         metrics.names(self.requests.names());
-        let (peer, reason) = (self.peer, reason.label());
+        let (peer, reason) = (self.reporter.peer(), reason.label());
         let is_bad = matches!(end, End::Malformed(_) | End::Broken(_));
         if is_bad && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(%peer, reason, error = %Chain(end), "stream closed");
         } else {
             tracing::debug!(%peer, reason, error = %Chain(end), "stream closed");
         }
+    }
+}
+
+/// Counts what was read since the last time, and the bytes it came in.
+fn count(
+    shared: &Shared,
+    requests: &mut Requests,
+    octets: &mut u64,
+    failed: bool,
+) -> SessionCounters {
+    let metrics = &shared.metrics;
+    let Counted { messages, flows, without_addresses, too_long } = requests.take_counted();
+    metrics.messages.inc_by(messages);
+    metrics.records_received.inc_by(flows);
+    let unusable = [(Unusable::NoAddresses, without_addresses), (Unusable::TooLong, too_long)];
+    for (why, records) in unusable.into_iter().filter(|(_, records)| *records > 0) {
+        metrics.records_unusable(why, records);
+    }
+    SessionCounters {
+        messages,
+        octets: std::mem::take(octets),
+        records: flows,
+        unusable: without_addresses + too_long,
+        errors: u64::from(failed),
+        ..SessionCounters::default()
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::collect::Reported;
+use crate::collect::{CollectOptions, Collecting, CollectorLimits, Epoch, Reported, Room};
+use crate::metrics::Metrics;
 
 /// Sooner than any deadline.
 const LATE: Duration = Duration::from_secs(4);
@@ -38,8 +39,10 @@ impl Running {
         let room = Room::new(limits.records, sender);
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(Metrics::default());
-        let task =
-            tokio::spawn(collect(listener, None, limits, room, Arc::clone(&metrics), stopped));
+        let options = CollectOptions { limits, ..CollectOptions::default() };
+        let epoch = Epoch::new(std::time::Instant::now(), 0);
+        let collecting = Collecting::new(options, room, Arc::clone(&metrics), None, epoch);
+        let task = tokio::spawn(async move { collecting.grpc(listener, None, stopped).await });
         let destination = Destination::new(address, Transport::Tcp);
         let exporting = ExportingProcess::new(destination, 7, Flows);
         Self { exporting, reported, metrics, stop, task }

@@ -82,6 +82,8 @@ pub struct Counters {
     pub ended_malformed: u64,
     /// The connection broke, or ended inside a message.
     pub ended_broken: u64,
+    /// Sessions that ended with [`SessionEnd::Crowded`].
+    pub ended_crowded: u64,
     /// Sessions the caller wanted no more of.
     pub ended_unwanted: u64,
     /// Sessions that ended with [`SessionEnd::Panicked`].
@@ -112,6 +114,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Live {
     pub(super) fn taken(&self, bytes: usize, summary: &Summary) {
         lock(&self.counted).add(SessionCounters::of(bytes, summary));
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        let counted = lock(&self.counted);
+        counted.records + counted.records_resumed
     }
 
     pub(super) fn malformed(&self) {
@@ -214,6 +221,7 @@ impl Counters {
             SessionEnd::Idle => &mut self.ended_idle,
             SessionEnd::Shutdown => &mut self.ended_shutdown,
             SessionEnd::CutOff => &mut self.ended_cut_off,
+            SessionEnd::Crowded => &mut self.ended_crowded,
             SessionEnd::Rejected(_) | SessionEnd::TooLong(_) => &mut self.ended_unwanted,
             SessionEnd::Read(_) => &mut self.ended_broken,
             SessionEnd::Panicked => &mut self.ended_panicked,

@@ -110,7 +110,11 @@ impl<C: Collector> Sessions<'_, C> {
     /// Hands a datagram to its session. What is wrong with it costs nobody else anything.
     async fn datagram(&mut self, datagram: &[u8], peer: SocketAddr, now: Instant) {
         if !self.by_peer.contains_key(&peer) {
-            match self.open(datagram, peer) {
+            let mut opened = self.open(datagram, peer);
+            if matches!(opened, Err(Refused::TooMany(_))) && self.make_room() {
+                opened = self.open(datagram, peer);
+            }
+            match opened {
                 Ok(session) => self.by_peer.insert(peer, (session, now)),
                 Err(refused) => return self.shared.refuse(canonical(peer), &refused),
             };
@@ -135,6 +139,17 @@ impl<C: Collector> Sessions<'_, C> {
             .map_err(|_| Refused::TooMany(limits.sessions))?;
         let peer = Peer { address: canonical(peer), protocol: Protocol::Udp, certificate: None };
         Open::new(self.shared, peer, permit)
+    }
+
+    /// Ends the session that has been silent the longest of those that have told nothing. Whoever
+    /// makes up addresses must not keep the others out.
+    fn make_room(&mut self) -> bool {
+        let useless = self.by_peer.iter().filter(|(_, (session, _))| !session.has_told());
+        let oldest = useless.min_by_key(|(_, (_, heard))| *heard).map(|(peer, _)| *peer);
+        oldest.is_some_and(|peer| {
+            self.close(peer, &SessionEnd::Crowded);
+            true
+        })
     }
 
     fn close(&mut self, peer: SocketAddr, end: &SessionEnd) {

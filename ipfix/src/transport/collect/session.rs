@@ -49,6 +49,11 @@ impl<C: Collector> Open<C> {
         Ok(())
     }
 
+    /// Whether any Data Record of the peer was understood.
+    pub(super) fn has_told(&self) -> bool {
+        self.live.records() > 0
+    }
+
     /// Counts a message that was not taken, and ends nothing.
     pub(super) fn malformed(&self) {
         self.live.malformed();

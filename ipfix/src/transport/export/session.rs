@@ -66,13 +66,27 @@ impl ExportSession {
         messages: &[u8],
         written: &mut usize,
     ) -> Result<(), SessionError> {
+        self.write_parts(messages, written, first_message).await
+    }
+
+    /// As [`Self::write`], for what is no message. `part` returns the bytes from an offset on that
+    /// go into one datagram, or `None` at the end. For formats beside IPFIX that share its
+    /// destinations.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::write`].
+    pub async fn write_parts(
+        &mut self,
+        parts: &[u8],
+        written: &mut usize,
+        part: impl Fn(&[u8], usize) -> Result<Option<&[u8]>, SessionError>,
+    ) -> Result<(), SessionError> {
         let deadline = self.write_deadline;
         match &mut self.link {
-            Link::Stream(stream) => {
-                write_stream(stream.as_mut(), messages, written, deadline).await
-            }
+            Link::Stream(stream) => write_stream(stream.as_mut(), parts, written, deadline).await,
             Link::Datagrams(socket) => {
-                while let Some(datagram) = first_message(messages, *written)? {
+                while let Some(datagram) = part(parts, *written)? {
                     match send(socket, datagram, deadline, &mut self.refused).await? {
                         Delivery::Sent => {}
                         Delivery::TooLong => self.unsendable += 1,

@@ -30,7 +30,14 @@ impl LabelSelector {
     /// Whether a Pod with exactly these labels is meant. As [`kube::core::Selector`], without
     /// copies of the labels.
     pub fn matches(&self, labels: &[(Name, Name)]) -> bool {
-        self.0.iter().all(|term| holds(term, labels))
+        self.matches_by(|key| {
+            labels.iter().find(|(it, _)| it.as_str() == key).map(|(_, value)| value.as_str())
+        })
+    }
+
+    /// As [`Self::matches`], for labels that are kept in another way: `value` is that of a key.
+    pub fn matches_by<'a>(&self, value: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|term| holds(term, &value))
     }
 }
 
@@ -45,15 +52,15 @@ impl fmt::Display for LabelSelector {
     }
 }
 
-fn holds(term: &Expression, labels: &[(Name, Name)]) -> bool {
-    let value = |key: &String| {
-        labels.iter().find(|(it, _)| it.as_str() == key).map(|(_, value)| value.as_str())
+fn holds<'a>(term: &Expression, value: &impl Fn(&str) -> Option<&'a str>) -> bool {
+    let has = |values: &std::collections::BTreeSet<String>, key: &String| {
+        value(key).is_some_and(|it| values.contains(it))
     };
     match term {
-        Expression::In(key, values) => value(key).is_some_and(|it| values.contains(it)),
-        Expression::NotIn(key, values) => !value(key).is_some_and(|it| values.contains(it)),
-        Expression::Equal(key, wanted) => value(key) == Some(wanted),
-        Expression::NotEqual(key, wanted) => value(key) != Some(wanted),
+        Expression::In(key, values) => has(values, key),
+        Expression::NotIn(key, values) => !has(values, key),
+        Expression::Equal(key, wanted) => value(key) == Some(wanted.as_str()),
+        Expression::NotEqual(key, wanted) => value(key) != Some(wanted.as_str()),
         Expression::Exists(key) => value(key).is_some(),
         Expression::DoesNotExist(key) => value(key).is_none(),
     }

@@ -1,0 +1,111 @@
+//! The outputs that run, and how they follow the configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use daemon::{Ended, Supervisor};
+use sinks::ipfix::IpfixSink;
+use sinks::json::JsonSink;
+use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
+
+use super::StartError;
+use crate::enrich::Wanted;
+use crate::fan_out::{FanOut, Outlets};
+use crate::settings::{Output, Outputs};
+
+/// How long outputs may take for the last records: with what sessions and flows take before, a
+/// process that is asked to end does so within 5 s.
+const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
+
+/// What runs, and what it was told.
+#[derive(Debug)]
+pub(crate) struct Running {
+    outlets: Outlets,
+    outputs: Outputs,
+    /// What records are completed with.
+    wanted: Arc<ArcSwap<Wanted>>,
+    tasks: Supervisor,
+}
+
+impl Running {
+    pub(super) fn new(fan_out: FanOut, wanted: Arc<ArcSwap<Wanted>>) -> Self {
+        let options = DeliverOptions { close_within: CLOSE_WITHIN, ..DeliverOptions::default() };
+        let outlets = Outlets::new(fan_out, options);
+        Self { outlets, outputs: Outputs::default(), wanted, tasks: Supervisor::default() }
+    }
+
+    /// Opens the embedded store, which stays as it is as long as the process lives.
+    pub(super) fn store(&mut self, directory: &Path) -> Result<(), StartError> {
+        let sink = StoreSink::new(store::Writer::open(directory)?);
+        self.outlets.set("store", sink, &mut self.tasks);
+        Ok(())
+    }
+
+    /// Says that there are no outputs but those there are: what the spool keeps for others is
+    /// nobody's any more.
+    pub(super) fn complete(&mut self) {
+        self.outlets.complete();
+    }
+
+    /// Has records be completed with this from now on.
+    pub(crate) fn want(&self, wanted: Wanted) {
+        self.wanted.store(Arc::new(wanted));
+    }
+
+    /// Starts, replaces and ends what `outputs` has otherwise; nothing of it if one of them cannot
+    /// be. What waits for an output that is replaced goes to its successor.
+    pub(crate) fn follow(&mut self, outputs: Outputs) -> Result<(), OptionsError> {
+        let old = self.outputs.clone().by_name().map(|(_, output)| output);
+        let both = outputs.clone().by_name().into_iter().zip(old);
+        let changed = both.filter(|((_, new), old)| new != old).map(|(new, _)| new);
+        let made =
+            |(name, output): (_, Option<Output>)| Ok((name, output.map(Made::new).transpose()?));
+        let made: Vec<_> = changed.map(made).collect::<Result<_, OptionsError>>()?;
+        for (name, output) in made {
+            match output {
+                Some(Made::Ipfix(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                Some(Made::Json(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                Some(Made::Log(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                None => self.outlets.remove(name),
+            }
+            tracing::info!(output = name, "output follows the configuration");
+        }
+        self.outputs = outputs;
+        Ok(())
+    }
+
+    /// Waits until the task of an output ends, which none should.
+    ///
+    /// # Cancel safety
+    ///
+    /// No end is lost by dropping the future.
+    pub(super) async fn any_end(&mut self) -> Ended {
+        self.tasks.any_end().await
+    }
+
+    /// Delivers what waits, and ends.
+    pub(super) async fn close(mut self) -> Result<(), Ended> {
+        self.outlets.close();
+        self.tasks.all_end().await
+    }
+}
+
+/// An output that can be started. None reaches for its far end before it has records.
+#[expect(clippy::large_enum_variant, reason = "there are three, for a moment")]
+enum Made {
+    Ipfix(IpfixSink),
+    Json(JsonSink),
+    Log(LogSink),
+}
+
+impl Made {
+    fn new(output: Output) -> Result<Self, OptionsError> {
+        Ok(match output {
+            Output::Ipfix(options) => Self::Ipfix(IpfixSink::new(options)?),
+            Output::Json(options) => Self::Json(JsonSink::new(options)?),
+            Output::Log(options) => Self::Log(LogSink::new(options)),
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! What every session does with its records, whatever carried them: they are given an origin,
+//! judged, counted and passed on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use flow::{FlowRecord, Name, Origin};
+
+use super::Shared;
+use super::claims::{self, Claims, Verdict};
+use super::live::{Live, SessionCounters, TOLD, Transport};
+use super::room::Reserved;
+use super::senders::{Heard, Voice};
+
+/// How long a judgement holds, in milliseconds. Nodes come and go.
+const JUDGED_FOR_MS: u64 = 1_000;
+
+/// One open session.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    shared: Arc<Shared>,
+    live: Arc<Live>,
+    domains: Vec<(u32, Arc<Voice>)>,
+    judged: Vec<Judged>,
+    /// Whether the log has been told that this session is not believed.
+    is_doubted: bool,
+}
+
+/// What was made of a Node that records of this session name.
+#[derive(Debug)]
+struct Judged {
+    name: Name,
+    domain: u32,
+    verdict: Verdict,
+    until_ms: u64,
+    /// `None` if it is nobody to remember.
+    heard: Option<Arc<Heard>>,
+    /// Records of the message at hand.
+    records: u64,
+    newest_ms: u64,
+}
+
+impl Reporter {
+    pub(super) fn open(shared: &Arc<Shared>, peer: SocketAddr, transport: Transport) -> Self {
+        let now_ms = shared.seen.epoch.ms(Instant::now());
+        let protocol = transport.name();
+        if matches!(transport, Transport::Udp | Transport::Netflow) {
+            // Anybody can make up as many as they like.
+            tracing::debug!(%peer, protocol, "session opened");
+        } else {
+            tracing::info!(%peer, protocol, "session opened");
+        }
+        shared.metrics.sessions.inc();
+        Self {
+            live: shared.seen.roster.open(peer, transport, now_ms),
+            shared: Arc::clone(shared),
+            domains: Vec::new(),
+            judged: Vec::new(),
+            is_doubted: false,
+        }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.live.peer
+    }
+
+    /// Whether a record came.
+    pub(super) fn has_told(&self) -> bool {
+        self.live.has_told()
+    }
+
+    /// Counts a message that came at `now`, and passes on what it told for `domain`.
+    pub(super) fn tell(
+        &mut self,
+        mut message: SessionCounters,
+        domain: u32,
+        mut records: Vec<FlowRecord>,
+        room: Reserved<'_>,
+        now: Instant,
+    ) {
+        let now_ms = self.shared.seen.epoch.ms(now);
+        if !records.is_empty() {
+            let exporter = Some(self.live.peer.ip());
+            for record in &mut records {
+                record.origin = Origin { exporter, domain };
+            }
+            if self.live.transport != Transport::Netflow {
+                message.refused = self.judge(&mut records, domain, now_ms);
+            }
+        }
+        self.live.count(now_ms, &message);
+        room.fill(self.live.peer.ip(), domain, records);
+    }
+
+    /// Judges whom records of one message speak for, and drops those that are not believed.
+    /// Returns how many that were.
+    fn judge(&mut self, records: &mut Vec<FlowRecord>, domain: u32, now_ms: u64) -> u64 {
+        let came = records.len();
+        let refuses = self.shared.options.claims == Claims::Refuse;
+        records.retain(|record| {
+            let verdict = self.verdict(record, domain, now_ms);
+            !refuses || !verdict.is_doubtful()
+        });
+        let dropped = (came - records.len()) as u64;
+        self.shared.seen.counters.claims_refused.inc_by(dropped);
+        self.told(domain, now_ms, refuses);
+        dropped
+    }
+
+    fn verdict(&mut self, record: &FlowRecord, domain: u32, now_ms: u64) -> Verdict {
+        let (first, second) = claims::named(record);
+        let mut at = self.known(first, domain, now_ms);
+        if let Some(second) = second
+            && self.judged[at].verdict != Verdict::Own
+        {
+            let other = self.known(second, domain, now_ms);
+            // There may be room for no more than one of them.
+            if other != at && self.judged[other].verdict == Verdict::Own {
+                at = other;
+            }
+        }
+        let judged = &mut self.judged[at];
+        judged.records += 1;
+        judged.newest_ms = judged.newest_ms.max(record.end_ms);
+        judged.verdict
+    }
+
+    /// Where the Node is in `judged`; it is judged if that was long ago.
+    fn known(&mut self, name: &Name, domain: u32, now_ms: u64) -> usize {
+        let mut each = self.judged.iter();
+        let at = each.position(|known| known.domain == domain && known.name == *name);
+        if let Some(at) = at
+            && now_ms < self.judged[at].until_ms
+        {
+            return at;
+        }
+        let fresh = self.fresh(name, domain, now_ms);
+        match at {
+            Some(at) => {
+                let Judged { records, newest_ms, .. } = self.judged[at];
+                self.judged[at] = Judged { records, newest_ms, ..fresh };
+                at
+            }
+            None if self.judged.len() < TOLD => {
+                self.judged.push(fresh);
+                self.judged.len() - 1
+            }
+            // Another aggregator's. The place of the last is taken by turns.
+            None => {
+                let last = self.judged.len() - 1;
+                let refuses = self.shared.options.claims == Claims::Refuse;
+                self.flush(last, now_ms, refuses);
+                self.judged[last] = fresh;
+                last
+            }
+        }
+    }
+
+    fn fresh(&self, name: &Name, domain: u32, now_ms: u64) -> Judged {
+        let verdict = match &self.shared.seen.cluster {
+            None => Verdict::Unknown,
+            Some(cluster) => {
+                claims::judge(&cluster.load(), self.live.peer.ip(), name, domain, now_ms)
+            }
+        };
+        let is_somebody = !name.is_empty() && verdict != Verdict::NoSuchNode;
+        let is_followed =
+            is_somebody && (self.shared.options.claims == Claims::Count || !verdict.is_doubtful());
+        let heard = is_followed.then(|| self.shared.seen.senders.node(name, now_ms));
+        if is_somebody {
+            self.live.names_node(name);
+        }
+        let until_ms = now_ms + JUDGED_FOR_MS;
+        Judged { name: name.clone(), domain, verdict, until_ms, heard, records: 0, newest_ms: 0 }
+    }
+
+    /// Counts what was judged of one message, once all its records are through.
+    fn told(&mut self, domain: u32, now_ms: u64, refuses: bool) {
+        let session = self.live.id;
+        let mut twice = self.voice(domain).and_then(|voice| {
+            let other = voice.heard(session)?;
+            Some((other, Arc::clone(voice)))
+        });
+        let mut name = Name::default();
+        for at in 0..self.judged.len() {
+            let Judged { records: 1.., name: named, heard, .. } = &self.judged[at] else {
+                continue;
+            };
+            name = named.clone();
+            if let Some(heard) = heard
+                && let Some(other) = heard.voice.heard(session)
+            {
+                twice = twice.or_else(|| Some((other, Arc::clone(&heard.voice))));
+            }
+            self.flush(at, now_ms, refuses);
+        }
+        if let Some((other, voice)) = twice {
+            self.shared.seen.counters.double_exports.inc();
+            if self.shared.seen.senders.may_warn_of(&voice, now_ms) {
+                self.warn_of_twice(&name, domain, other);
+            }
+        }
+    }
+
+    /// The voice of `domain`, of the first few that a session speaks for.
+    fn voice(&mut self, domain: u32) -> Option<&Arc<Voice>> {
+        let at = self.domains.iter().position(|(known, _)| *known == domain);
+        if at.is_none() && self.domains.len() < TOLD {
+            self.live.speaks_for_domain(domain);
+            self.domains.push((domain, self.shared.seen.senders.domain(domain)));
+        }
+        let at = at.or_else(|| self.domains.len().checked_sub(1))?;
+        self.domains.get(at).filter(|(known, _)| *known == domain).map(|(_, voice)| voice)
+    }
+
+    /// Hands on what was counted for one Node.
+    fn flush(&mut self, at: usize, now_ms: u64, refuses: bool) {
+        let judged = &mut self.judged[at];
+        let (records, verdict) = (std::mem::take(&mut judged.records), judged.verdict);
+        let newest_ms = std::mem::take(&mut judged.newest_ms);
+        if records == 0 {
+            return;
+        }
+        if let Some(heard) = &judged.heard {
+            heard.told(records, now_ms, now_ms.saturating_sub(newest_ms));
+        }
+        self.shared.seen.counters.judged(verdict, records);
+        if verdict.is_doubtful() && !self.is_doubted {
+            self.is_doubted = true;
+            let (node, domain) = (&self.judged[at].name, self.judged[at].domain);
+            let taken = !refuses;
+            let verdict = verdict.name();
+            let peer = self.live.peer;
+            tracing::warn!(%peer, %node, domain, verdict, taken, "session speaks for whom it is not");
+        }
+    }
+
+    fn warn_of_twice(&self, node: &Name, domain: u32, other: u64) {
+        let peer = self.live.peer;
+        let other = self.shared.seen.roster.peer(other).map(tracing::field::display);
+        tracing::warn!(
+            %node, domain, %peer, other,
+            "a Node exports through two sessions at once: its flows are told twice"
+        );
+    }
+}
+
+impl Drop for Reporter {
+    /// Also where the session's own code has panicked.
+    fn drop(&mut self) {
+        self.shared.metrics.sessions.dec();
+        self.shared.seen.roster.close(&self.live);
+        for (domain, voice) in self.domains.drain(..) {
+            self.shared.seen.senders.leave(domain, voice);
+        }
+    }
+}

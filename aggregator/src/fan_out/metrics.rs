@@ -1,0 +1,109 @@
+//! What became of the records that each sink was given. For every sink, what was given is what was
+//! delivered, what waits and what was dropped, by reason.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use sinks::spool::SpoolCounters;
+use sinks::{DeliveryCounters, Spool};
+
+use super::FanOut;
+
+/// The counters of every outlet, read when they are asked for.
+#[derive(Debug)]
+pub struct SinkMetrics(pub FanOut);
+
+type Of = fn(&DeliveryCounters) -> &AtomicU64;
+
+/// A counter's name, what it counts, and where it is.
+type Row = (&'static str, &'static str, Of);
+
+const COUNTERS: [Row; 4] = [
+    ("fyke_sink_given", "Records meant for the sink", |it| &it.given),
+    ("fyke_sink_delivered", "Records the sink acknowledged", |it| &it.delivered),
+    ("fyke_sink_replayed", "Records read back from the spool", |it| &it.replayed),
+    ("fyke_sink_retries", "Attempts repeated because the sink was away", |it| &it.retries),
+];
+
+/// The values of the `reason` label.
+const DROPPED: [(&str, Of); 5] = [
+    ("queue_full", |it| &it.queue_full),
+    ("spool_full", |it| &it.spool_full),
+    ("unreadable", |it| &it.unreadable),
+    ("refused", |it| &it.refused),
+    ("abandoned", |it| &it.abandoned),
+];
+
+impl Collector for SinkMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let sinks: Vec<_> = self.0.counters().collect();
+        for (name, help, of) in COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (sink, counters) in &sinks {
+                let value = ConstCounter::new(of(counters).load(Ordering::Relaxed));
+                value.encode(family.encode_family(&[("sink", *sink)])?)?;
+            }
+        }
+        let help = "Records lost to the sink, by reason";
+        let mut family =
+            encoder.encode_descriptor("fyke_sink_dropped", help, None, MetricType::Counter)?;
+        for (sink, counters) in &sinks {
+            for (reason, of) in DROPPED {
+                let value = ConstCounter::new(of(counters).load(Ordering::Relaxed));
+                value.encode(family.encode_family(&[("sink", *sink), ("reason", reason)])?)?;
+            }
+        }
+        let help = "Records that wait for the sink, or that it has not acknowledged yet";
+        let mut family =
+            encoder.encode_descriptor("fyke_sink_waiting", help, None, MetricType::Gauge)?;
+        for (sink, counters) in &sinks {
+            let value = ConstGauge::new(i64::try_from(counters.waiting()).unwrap_or(i64::MAX));
+            value.encode(family.encode_family(&[("sink", *sink)])?)?;
+        }
+        match self.0.spool() {
+            Some(spool) => encode_spool(spool, encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+type SpoolRow = (&'static str, &'static str, fn(&SpoolCounters) -> &AtomicU64);
+
+const SPOOL: [SpoolRow; 9] = [
+    ("fyke_spool_records_written", "Records written to the spool", |it| &it.records),
+    ("fyke_spool_bytes_written", "Bytes written to the spool", |it| &it.bytes),
+    ("fyke_spool_records_unwritten", "Records that went to the sinks alone", |it| {
+        &it.records_unwritten
+    }),
+    ("fyke_spool_write_failures", "Blocks that could not be written", |it| &it.write_failures),
+    ("fyke_spool_sync_failures", "Times that the disk did not confirm what was written", |it| {
+        &it.sync_failures
+    }),
+    ("fyke_spool_tidy_failures", "Cursors not noted, and files not removed", |it| {
+        &it.tidy_failures
+    }),
+    ("fyke_spool_blocks_damaged", "Damaged blocks that a sink came upon", |it| &it.blocks_damaged),
+    ("fyke_spool_bytes_skipped", "Bytes that belong to no block", |it| &it.bytes_skipped),
+    ("fyke_spool_segments_dropped", "Segments dropped to stay within the limit", |it| {
+        &it.segments_dropped
+    }),
+];
+
+fn encode_spool(spool: &Spool, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    for (name, help, of) in SPOOL {
+        let value = ConstCounter::new(of(spool.counters()).load(Ordering::Relaxed));
+        value.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+    }
+    for (name, help, value) in [
+        ("fyke_spool_bytes", "Size of the spool on disk", spool.bytes()),
+        ("fyke_spool_records", "Records between the oldest kept and the newest", spool.records()),
+    ] {
+        let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        value.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What the configuration means for outputs.
+
+use flow::{Contents, Mode, Uid};
+use sinks::{ipfix, json, log};
+
+use super::Settings;
+use super::flow_collector::Format;
+use crate::enrich::Wanted;
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    Ipfix(ipfix::Options),
+    Json(json::Options),
+    Log(log::Options),
+}
+
+/// Every output that can change while the aggregator runs, by the name that logs and metrics call
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outputs {
+    pub flow_collector: Option<Output>,
+    pub flow_log: Option<Output>,
+    pub log: Option<Output>,
+}
+
+impl Outputs {
+    pub fn by_name(self) -> [(&'static str, Option<Output>); 3] {
+        [("flow_collector", self.flow_collector), ("flow_log", self.flow_log), ("log", self.log)]
+    }
+}
+
+impl Settings {
+    /// `uuid` is the cluster's, if it is known; `mode` the one in which this process was started.
+    pub fn outputs(&self, uuid: Option<Uid>, mode: Mode) -> Outputs {
+        let lines = |path: &std::path::PathBuf| log::Options {
+            path: path.clone(),
+            rotation: None,
+            format: log::Format::JsonLines,
+            filters: Vec::new(),
+        };
+        Outputs {
+            flow_collector: self.flow_collector(uuid, mode),
+            flow_log: self.flow_logger.options().map(Output::Log),
+            log: self.record_log.value.as_ref().map(lines).map(Output::Log),
+        }
+    }
+
+    /// What records are completed with.
+    pub fn wanted(&self) -> Wanted {
+        let collector = &self.flow_collector;
+        let uids = collector.enable.value && collector.uids.value;
+        Wanted { pod_labels: self.pod_labels.value, uids }
+    }
+
+    fn flow_collector(&self, uuid: Option<Uid>, mode: Mode) -> Option<Output> {
+        let it = &self.flow_collector;
+        let to = it.far_end()?;
+        let contents = Contents { names: it.names.value, uids: it.uids.value, mode };
+        let name = self.cluster_id.value.clone();
+        let cluster_id = name.or_else(|| uuid.map(|uuid| uuid.to_string())).unwrap_or_default();
+        Some(match it.format.value {
+            Format::Json => Output::Json(json::Options { to, contents, cluster_id }),
+            Format::Ipfix => Output::Ipfix(ipfix::Options {
+                to,
+                domain: it.domain.value.unwrap_or_else(|| domain_of(uuid)),
+                max_message: it.max_message(),
+                template_refresh: it.template_refresh(),
+                profile: it.profile(),
+                contents,
+                cluster_id,
+            }),
+        })
+    }
+}
+
+/// A cluster that nobody knows counts as one with a UUID of zeros.
+fn domain_of(uuid: Option<Uid>) -> u32 {
+    ipfix::observation_domain(uuid.map_or([0; 16], |uuid| uuid.0))
+}

@@ -1,0 +1,139 @@
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
+use serde_json::Value;
+use tests::api_server::StandIn;
+use tests::binary::{built, eventually, signal};
+use tests::ports::free_port;
+
+use crate::running::{PATIENCE, Sender};
+
+const NAMESPACE: &str = "visibility";
+const SERVICE: &str = "flow-aggregator.visibility.svc";
+
+/// An entry of an object that the aggregator keeps.
+fn entry(server: &StandIn, kind: &str, name: &str, key: &str) -> Vec<u8> {
+    let object = server.get("v1", kind, NAMESPACE, name).expect("it is there");
+    let text = object["data"][key].as_str().expect("it has the key").to_owned();
+    if kind == "Secret" { decoded(&text) } else { text.into_bytes() }
+}
+
+/// Base64, by a program.
+fn decoded(text: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("text");
+    fs::write(&file, text).expect("a file");
+    Command::new("base64").arg("-d").arg(file).output().expect("it runs").stdout
+}
+
+fn start(folder: &Path, file: &str) -> Child {
+    fs::write(folder.join("f"), file).expect("a file");
+    let log = File::create(folder.join("log")).expect("a file");
+    let mut command = Command::new(built("fyke"));
+    command.args(["aggregator", "--config", "f"]).current_dir(folder);
+    command.env("POD_NAMESPACE", NAMESPACE).stdout(Stdio::piped()).stderr(log);
+    let mut process = command.spawn().expect("the aggregator starts");
+    let mut ready = [0; 6];
+    let told = process.stdout.as_mut().expect("a pipe").read_exact(&mut ready);
+    let log = || fs::read_to_string(folder.join("log")).expect("a log");
+    assert!(told.is_ok() && &ready == b"ready\n", "{}", log());
+    process
+}
+
+/// Sends what a Node once recorded, and returns whether that went well.
+fn sends(folder: &Path, port: u16, name: &str, identity: &[&str]) -> bool {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/recorded/node-a.ipfix");
+    let mut command = Command::new(built("fyke"));
+    command.args(["ipfix", "send"]).arg(recorded).arg(format!("127.0.0.1:{port}"));
+    command.args(["--transport", "tls", "--ca", "ca.crt", "--server-name", name]).args(identity);
+    let output = command.current_dir(folder).output().expect("it runs");
+    output.status.success()
+}
+
+#[test]
+fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
+    let server = StandIn::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let kubeconfig = server.kubeconfig(folder, None);
+    let [ipfix, plain, grpc, admin] = [(); 4].map(|()| free_port());
+    let file = format!(
+        "kubeconfig: '{}'\nflowAggregatorAddress: aggregator.test\nrecordLog: flows.json\n\
+         listen: {{ipfix: '127.0.0.1:{ipfix}', grpc: '127.0.0.1:{grpc}', \
+         more: ['127.0.0.1:{plain}:udp']}}\ntls: {{keyType: ecdsa}}\n\
+         apiServer: {{apiPort: 0}}\nadminAddress: 127.0.0.1:{admin}\n",
+        kubeconfig.display()
+    );
+    let mut process = start(folder, &file);
+    let log = || fs::read_to_string(folder.join("log")).expect("a log");
+    for (name, kind, object, key) in [
+        ("ca.crt", "ConfigMap", BUNDLE_CONFIG_MAP, BUNDLE_KEY),
+        ("tls.crt", "Secret", CLIENT_SECRET, "tls.crt"),
+        ("tls.key", "Secret", CLIENT_SECRET, "tls.key"),
+    ] {
+        fs::write(folder.join(name), entry(&server, kind, object, key)).expect("a file");
+    }
+    assert!(server.get("v1", "Secret", NAMESPACE, AUTHORITY_SECRET).is_some());
+
+    let pair = ["--cert", "tls.crt", "--key", "tls.key"];
+    assert!(!sends(folder, ipfix, "elsewhere.test", &pair), "it is not called that");
+    for name in [SERVICE, "aggregator.test"] {
+        assert!(sends(folder, ipfix, name, &pair), "{name}: {}", log());
+    }
+    // A client learns that it was refused only when it reads.
+    let before = fs::read_to_string(folder.join("flows.json")).unwrap_or_default();
+    sends(folder, ipfix, SERVICE, &[]);
+    assert!(eventually(PATIENCE, || log().contains("session refused")), "{}", log());
+
+    signal(process.id(), "TERM");
+    let status = process.wait().expect("it ends");
+    let log = log();
+    assert!(status.success() && log.contains("everything is flushed"), "{log}");
+    let told = fs::read_to_string(folder.join("flows.json")).expect("a log");
+    assert!(told.len() >= before.len() && !told.is_empty(), "{log}");
+    let line: Value = serde_json::from_str(told.lines().next().expect("a line")).expect("JSON");
+    assert!(line["octetTotalCount"].as_u64().is_some_and(|octets| octets > 0), "{line}");
+    // Without Antrea there is nobody to tell which cluster this is.
+    assert!(log.contains("antrea-cluster-identity does not exist"), "{log}");
+    let udp = format!("IPFIX is taken from anybody listener=127.0.0.1:{plain}:udp");
+    assert!(log.contains(&udp) && log.matches("from anybody").count() == 1, "{log}");
+}
+
+/// The expected number is FNV-1 of the UUID, by another program.
+#[test]
+fn the_observation_domain_is_the_clusters() {
+    let server = StandIn::start();
+    server.put(serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "kube-system", "name": "antrea-cluster-identity"},
+        "data": {"uuid": "123e4567-e89b-12d3-a456-426614174000"},
+    }));
+    let folder = tempfile::tempdir().expect("a folder");
+    let kubeconfig = server.kubeconfig(folder.path(), None);
+    let collector = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let to = collector.local_addr().expect("an address");
+    let [ipfix, admin] = [(); 2].map(|()| free_port());
+    let file = format!(
+        "kubeconfig: '{}'\naggregatorTransportProtocol: tcp\n\
+         listen: {{ipfix: '127.0.0.1:{ipfix}', grpc: off}}\n\
+         flowCollector: {{enable: true, address: '{to}'}}\n\
+         apiServer: {{apiPort: 0}}\nadminAddress: 127.0.0.1:{admin}\n",
+        kubeconfig.display()
+    );
+    let mut process = start(folder.path(), &file);
+    let mut sender = Sender::new(ipfix);
+    assert!(sender.send());
+    let (mut stream, _) = collector.accept().expect("it connects");
+    let mut header = [0; 16];
+    stream.read_exact(&mut header).expect("a message");
+    assert_eq!(header[..2], 10_u16.to_be_bytes());
+    assert_eq!(header[12..], 528_865_862_u32.to_be_bytes());
+    thread::spawn(move || stream.read_to_end(&mut Vec::new()));
+    signal(process.id(), "TERM");
+    assert!(process.wait().expect("it ends").success());
+}

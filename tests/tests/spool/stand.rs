@@ -1,0 +1,348 @@
+//! An aggregator with a store, a log and a spool, and who sends it records.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
+use tests::binary::{built, eventually, metrics, signal, sum, value};
+use tests::ports::free_port;
+use tests::wire::Wire;
+
+/// What does not happen within this will not happen.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Addresses of flows begin here, and each has this many ports.
+const FIRST: u32 = 0x0a00_0000;
+const PORTS: u64 = 60_000;
+
+#[derive(Debug)]
+pub(crate) struct Stand {
+    folder: tempfile::TempDir,
+    process: Option<Child>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    starts: usize,
+}
+
+impl Stand {
+    pub(crate) fn new() -> Self {
+        let none = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { folder, process: None, listen: none, admin: none, starts: 0 }
+    }
+
+    pub(crate) fn start(&mut self, arguments: &[&str]) {
+        self.start_by(Command::new(built("fyke")), arguments);
+    }
+
+    /// Starts it with the spool on a disk of its own, of `size`, that is gone with the process.
+    pub(crate) fn start_on_small_disk(&mut self, size: &str) {
+        let disk = self.folder.path().join("disk");
+        fs::create_dir(&disk).expect("a place for the disk");
+        let mount = format!("mount -t tmpfs -o size={size} none {} && exec \"$@\"", disk.display());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &mount, "sh"]).arg(built("fyke"));
+        let spool = disk.join("spool");
+        self.start_by(command, &["--spool", spool.to_str().expect("UTF-8")]);
+    }
+
+    fn start_by(&mut self, mut command: Command, arguments: &[&str]) {
+        let free = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        (self.listen, self.admin) = (free(), free());
+        self.starts += 1;
+        let mut process = command
+            .args(["aggregator", "--listen", &self.listen.to_string()])
+            .args(["--admin", &self.admin.to_string()])
+            .arg("--data")
+            .arg(self.data())
+            .arg("--log")
+            .arg(self.log())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(File::create(self.said_in()).expect("a file"))
+            .spawn()
+            .expect("the aggregator starts");
+        let mut ready = [0; 6];
+        let read = process.stdout.as_mut().expect("a pipe").read_exact(&mut ready);
+        self.process = Some(process);
+        assert!(read.is_ok() && &ready == b"ready\n", "{}", self.words());
+    }
+
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.folder.path().join("flows")
+    }
+
+    fn said_in(&self) -> PathBuf {
+        self.folder.path().join(format!("said-{}", self.starts))
+    }
+
+    pub(crate) fn words(&self) -> String {
+        fs::read_to_string(self.said_in()).unwrap_or_default()
+    }
+
+    pub(crate) fn said(&self, what: &str) -> bool {
+        self.words().contains(what)
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        metrics(Command::new("bash"), self.admin.port())
+    }
+
+    pub(crate) fn value(&self, name: &str) -> u64 {
+        value(&self.metrics(), name)
+    }
+
+    /// Waits until a metric is as it should be, and returns it.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) -> u64 {
+        let mut now = 0;
+        let came = eventually(PATIENCE, || {
+            now = self.value(name);
+            is_so(now)
+        });
+        assert!(came, "{name} is {now}:\n{}\n{}", self.metrics(), self.words());
+        now
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("its end");
+    }
+
+    /// Asks it to end, which it must do well and in time.
+    #[track_caller]
+    pub(crate) fn end(&mut self, within: Duration) {
+        let succeeded = self.end_anyhow(within);
+        assert!(succeeded, "{}", self.words());
+    }
+
+    /// Asks it to end, which it must do in time; returns whether it says that it lost nothing.
+    #[track_caller]
+    pub(crate) fn end_anyhow(&mut self, within: Duration) -> bool {
+        let mut process = self.process.take().expect("it runs");
+        let asked = Instant::now();
+        signal(process.id(), "TERM");
+        let status = process.wait().expect("it ends");
+        let took = asked.elapsed();
+        assert!(took < within, "{took:?}: {}", self.words());
+        status.success()
+    }
+
+    pub(crate) fn log_lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.log()).expect("a log");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The numbers of all stored records.
+    pub(crate) fn stored(&self) -> Vec<u64> {
+        let reader = store::Reader::open(&self.data()).expect("a store");
+        let rows = reader.records(&store::Query::default()).expect("rows").flatten();
+        rows.map(|row| number_of(&row.record)).collect()
+    }
+
+    /// Oldest first.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.data().join("spool")).expect("a spool");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "segment");
+        let mut paths: Vec<_> = paths.filter(is_segment).collect();
+        paths.sort();
+        paths
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+/// What became of the records a sink was given.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) given: u64,
+    pub(crate) delivered: u64,
+    pub(crate) waiting: u64,
+    pub(crate) dropped: u64,
+}
+
+impl Account {
+    pub(crate) fn of(stand: &Stand, sink: &str) -> Self {
+        let all = stand.metrics();
+        let one = |name: &str| value(&all, &format!("fyke_sink_{name}{{sink=\"{sink}\"}}"));
+        let label = format!("sink=\"{sink}\"");
+        let drops = all.lines().filter(|line| line.starts_with("fyke_sink_dropped_total"));
+        let drops: String =
+            drops.filter(|line| line.contains(&label)).collect::<Vec<_>>().join("\n");
+        Self {
+            given: one("given_total"),
+            delivered: one("delivered_total"),
+            waiting: one("waiting"),
+            dropped: sum(&drops, "fyke_sink_dropped_total"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        assert_eq!(self.given, self.delivered + self.waiting + self.dropped, "{self:?}");
+    }
+}
+
+/// A flow that is told once: it has ended, and one Node saw all of it.
+fn record(number: u64) -> FlowRecord {
+    let address = FIRST + u32::try_from(number / PORTS).expect("few flows");
+    let source_port = 1 + u16::try_from(number % PORTS).expect("a port");
+    FlowRecord {
+        flow_id: 1,
+        key: FlowKey {
+            source: Ipv4Addr::from_bits(address).into(),
+            destination: Ipv4Addr::new(192, 0, 2, 1).into(),
+            source_port,
+            destination_port: 443,
+            protocol: 6,
+            ..FlowKey::default()
+        },
+        start_ms: 1_700_000_000_000,
+        end_ms: 1_700_000_001_000,
+        end_reason: FlowEndReason::EndOfFlow,
+        flow_type: FlowType::ToExternal,
+        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() },
+        forward: Counters {
+            packets_total: 1,
+            octets_total: 100,
+            packets_delta: 1,
+            octets_delta: 100,
+        },
+        ..FlowRecord::default()
+    }
+}
+
+fn number_of(record: &FlowRecord) -> u64 {
+    let std::net::IpAddr::V4(source) = record.key.source else { panic!("{record:?}") };
+    u64::from(source.to_bits() - FIRST) * PORTS + u64::from(record.key.source_port - 1)
+}
+
+/// The number of the record in a line of the log.
+pub(crate) fn number_in(line: &str) -> u64 {
+    let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let source: Ipv4Addr = serde_json::from_value(object["sourceIP"].clone()).expect("an address");
+    let port = object["sourceTransportPort"].as_u64().expect("a port");
+    u64::from(source.to_bits() - FIRST) * PORTS + port - 1
+}
+
+/// An exporter that sends as fast as it can until it has sent all, is dropped, or is hung up on.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    thread: Option<JoinHandle<u64>>,
+    enough: Arc<AtomicBool>,
+}
+
+impl Sender {
+    pub(crate) fn start(to: SocketAddr, numbers: Range<u64>) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&enough);
+        let thread = Some(std::thread::spawn(move || send(to, numbers, &stop)));
+        Self { thread, enough }
+    }
+
+    /// Returns how many records it has sent, perhaps the last ones in vain.
+    pub(crate) fn finish(mut self) -> u64 {
+        let thread = self.thread.take().expect("it was not waited for yet");
+        thread.join().expect("it does not panic")
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+fn send(to: SocketAddr, numbers: Range<u64>, enough: &AtomicBool) -> u64 {
+    let mut stream = TcpStream::connect(to).expect("it accepts");
+    let mut wire = Wire::new(7, Profile::Fyke);
+    let mut bytes = wire.templates(0).expect("templates");
+    let mut next = numbers.start;
+    while next < numbers.end && !enough.load(Ordering::Relaxed) {
+        let end = numbers.end.min(next + 500);
+        let records: Vec<_> = (next..end).map(record).collect();
+        bytes.extend(wire.records(&records, 0).expect("they fit"));
+        next = end;
+        if stream.write_all(&bytes).is_err() {
+            break;
+        }
+        bytes.clear();
+    }
+    next
+}
+
+/// A pipe in the place of the log, that nobody reads until somebody does.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    path: PathBuf,
+    /// Keeps whoever writes from failing, and from waiting when it opens the pipe.
+    end: Option<File>,
+}
+
+impl Pipe {
+    pub(crate) fn new(path: &Path) -> Self {
+        let made = Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("mkfifo runs").success());
+        let end = File::options().read(true).write(true).open(path).expect("a pipe");
+        Self { path: path.to_owned(), end: Some(end) }
+    }
+
+    /// Reads from now on.
+    pub(crate) fn read(mut self) -> Reading {
+        let file = File::open(&self.path).expect("a pipe");
+        // From now on the end of the writer is the end of the pipe.
+        drop(self.end.take());
+        let thread = std::thread::spawn(move || {
+            BufReader::new(file).lines().map(|line| line.expect("text")).collect()
+        });
+        Reading { thread, _pipe: self }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reading {
+    _pipe: Pipe,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Reading {
+    /// What was read once the writer has ended.
+    pub(crate) fn finish(self) -> Vec<String> {
+        self.thread.join().expect("it does not panic")
+    }
+}
