@@ -4,8 +4,8 @@ use flow::{Contents, Mode, Uid};
 use sinks::{ipfix, json, log};
 
 use super::Settings;
-use crate::enrich::Wanted;
 use super::flow_collector::Format;
+use crate::enrich::Wanted;
 
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
