@@ -210,7 +210,7 @@ impl Process {
                 }
             }
         }
-        self.end().await
+        Box::pin(self.end()).await
     }
 
     /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.

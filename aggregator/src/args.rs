@@ -30,10 +30,10 @@ pub struct Args {
 struct AntreaLogging {
     #[arg(long, hide = true)]
     v: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    logtostderr: Option<Option<String>>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]
-    alsologtostderr: Option<Option<String>>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    logtostderr: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    alsologtostderr: Option<String>,
     #[arg(long = "log_dir", hide = true)]
     log_dir: Option<String>,
     #[arg(long = "log_file_max_size", hide = true)]
@@ -111,9 +111,15 @@ impl Args {
     /// Whether something was said of the log that means nothing here.
     pub(crate) fn speaks_of_log_files(&self) -> bool {
         let it = &self.logging;
-        let files = [&it.log_dir, &it.log_file_max_size, &it.log_file_max_num, &it.v];
-        let streams = [&it.logtostderr, &it.alsologtostderr];
-        files.into_iter().any(Option::is_some) || streams.into_iter().any(Option::is_some)
+        let all = [
+            &it.v,
+            &it.logtostderr,
+            &it.alsologtostderr,
+            &it.log_dir,
+            &it.log_file_max_size,
+            &it.log_file_max_num,
+        ];
+        all.into_iter().any(Option::is_some)
     }
 }
 

@@ -69,8 +69,7 @@ impl Collector {
         tokio::spawn(async move { it.udp(of_udp, stop_it).await });
         let it = collecting.clone();
         tokio::spawn(async move { it.netflow(of_netflow, stopped).await });
-        let _stop = stop;
-        Self { collecting, metrics, reported, tls, udp, netflow, certificates, folder, _stop }
+        Self { collecting, metrics, reported, tls, udp, netflow, certificates, folder, _stop: stop }
     }
 
     fn file(&self, name: &str) -> PathBuf {

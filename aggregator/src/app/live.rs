@@ -58,8 +58,8 @@ impl Streams {
         let hub = Hub::new(settings.aggregation.history());
         tasks.spawn("history of flows", hub.clone().feed(fan_out.subscribe(HUB_QUEUE)));
         let certificates = served.map(|served| served.for_anybody.clone());
-        let server = Server { hub, access, counts, clock_ns: now_ns };
-        tasks.spawn("live streams", stream::serve(listener, certificates, server, stopped));
+        let streams = Server { hub, access, counts, clock_ns: now_ns };
+        tasks.spawn("live streams", stream::serve(listener, certificates, streams, stopped));
         tracing::info!(listen = %address, "flows are told live");
         Ok(Self { tasks, stop })
     }

@@ -63,7 +63,7 @@ fn page() -> String {
             Reload::Live => "Changes are taken over.",
             Reload::Restart => "Changes wait for the next start.",
         };
-        page += &format!("\n## {}\n\n{reload}\n\n", section.title);
+        page.extend(["\n## ", section.title, "\n\n", reload, "\n\n"]);
         page += "| Key | Value | Default | Also | Meaning |\n|---|---|---|---|---|\n";
         for key in section.keys() {
             let own = section.ours.iter().any(|own| std::ptr::eq(*own, key));

@@ -131,6 +131,8 @@ mod tests {
             for _ in 0..100 {
                 peer.send_to(&[0; 1000], to).unwrap();
             }
+            // A socket is asked only after the runtime has heard of it.
+            socket.readable().await.unwrap();
             let mut taken = 0;
             while socket.try_recv(&mut [0; 1000]).is_ok() {
                 taken += 1;

@@ -175,9 +175,11 @@ impl Log {
     /// Makes `block` known to all sinks.
     pub(super) fn publish(&self, block: &Arc<Published>) {
         let places = self.places();
+        let full: Vec<_> = places.iter().filter(|place| !place.publish(block)).collect();
+        // In this order: what is below the end and not in a sink's memory is not going to be there.
         self.end.fetch_max(block.end, Ordering::AcqRel);
-        for place in places.iter() {
-            place.publish(block);
+        for place in full {
+            place.wake(block.end);
         }
     }
 

@@ -74,12 +74,19 @@ impl Place {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn publish(&self, block: &Arc<Published>) {
-        if self.closed_at.load(Ordering::Acquire) == u64::MAX {
-            self.counters.given.fetch_add(block.records, Ordering::Relaxed);
-            // Without room the log has it.
-            drop(self.blocks.try_send(Arc::clone(block)));
+    /// Returns whether there was room; else the log has it.
+    pub(super) fn publish(&self, block: &Arc<Published>) -> bool {
+        if self.closed_at.load(Ordering::Acquire) != u64::MAX {
+            return true;
         }
+        self.counters.given.fetch_add(block.records, Ordering::Relaxed);
+        self.blocks.try_send(Arc::clone(block)).is_ok()
+    }
+
+    /// Lets the queue look again, if it waits. It does not if there is no room.
+    pub(super) fn wake(&self, end: u64) {
+        let nothing = Published { batches: Vec::new(), end, records: 0 };
+        drop(self.blocks.try_send(Arc::new(nothing)));
     }
 
     /// Lets the queue end at record `end`.
@@ -87,9 +94,7 @@ impl Place {
         self.removed.fetch_or(for_good, Ordering::AcqRel);
         let open = u64::MAX;
         if self.closed_at.compare_exchange(open, end, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            // Who waits is to look again. Who does not wait finds out.
-            let nothing = Published { batches: Vec::new(), end, records: 0 };
-            drop(self.blocks.try_send(Arc::new(nothing)));
+            self.wake(end);
         }
     }
 

@@ -71,6 +71,8 @@ impl Reading {
             if let Some(batch) = self.next_ready() {
                 return Some(batch);
             }
+            // Before looking into memory: what is published meanwhile is found there, not here.
+            let end = self.log.end();
             if self.ready.is_empty() {
                 match self.blocks.try_recv() {
                     Ok(block) => {
@@ -81,7 +83,7 @@ impl Reading {
                 }
             }
             let next = self.place.next();
-            let until = self.ready.front().map_or_else(|| self.log.end(), |(first, _)| *first);
+            let until = self.ready.front().map_or(end, |(first, _)| *first);
             let until = until.min(self.place.closed_at());
             if self.looking.is_some() || next < until {
                 self.look(next, until).await;
