@@ -49,7 +49,7 @@ fn kill_in_the_middle(records: u64) {
     assert_eq!(logged, in_store, "what one sink has seen, all see");
     assert!(in_store.len() as u64 >= written, "{} of {written}", in_store.len());
     assert!(in_store.iter().all(|number| *number < sent), "only what was sent");
-    println!("{} delivered of {sent} sent, {repeated} repeated in the log", in_store.len());
+    eprintln!("{} delivered of {sent} sent, {repeated} repeated in the log", in_store.len());
 }
 
 #[test]

@@ -142,7 +142,8 @@ fn collected(passes: &[Messages], cluster: &Arc<ArcSwap<Cluster>>) -> Duration {
         });
         let counted = Arc::clone(&metrics);
         let told = Some(Arc::clone(cluster));
-        let collecting = Collecting::new(options, room, counted, told, Epoch::new(Instant::now(), NOW_MS));
+        let collecting =
+            Collecting::new(options, room, counted, told, Epoch::new(Instant::now(), NOW_MS));
         let collecting = async move { collecting.tcp(listener, stopped).await };
         let stopping = async {
             while metrics.records_received.get() < u64::from(PASSES) * RECORDS as u64 {
