@@ -1,7 +1,7 @@
 //! The aggregator from the socket on: collected, decoded, correlated, named, handed to nobody.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::Write as _,
     net::TcpStream,
@@ -85,7 +85,12 @@ fn cluster(records: &[Record]) -> Cluster {
             }
         }
     }
-    let mut text = String::from("pods:\n");
+    let nodes: BTreeSet<_> = pods.values().map(|pod| &pod.node).collect();
+    let mut text = String::from("nodes:\n");
+    for node in nodes {
+        writeln!(text, "- {{name: {node}}}").expect("a String takes it");
+    }
+    text.push_str("pods:\n");
     for (address, pod) in pods {
         let (name, namespace, node) = (&pod.name, &pod.namespace, &pod.node);
         writeln!(
