@@ -14,7 +14,7 @@ use std::time::Duration;
 use flow::{Batch, Counters, FlowRecord, Name, Side};
 use sinks::{DeliveryCounters, Queue, Spool, SpoolOptions};
 
-const BATCHES: u64 = 1500;
+const BATCHES: usize = 1500;
 /// Records of a batch: as many as the correlator hands out at once, and few.
 const SIZES: [u64; 2] = [1024, 16];
 
@@ -22,7 +22,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for size in SIZES {
         let batches: Vec<Batch> = (0..64).map(|first| batch(first * size, size)).collect();
-        let records = BATCHES * size;
+        let records = BATCHES as u64 * size;
         let memory = runtime.block_on(memory(&batches));
         let (spool, bytes) = runtime.block_on(spool(&batches));
         let each = |time: Duration| time.as_nanos() as f64 / records as f64;
@@ -35,11 +35,11 @@ fn main() {
 async fn memory(batches: &[Batch]) -> Duration {
     let (inlet, mut queue) = Queue::new("memory", 64, Arc::default());
     let begun = cpu();
-    for number in 0..BATCHES {
-        inlet.send(&batches[number as usize % batches.len()]);
+    for batch in batches.iter().cycle().take(BATCHES) {
+        inlet.send(batch);
         queue.recv().await.unwrap();
     }
-    cpu() - begun
+    cpu().saturating_sub(begun)
 }
 
 /// Returns the time, and how many bytes were written.
@@ -50,13 +50,13 @@ async fn spool(batches: &[Batch]) -> (Duration, u64) {
     let mut queue = spool.queue("bench", Arc::clone(&counters));
     let begun = cpu();
     let taking = tokio::spawn(async move { while queue.recv().await.is_some() {} });
-    for number in 0..BATCHES {
+    for batch in batches.iter().cycle().take(BATCHES) {
         spool.keep_pace().await;
-        spool.append(&batches[number as usize % batches.len()]);
+        spool.append(batch);
     }
     spool.close();
     taking.await.unwrap();
-    let took = cpu() - begun;
+    let took = cpu().saturating_sub(begun);
     assert_eq!(counters.lost(), 0);
     let replayed = counters.replayed.load(Ordering::Relaxed);
     println!("  ({replayed} records were read back)");
@@ -66,7 +66,7 @@ async fn spool(batches: &[Batch]) -> (Duration, u64) {
 /// A flow between Nodes, with both Nodes' counters.
 fn batch(first: u64, size: u64) -> Batch {
     let name = |text: &str, number: u64| Name::from(format!("{text}-{}", number % 500).as_str());
-    let side = Side { domain: 7, flow_id: 1, start_ms: 1, end_ms: 2, ..Side::default() };
+    let told = Side { domain: 7, flow_id: 1, start_ms: 1, end_ms: 2, ..Side::default() };
     let record = |number: u64| {
         let mut record = FlowRecord { flow_id: number, ..FlowRecord::default() };
         record.source.pod = name("frontend-7d4b9c6f5d", number);
@@ -78,8 +78,8 @@ fn batch(first: u64, size: u64) -> Batch {
         record.service.name = name("shop/backend:http", number % 50);
         record.tcp_state = "ESTABLISHED".into();
         record.forward = Counters { packets_total: number, octets_total: number, ..record.forward };
-        record.from_source = side;
-        record.from_destination = side;
+        record.from_source = told;
+        record.from_destination = told;
         record
     };
     (first..first + size).map(record).collect()

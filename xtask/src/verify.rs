@@ -59,6 +59,8 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
             "also_after_a_minute",
         ],
     )?;
+    let million = ["test", "--package", "tests", "--test", "spool", "--", "--ignored"];
+    cargo(root, &million)?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 

@@ -452,7 +452,9 @@ fn segments_of_the_corpus_do_no_harm() {
         fs::read_dir(corpus).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
     let inputs: Vec<_> = inputs.collect();
     assert!(!inputs.is_empty());
-    inputs.iter().for_each(|input| check_segment(input));
+    for input in inputs {
+        check_segment(&input);
+    }
 }
 
 /// A segment of two blocks is what the fuzzer begins with; a version that writes another format
