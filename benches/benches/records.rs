@@ -32,13 +32,16 @@ const ROUNDS: usize = 9;
 pub(crate) const TOGETHER: usize = 64;
 const HEAD: Head = Head { export_time_ns: 1_790_000_000_000_000_000, domain: 7, with_ids: false };
 
+/// What is measured, and one round of it.
+type Contender<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
+
 fn main() -> ExitCode {
     let messages = Messages::of(&workload::records(RECORDS), Packed::Stream);
     let mut reader = Reader::default();
     let mut records = Vec::new();
     reader.read(&messages, |some| records.extend(some));
     let requests = requests(&records);
-    let mut contenders: Vec<(&str, Box<dyn FnMut() -> Duration>)> = vec![
+    let mut contenders: Vec<Contender<'_>> = vec![
         ("IPFIX read", Box::new(|| timed(|| reader.read(&messages, |some| drop(black_box(some)))))),
         ("IPFIX written, profile antrea", Box::new(|| timed(|| write(&records, Profile::Antrea)))),
         ("IPFIX written, profile fyke", Box::new(|| timed(|| write(&records, Profile::Fyke)))),

@@ -146,8 +146,8 @@ fn spec(to: SocketAddr, profile: Profile) -> Spec {
 pub(crate) fn cost(connections: u32, profile: Profile) -> io::Result<()> {
     let drain = Drain::open(true)?;
     let (target, queue, batches) = destination(0, INTERVAL);
-    let (metrics, spent) = (Arc::clone(&target.metrics), Arc::clone(&target.spent));
-    let sending = Sending::start(drain.address, profile, batches, Arc::clone(&metrics), spent);
+    let (metrics, returned) = (Arc::clone(&target.metrics), Arc::clone(&target.spent));
+    let sending = Sending::start(drain.address, profile, batches, Arc::clone(&metrics), returned);
     let mut time = now();
     let mut observer = watch::observer(&[target], INTERVAL, time);
     drop(queue);

@@ -136,7 +136,7 @@ async fn what_a_server_may_have_read_is_never_sent_again() {
     assert_eq!(counters.records, u64::from(RECORDS) - exporting.pending() as u64);
     exporting.flush(0).await.unwrap();
     exporting.close().await.unwrap();
-    assert_eq!(exporting.counters().records, RECORDS.into());
+    assert_eq!(exporting.counters().records, u64::from(RECORDS));
     let read = serving.await.unwrap();
     // Of the first message it may have read a part; of all others everything, once.
     let first = u16::try_from(counters.records).unwrap();
