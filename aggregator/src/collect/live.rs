@@ -81,9 +81,9 @@ pub struct SessionReport {
     pub id: u64,
     pub peer: SocketAddr,
     pub transport: Transport,
-    /// The first [`TOLD`] that it spoke for.
+    /// The first 16 that it spoke for.
     pub domains: Vec<u32>,
-    /// The first [`TOLD`] that its records named.
+    /// The first 16 that its records named.
     pub nodes: Vec<Name>,
     /// Milliseconds since 1970.
     pub since_ms: u64,

@@ -128,7 +128,7 @@ const CIPHER_SUITES_KNOWN: [&str; 6] = [
 pub struct Api {
     /// 0 for none.
     pub port: Setting<u16>,
-    /// Of [`CIPHER_SUITES_KNOWN`]; none for all of them.
+    /// Of those that are safe; none for all of them.
     pub cipher_suites: Setting<Vec<&'static str>>,
     pub min_version: Setting<TlsVersion>,
     pub token: Setting<PathBuf>,
