@@ -1,11 +1,17 @@
-//! `docs/compatibility.md` answers every known weakness, by tests that are there.
+//! `docs/compatibility.md` and `docs/compatibility-aggregator.md` answer every known weakness, by
+//! tests that are there.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Weaknesses that are known of the original.
+/// Weaknesses that are known of the original exporter.
 const WEAKNESSES: usize = 39;
+/// And of the original aggregator: of each letter, as many as it has numbers.
+const WEAKNESSES_OF_AGGREGATOR: [(&str, usize); 5] =
+    [("L", 10), ("C", 9), ("R", 10), ("S", 8), ("", 35)];
+const EXPORTER: &str = "docs/compatibility.md";
+const AGGREGATOR: &str = "docs/compatibility-aggregator.md";
 /// What measures rather than tests.
 const BENCH: &str = "cargo bench --package benches --bench ";
 
@@ -13,8 +19,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn document() -> String {
-    fs::read_to_string(root().join("docs/compatibility.md")).expect("the document")
+fn document(name: &str) -> String {
+    fs::read_to_string(root().join(name)).expect("the document")
 }
 
 /// The cells of each row of each table.
@@ -76,10 +82,10 @@ fn tests_of(source: &str) -> Vec<String> {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    let (document, tests) = (document(), tests());
+    let (document, tests) = (document(EXPORTER) + &document(AGGREGATOR), tests());
     let scenarios = root().join("tests");
     let named: BTreeSet<_> = quoted(&document).filter(|word| names_a_test(word)).collect();
-    assert!(named.len() > 100, "only {} tests are named", named.len());
+    assert!(named.len() > 150, "only {} tests are named", named.len());
     let is_bench = |word: &str| {
         let name = word.strip_prefix(BENCH).and_then(|rest| rest.split(' ').next());
         name.is_some_and(|name| root().join(format!("benches/benches/{name}.rs")).is_file())
@@ -92,11 +98,21 @@ fn every_test_that_is_named_exists() {
 
 #[test]
 fn every_weakness_has_one_row_that_names_a_test_or_says_that_it_has_none() {
-    let document = document();
-    let rows = rows(&document);
-    let numbers: Vec<_> = rows.iter().filter_map(|row| row[0].parse::<usize>().ok()).collect();
+    let exporter = document(EXPORTER);
+    let of_exporter = rows(&exporter);
+    let numbers: Vec<_> =
+        of_exporter.iter().filter_map(|row| row[0].parse::<usize>().ok()).collect();
     assert_eq!(numbers, (1..=WEAKNESSES).collect::<Vec<_>>());
-    for row in rows {
+    let aggregator = document(AGGREGATOR);
+    let of_aggregator = rows(&aggregator);
+    let known = WEAKNESSES_OF_AGGREGATOR
+        .into_iter()
+        .flat_map(|(letter, most)| (1..=most).map(move |number| format!("{letter}{number}")));
+    let known: Vec<_> = known.collect();
+    let of_aggregator = of_aggregator.into_iter().filter(|row| known.iter().any(|it| it == row[0]));
+    let of_aggregator: Vec<_> = of_aggregator.collect();
+    assert_eq!(of_aggregator.iter().map(|row| row[0]).collect::<Vec<_>>(), known);
+    for row in of_exporter.into_iter().chain(of_aggregator) {
         assert_eq!(row.len(), 4, "{row:?}");
         let is_named = quoted(row[3]).any(names_a_test);
         let says_none = row[3] == "—" && row[2].starts_with("not answered");
@@ -106,7 +122,7 @@ fn every_weakness_has_one_row_that_names_a_test_or_says_that_it_has_none() {
 
 #[test]
 fn every_scenario_is_in_it() {
-    let document = document();
+    let document = document(EXPORTER);
     for file in fs::read_dir(root().join("tests/scenarios")).expect("the folder of scenarios") {
         let name = file.expect("a file").file_name();
         let name = format!("scenarios/{}", name.to_string_lossy());

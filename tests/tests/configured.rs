@@ -268,7 +268,7 @@ fn over_grpc_and_mutual_tls_the_store_has_what_the_kernel_counted() {
         assert_eq!(told("packetDeltaCount"), counted(port, "packets"), "{port}: {log}");
     }
     // Certificates were asked for, and shown.
-    assert!(!errors.contains("from anybody"), "{errors}");
+    assert!(!errors.contains("gRPC is taken from anybody"), "{errors}");
     let store = fs::read_dir(exporter.path("store")).expect("a store").count();
     assert!(store > 0, "the store has files");
 }

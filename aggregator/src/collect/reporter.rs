@@ -45,8 +45,8 @@ impl Reporter {
     pub(super) fn open(shared: &Arc<Shared>, peer: SocketAddr, transport: Transport) -> Self {
         let now_ms = shared.seen.epoch.ms(Instant::now());
         let protocol = transport.name();
-        if matches!(transport, Transport::Udp | Transport::Netflow) {
-            // Anybody can make up as many as they like.
+        if matches!(transport, Transport::Udp | Transport::Netflow | Transport::Grpc) {
+            // Anybody can make up as many as they like; of gRPC, the connection was told.
             tracing::debug!(%peer, protocol, "session opened");
         } else {
             tracing::info!(%peer, protocol, "session opened");

@@ -92,7 +92,8 @@ fn a_bad_file_changes_nothing_and_is_told_until_it_is_mended() {
     }
     let mut sender = Sender::new(aggregator.listen);
     assert!(sender.send());
-    aggregator.wait_for(RECEIVED, sender.sent());
+    let written = || aggregator.lines("a.log") == sender.sent();
+    assert!(eventually(PATIENCE, written), "{}", aggregator.log());
     aggregator.change(&outputs("b.log"));
     aggregator.wait_for(RELOADS, 1);
     assert_eq!((aggregator.metric(REFUSED), aggregator.health().as_str()), (3, "ok\n"));
