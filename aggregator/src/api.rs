@@ -29,15 +29,16 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 pub use record::Shown;
-pub use wanted::Wanted;
 
 use access::Access;
+
+use crate::shards::FlowFilter;
 
 /// Flows of one answer. With more, the answer says that it is not whole.
 const MOST_FLOWS: usize = 50_000;
 
 /// How flows are asked for: those wanted, and how many at most.
-pub type Ask = dyn Fn(Wanted, usize) -> Answered + Send + Sync;
+pub type Ask = dyn Fn(FlowFilter, usize) -> Answered + Send + Sync;
 pub type Answered = Pin<Box<dyn Future<Output = Vec<FlowRecord>> + Send>>;
 
 /// Where answers come from.
@@ -135,7 +136,7 @@ fn router(access: Arc<Access>, sources: Sources) -> Router {
 type Parameters = Query<std::collections::HashMap<String, String>>;
 
 async fn flow_records(State(sources): State<Arc<Sources>>, parameters: Parameters) -> Response {
-    let wanted = match Wanted::read(&parameters) {
+    let wanted = match wanted::read(&parameters) {
         Ok(wanted) => wanted,
         Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
     };

@@ -218,9 +218,11 @@ impl Process {
         let before = self.fan_out.lost();
         self.stop.send_replace(true);
         self.stages.all_end().await?;
-        self.outputs.close().await?;
+        // Closing the outputs also ends what live streams wait for.
+        let (outputs, streams) = tokio::join!(self.outputs.close(), self.streams.close());
+        outputs?;
+        streams?;
         self.fan_out.finish().await;
-        self.streams.close().await?;
         match self.fan_out.lost().saturating_sub(before) {
             0 => {
                 tracing::info!("everything is flushed");

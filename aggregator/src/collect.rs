@@ -99,6 +99,14 @@ impl Epoch {
     }
 }
 
+/// What is remembered of one connection: Antrea's Agents have two templates of 43 fields. A field
+/// takes about 32 bytes, so 1 MiB at worst, and 4 GiB over all connections there may be.
+const CONNECTED: ipfix::decode::Limits =
+    ipfix::decode::Limits { templates: 128, fields_per_template: 256, domains: 64 };
+/// And of one peer over UDP, whose address anybody can make up: 256 KiB at worst, 256 MiB over all.
+const STRANGERS: ipfix::decode::Limits =
+    ipfix::decode::Limits { templates: 64, fields_per_template: 128, domains: 16 };
+
 /// What the Collecting Process is told.
 #[derive(Debug, Clone, Copy)]
 pub struct CollectOptions {
@@ -179,8 +187,10 @@ impl Collecting {
             losses: pace::Pace::default(),
         });
         let shared = Arc::new(Shared { options, room, metrics, seen });
-        let limits = Limits { sessions, idle, idle_udp: idle_datagrams, ..Limits::default() };
-        let few = Limits { sessions: datagram_peers, ..limits };
+        let session = CONNECTED;
+        let limits =
+            Limits { sessions, session, idle, idle_udp: idle_datagrams, ..Limits::default() };
+        let few = Limits { sessions: datagram_peers, session: STRANGERS, ..limits };
         let opens = || session::Sessions::new(Arc::clone(&shared));
         Self {
             streams: CollectingProcess::new(opens(), limits),

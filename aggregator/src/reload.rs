@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 
+use config::Severity;
 use daemon::Chain;
 use daemon::admin::Readiness;
 use daemon::configuration::{PERIOD, log};
@@ -29,8 +30,6 @@ const PART: &str = "configuration";
 pub(crate) struct Reload {
     args: Given,
     text: Text,
-    /// What is in the file could not be applied, for which it need not be to blame.
-    try_again: bool,
     /// With the values in force, so those of the start where these cannot change.
     running: Settings,
     hangup: Signal,
@@ -52,7 +51,7 @@ impl Reload {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (reloads, refused) = (Counter::default(), Counter::default());
-        Self { args, text, try_again: false, running, hangup, ticks, readiness, reloads, refused }
+        Self { args, text, running, hangup, ticks, readiness, reloads, refused }
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -77,7 +76,7 @@ impl Reload {
             let args = self.args.clone();
             // A file may be on a file system that takes its time.
             let Ok(loaded) = spawn_blocking(move || args.load()).await else { continue };
-            if self.try_again || loaded.text != self.text {
+            if loaded.text != self.text {
                 return loaded;
             }
             if asked {
@@ -88,7 +87,6 @@ impl Reload {
 
     /// Takes over what was read, or says why not.
     pub(crate) fn follow(&mut self, loaded: Loaded, uuid: Option<Uid>, outputs: &mut Running) {
-        self.try_again = false;
         self.text = loaded.text;
         log(&loaded.findings);
         let Some(new) = loaded.settings else {
@@ -99,8 +97,12 @@ impl Reload {
         }
         let mut running = self.running.clone();
         let waiting = running.take_over(new);
+        // What is good in the mode that it asks for need not be so in the one that runs.
+        let mistakes = running.mistakes();
+        if mistakes.any(Severity::Error) {
+            return self.refuse(&format!("in the mode that runs it has mistakes: {mistakes}"));
+        }
         if let Err(error) = follow(&running, uuid, outputs) {
-            self.try_again = true;
             return self.refuse(&Chain(&error));
         }
         outputs.want(running.wanted());

@@ -84,8 +84,7 @@ impl Settings {
         let settings = Self::pick(&mut sources);
         let mut findings = sources.findings;
         if let Some(settings) = &settings {
-            settings.check_mode(&mut findings);
-            settings.check_collector(&mut findings);
+            settings.check_whole(&mut findings);
             for (key, origin) in settings.not_there() {
                 let what = format!("{NOT_THERE}; set it to false");
                 findings.note(Severity::Doubt, origin.clone(), key, what);
@@ -147,6 +146,18 @@ impl Settings {
         ]
         .into_iter();
         SECTIONS.map(|section| (section.reload, lines.next().unwrap_or_default()))
+    }
+
+    /// Mistakes of settings that were not read together.
+    pub(crate) fn mistakes(&self) -> Findings {
+        let mut findings = Findings::default();
+        self.check_whole(&mut findings);
+        findings
+    }
+
+    fn check_whole(&self, findings: &mut Findings) {
+        self.check_mode(findings);
+        self.check_collector(findings);
     }
 
     /// Says what does not go with the mode, as Antrea does.

@@ -41,6 +41,7 @@ impl Status {
     pub const UNKNOWN: u8 = 2;
     pub const INVALID_ARGUMENT: u8 = 3;
     pub const PERMISSION_DENIED: u8 = 7;
+    pub const RESOURCE_EXHAUSTED: u8 = 8;
     pub const UNIMPLEMENTED: u8 = 12;
     pub const UNAVAILABLE: u8 = 14;
     pub const UNAUTHENTICATED: u8 = 16;

@@ -4,6 +4,7 @@
 //! its calls. Answers wait for the client's window, so that a client that does not read holds
 //! nothing but its own call.
 
+use std::fmt;
 use std::future::poll_fn;
 
 use bytes::Bytes;
@@ -90,7 +91,6 @@ pub enum RequestError {
 }
 
 /// A call that has not been answered.
-#[derive(Debug)]
 pub struct Call {
     body: RecvStream,
     respond: SendResponse<Bytes>,
@@ -119,6 +119,15 @@ impl Call {
         Err(RequestError::Cut)
     }
 
+    /// Waits until the client has gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
+    pub async fn gone(&mut self) {
+        poll_fn(|context| self.respond.poll_reset(context)).await.ok();
+    }
+
     /// Begins to answer.
     pub fn begin(mut self) -> Result<Answers, h2::Error> {
         Ok(Answers(self.respond.send_response(head(), false)?))
@@ -130,6 +139,13 @@ impl Call {
         status.write(response.headers_mut());
         // Who has gone meanwhile needs no answer.
         self.respond.send_response(response, true).ok();
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
+use tokio::sync::Semaphore;
 
 use crate::client::{Connection, Failure, Reason, ask};
 
@@ -19,6 +20,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 const LIFETIME: Duration = Duration::from_secs(10);
 /// Answers that are remembered. Beyond, all are forgotten.
 const REMEMBERED: usize = 256;
+/// Questions at the same time.
+const AT_ONCE: usize = 8;
 /// No token of Kubernetes is longer, in bytes.
 const TOKEN_LIMIT: usize = 16 * 1024;
 
@@ -39,6 +42,7 @@ pub enum Verdict {
 pub struct Reviewer {
     connection: Arc<Connection>,
     known: Arc<Mutex<HashMap<(String, &'static str), Known>>>,
+    asking: Arc<Semaphore>,
 }
 
 /// What was said, and when.
@@ -46,7 +50,7 @@ struct Known(Verdict, Instant);
 
 impl Reviewer {
     pub fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, known: Arc::default() }
+        Self { connection, known: Arc::default(), asking: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Whether whoever has `token` may get what is at `path`, by a rule with `nonResourceURLs` and
@@ -59,6 +63,8 @@ impl Reviewer {
         if let Some(verdict) = self.remembered(&asked) {
             return Ok(verdict);
         }
+        // Anybody can make up tokens.
+        let _place = self.asking.acquire().await.ok();
         let generation = self.connection.generation();
         let mut answer = self.ask(token, path).await;
         let is_outdated =

@@ -162,12 +162,10 @@ fn an_aggregator_that_is_starting_can_be_ended() {
     let folder = folder();
     let pipe = pipe(&folder);
     let mut command = Command::new(built("fyke"));
-    command.args(["aggregator", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log"]);
-    command.arg(&pipe);
-    end_while_starting(command, || {
-        let log = fs::File::open(&pipe).expect("it writes");
-        std::thread::spawn(move || std::io::copy(&mut &log, &mut std::io::sink()));
-    });
+    command.args(["aggregator", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--grpc-listen", "127.0.0.1:0", "--tls-certificate"]).arg(&pipe);
+    command.arg("--tls-key").arg(&pipe);
+    end_while_starting(command, || drop(fs::File::create(&pipe).expect("it reads")));
 }
 
 #[test]

@@ -222,6 +222,20 @@ fn a_foreign_client_gets_what_it_asks_for() {
     assert_eq!(said["status"], "UNAUTHENTICATED", "{said}");
 }
 
+/// Who may ask for flows may not ask for all of the memory.
+#[test]
+fn calls_are_limited_over_all_connections() {
+    let stand = Stand::new("", None);
+    let (mut holder, mut other) = (stand.client(), stand.client());
+    assert_eq!(holder.does(&json!({ "hold": 64 })), "held");
+    assert!(eventually(PATIENCE, || stand.counted("stream_calls") == 64));
+    let said = other.does(&json!({ "request": {} }));
+    assert_eq!(said["status"], "RESOURCE_EXHAUSTED", "{said}");
+    drop(holder);
+    assert!(eventually(PATIENCE, || stand.counted("stream_calls") == 0));
+    assert_eq!(other.does(&json!({ "request": {} }))["status"], "OK");
+}
+
 /// One client follows while others come and go; at the end it has everything, and an OK.
 #[test]
 fn who_follows_gets_everything_to_the_last() {

@@ -55,7 +55,7 @@ impl Access {
             }
             Ok(Verdict::Unknown) => unknown("the token is nobody's"),
             Err(failure) => {
-                tracing::warn!(error = %daemon::Chain(&failure), "a token cannot be checked");
+                tracing::debug!(error = %daemon::Chain(&failure), "a token cannot be checked");
                 Some((StatusCode::SERVICE_UNAVAILABLE, "it cannot be checked now\n".to_owned()))
             }
         }

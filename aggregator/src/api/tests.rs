@@ -20,8 +20,8 @@ fn api(has_flows: bool) -> (Router, String) {
     let file = folder.path().join("token");
     let token = token::write(&file).unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
-    let ask = |wanted: Wanted, most: usize| -> Answered {
-        let flows = [flow(1), flow(2)].into_iter().filter(|it| wanted.is(&it.key)).take(most);
+    let ask = |wanted: FlowFilter, most: usize| -> Answered {
+        let flows = [flow(1), flow(2)].into_iter().filter(|it| wanted.matches(&it.key)).take(most);
         let flows = flows.collect();
         Box::pin(async { flows })
     };

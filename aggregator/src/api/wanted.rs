@@ -1,43 +1,19 @@
 //! Which flows are asked for.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use flow::FlowKey;
+use crate::shards::FlowFilter;
 
-/// What of a flow's key has to be so; what is not said may be anything.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wanted {
-    pub source: Option<IpAddr>,
-    pub destination: Option<IpAddr>,
-    pub protocol: Option<u8>,
-    pub source_port: Option<u16>,
-    pub destination_port: Option<u16>,
-}
-
-impl Wanted {
-    /// Reads Antrea's parameters. As there, 0 says nothing, and so does nothing.
-    pub(super) fn read(parameters: &HashMap<String, String>) -> Result<Self, String> {
-        Ok(Self {
-            source: value(parameters, "srcip", "address")?,
-            destination: value(parameters, "dstip", "address")?,
-            protocol: value(parameters, "proto", "protocol number")?.filter(|it| *it != 0),
-            source_port: value(parameters, "srcport", "port")?.filter(|it| *it != 0),
-            destination_port: value(parameters, "dstport", "port")?.filter(|it| *it != 0),
-        })
-    }
-
-    pub fn is(&self, key: &FlowKey) -> bool {
-        let same = |wanted: Option<IpAddr>, it: IpAddr| {
-            wanted.is_none_or(|wanted| wanted.to_canonical() == it.to_canonical())
-        };
-        same(self.source, key.source)
-            && same(self.destination, key.destination)
-            && self.protocol.is_none_or(|it| it == key.protocol)
-            && self.source_port.is_none_or(|it| it == key.source_port)
-            && self.destination_port.is_none_or(|it| it == key.destination_port)
-    }
+/// Reads Antrea's parameters. As there, 0 says nothing, and so does nothing.
+pub(super) fn read(parameters: &HashMap<String, String>) -> Result<FlowFilter, String> {
+    Ok(FlowFilter {
+        source: value(parameters, "srcip", "address")?,
+        destination: value(parameters, "dstip", "address")?,
+        protocol: value(parameters, "proto", "protocol number")?.filter(|it| *it != 0),
+        source_port: value(parameters, "srcport", "port")?.filter(|it| *it != 0),
+        destination_port: value(parameters, "dstport", "port")?.filter(|it| *it != 0),
+    })
 }
 
 fn value<T: FromStr>(
@@ -52,11 +28,13 @@ fn value<T: FromStr>(
 
 #[cfg(test)]
 mod tests {
+    use flow::FlowKey;
+
     use super::*;
 
-    fn read(parameters: &[(&str, &str)]) -> Result<Wanted, String> {
+    fn asked(parameters: &[(&str, &str)]) -> Result<FlowFilter, String> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Wanted::read(&parameters.iter().map(owned).collect())
+        read(&parameters.iter().map(owned).collect())
     }
 
     #[test]
@@ -79,13 +57,13 @@ mod tests {
             (&[("srcport", "80")], false),
             (&[("proto", "17")], false),
         ] {
-            assert_eq!(read(parameters).unwrap().is(&key), expected, "{parameters:?}");
+            assert_eq!(asked(parameters).unwrap().matches(&key), expected, "{parameters:?}");
         }
     }
 
     #[test]
     fn what_is_none_is_named() {
-        assert_eq!(read(&[("srcport", "70000")]).unwrap_err(), "srcport: \"70000\" is no port");
-        assert_eq!(read(&[("srcip", "web")]).unwrap_err(), "srcip: \"web\" is no address");
+        assert_eq!(asked(&[("srcport", "70000")]).unwrap_err(), "srcport: \"70000\" is no port");
+        assert_eq!(asked(&[("srcip", "web")]).unwrap_err(), "srcip: \"web\" is no address");
     }
 }

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 
 use super::StartError;
 use super::certificates::Served;
-use crate::api::{self, Ask, Sources, Totals, Wanted};
+use crate::api::{self, Ask, Sources, Totals};
 use crate::fan_out::FanOut;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::shards::{FlowFilter, Handle};
+use crate::shards::Handle;
 use crate::stream::{self, Access, Counts, Hub, Server};
 
 /// Batches that wait to be taken over into the history.
@@ -58,7 +58,7 @@ impl Streams {
         let hub = Hub::new(settings.aggregation.history());
         tasks.spawn("history of flows", hub.clone().feed(fan_out.subscribe(HUB_QUEUE)));
         let certificates = served.map(|served| served.for_anybody.clone());
-        let streams = Server { hub, access, counts, clock_ns: now_ns };
+        let streams = Server::new(hub, access, counts, now_ns);
         tasks.spawn("live streams", stream::serve(listener, certificates, streams, stopped));
         tracing::info!(listen = %address, "flows are told live");
         Ok(Self { tasks, stop })
@@ -126,13 +126,8 @@ pub(super) fn sources(
     let flows = flows.map(|handle| -> Box<Ask> {
         Box::new(move |wanted, limit| {
             let handle = handle.clone();
-            Box::pin(async move { handle.flows(filter(wanted), limit).await })
+            Box::pin(async move { handle.flows(wanted, limit).await })
         })
     });
     Sources { flows, totals: Box::new(totals), readiness, registry }
-}
-
-const fn filter(wanted: Wanted) -> FlowFilter {
-    let Wanted { source, destination, protocol, source_port, destination_port } = wanted;
-    FlowFilter { source, destination, protocol, source_port, destination_port }
 }

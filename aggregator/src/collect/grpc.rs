@@ -72,8 +72,7 @@ pub(super) async fn listen(
         match accepted {
             Ok((stream, peer)) => {
                 let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-                    common.shared.metrics.session_ended(EndReason::TooMany);
-                    tracing::warn!(%peer, "connection refused: there are too many");
+                    common.refuse(peer, EndReason::TooMany, &"there are too many");
                     continue;
                 };
                 let common = common.clone();
@@ -172,7 +171,11 @@ impl Listener {
     /// Counts a connection that came to nothing.
     fn refuse(&self, peer: SocketAddr, reason: EndReason, error: &dyn std::fmt::Display) {
         self.shared.metrics.session_ended(reason);
-        tracing::warn!(%peer, reason = reason.label(), %error, "connection closed");
+        // Anybody can bring that about.
+        let seen = &self.shared.seen;
+        if seen.refusals.is_due(seen.epoch.ms(Instant::now().into_std())) {
+            tracing::warn!(%peer, reason = reason.label(), %error, "connection closed");
+        }
     }
 
     /// Counts a task that a defect has ended.

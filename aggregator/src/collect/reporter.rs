@@ -226,7 +226,9 @@ impl Reporter {
             heard.told(records, now_ms, now_ms.saturating_sub(newest_ms));
         }
         self.shared.seen.counters.judged(verdict, records);
-        if verdict.is_doubtful() && !self.is_doubted {
+        // Whoever has a connection can have as many streams as they like.
+        let is_due = || self.shared.seen.refusals.is_due(now_ms);
+        if verdict.is_doubtful() && !self.is_doubted && is_due() {
             self.is_doubted = true;
             let (node, domain) = (&self.judged[at].name, self.judged[at].domain);
             let taken = !refuses;

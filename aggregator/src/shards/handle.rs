@@ -24,8 +24,11 @@ pub struct FlowFilter {
 
 impl FlowFilter {
     pub fn matches(&self, key: &FlowKey) -> bool {
-        self.source.is_none_or(|wanted| wanted == key.source)
-            && self.destination.is_none_or(|wanted| wanted == key.destination)
+        let same = |wanted: Option<IpAddr>, it: IpAddr| {
+            wanted.is_none_or(|wanted| wanted.to_canonical() == it.to_canonical())
+        };
+        same(self.source, key.source)
+            && same(self.destination, key.destination)
             && self.protocol.is_none_or(|wanted| wanted == key.protocol)
             && self.source_port.is_none_or(|wanted| wanted == key.source_port)
             && self.destination_port.is_none_or(|wanted| wanted == key.destination_port)

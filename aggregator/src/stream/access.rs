@@ -35,7 +35,7 @@ impl Access {
                 }
                 Ok(Verdict::Unknown) => Err(unknown("the token is nobody's")),
                 Err(failure) => {
-                    tracing::warn!(error = %daemon::Chain(&failure), "a token cannot be checked");
+                    tracing::debug!(error = %daemon::Chain(&failure), "a token cannot be checked");
                     Err(Status::new(Status::UNAVAILABLE, "the token cannot be checked now"))
                 }
             },

@@ -1,10 +1,12 @@
 //! One call: what is asked for, and the answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flow::Batch;
 use grpc::stream::{Answer, Answers, Call, RequestError};
 use grpc::{Head, Status};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::counts::{Counts, End};
@@ -12,9 +14,18 @@ use super::hub::{Following, Hub};
 use super::query::Query;
 use super::serve::{PATIENCE, Server};
 
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(30);
+
 /// Answers `call`, and says how that ended. `is_certified`: the connection has shown a certificate.
 pub(super) async fn answer(mut call: Call, is_certified: bool, server: Server) -> End {
-    if let Err(status) = server.access.check(is_certified, call.token()).await {
+    let token = call.token().map(str::to_owned);
+    let checked = tokio::select! {
+        checked = server.access.check(is_certified, token.as_deref()) => checked,
+        // Who goes and comes again asks the API server no more often for it.
+        () = call.gone() => return End::Gone,
+    };
+    if let Err(status) = checked {
         call.refuse(&status);
         return End::Refused;
     }
@@ -67,8 +78,9 @@ impl Sending {
         } else {
             (hub.history(), None)
         };
-        for batch in &history {
-            self.send(batch, 0).await?;
+        // Each batch is let go of once it is sent.
+        for batch in history {
+            self.send(&batch, 0).await?;
         }
         match following {
             Some(following) => self.follow(following).await,
@@ -96,6 +108,8 @@ impl Sending {
     async fn send(&mut self, batch: &Batch, missed: u64) -> Result<(), Gone> {
         let mut answer = Answer::default();
         for record in batch.iter() {
+            // A query that fits nothing would leave others no time.
+            consume_budget().await;
             if self.is_done() {
                 break;
             }
@@ -121,7 +135,8 @@ impl Sending {
         self.told_missed = missed;
         answer.dropped(missed);
         let flows = answer.flows();
-        self.answers.send(answer).await.map_err(|_| Gone)?;
+        let sent = timeout(STALLED, self.answers.send(answer)).await;
+        sent.map_err(|_| Gone)?.map_err(|_| Gone)?;
         self.counts.flows.inc_by(flows.into());
         Ok(())
     }

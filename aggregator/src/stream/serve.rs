@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::Chain;
+use grpc::Status;
 use grpc::collect::secure;
-use grpc::stream::Connection;
+use grpc::stream::{Call, Connection};
 use ipfix::transport::keep_alive;
 use k8s::certificates::ServerSource;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::access::Access;
 use super::call::answer;
@@ -24,6 +25,10 @@ use super::hub::Hub;
 const CONNECTIONS: usize = 256;
 /// How long handshakes and requests may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may be without a call. A client of gRPC's own connects again by itself.
+const IDLE: Duration = Duration::from_secs(30);
+/// Calls at a time over all connections.
+const CALLS: usize = 64;
 /// How long calls may take to end at shutdown: what they wait for has ended before.
 const FAREWELL: Duration = Duration::from_millis(1500);
 /// After an error of the listener, which others have to mend.
@@ -32,11 +37,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What all calls have in common.
 #[derive(Debug, Clone)]
 pub struct Server {
-    pub hub: Hub,
-    pub access: Access,
-    pub counts: Arc<Counts>,
+    pub(super) hub: Hub,
+    pub(super) access: Access,
+    pub(super) counts: Arc<Counts>,
     /// Nanoseconds since 1970.
-    pub clock_ns: fn() -> u64,
+    pub(super) clock_ns: fn() -> u64,
+    calls: Arc<Semaphore>,
 }
 
 /// Serves until `shutdown` turns true. Without certificates nothing is encrypted.
@@ -85,6 +91,11 @@ pub async fn serve(
 }
 
 impl Server {
+    /// `clock_ns` tells nanoseconds since 1970.
+    pub fn new(hub: Hub, access: Access, counts: Arc<Counts>, clock_ns: fn() -> u64) -> Self {
+        Self { hub, access, counts, clock_ns, calls: Arc::new(Semaphore::new(CALLS)) }
+    }
+
     async fn connection(
         &self,
         stream: TcpStream,
@@ -130,21 +141,14 @@ impl Server {
         peer: SocketAddr,
         mut shutdown: watch::Receiver<bool>,
     ) {
-        let mut calls = JoinSet::new();
+        let mut calls: JoinSet<End> = JoinSet::new();
+        let mut quiet_since = Instant::now();
         let mut is_ending = false;
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
                     Some(Ok(call)) => {
-                        let server = self.clone();
-                        calls.spawn(async move {
-                            server.counts.calls.inc();
-                            let counts = Arc::clone(&server.counts);
-                            let end = answer(call, is_certified, server).await;
-                            counts.calls.dec();
-                            counts.ended(end);
-                            tracing::debug!(%peer, ?end, "call ended");
-                        });
+                        calls.spawn(self.clone().call(call, is_certified, peer));
                     }
                     Some(Err(error)) => {
                         tracing::debug!(%peer, error = %Chain(&error), "connection broke");
@@ -152,7 +156,16 @@ impl Server {
                     }
                     None => break,
                 },
-                Some(ended) = calls.join_next() => self.call_joined(&ended),
+                Some(ended) = calls.join_next() => {
+                    self.call_joined(&ended);
+                    quiet_since = Instant::now();
+                    // Who may not ask has no reason to stay.
+                    if matches!(ended, Ok(End::Refused)) && calls.is_empty() {
+                        is_ending = true;
+                        connection.shut_down();
+                    }
+                }
+                () = sleep_until(quiet_since + IDLE), if calls.is_empty() => break,
                 _ = shutdown.wait_for(|asked| *asked), if !is_ending => {
                     is_ending = true;
                     connection.shut_down();
@@ -164,9 +177,24 @@ impl Server {
         }
     }
 
-    fn call_joined(&self, ended: &Result<(), JoinError>) {
-        self.joined(ended);
+    async fn call(self, call: Call, is_certified: bool, peer: SocketAddr) -> End {
+        self.counts.calls.inc();
+        let counts = Arc::clone(&self.counts);
+        let end = if let Ok(_place) = Arc::clone(&self.calls).try_acquire_owned() {
+            answer(call, is_certified, self).await
+        } else {
+            call.refuse(&Status::new(Status::RESOURCE_EXHAUSTED, "there are too many calls"));
+            End::Dropped
+        };
+        counts.calls.dec();
+        counts.ended(end);
+        tracing::debug!(%peer, ?end, "call ended");
+        end
+    }
+
+    fn call_joined(&self, ended: &Result<End, JoinError>) {
         if ended.is_err() {
+            self.counts.ended(End::Panicked);
             self.counts.calls.dec();
         }
     }

@@ -200,10 +200,12 @@ impl Keeper {
         if self.server.is_current(&trust, now_s)? {
             return Ok(());
         }
+        let (required, asked) = (trust.roots()?, trust.roots()?);
         self.server.renew(&self.store.options, &trust, now_s).await?;
-        let required = self.server.config(Clients::Required(trust.roots()?))?;
-        self.asked.replace(self.server.config(Clients::Asked(trust.roots()?))?);
+        let required = self.server.config(Clients::Required(required))?;
+        let asked = self.server.config(Clients::Asked(asked))?;
         self.required.replace(required);
+        self.asked.replace(asked);
         self.store.count(|counters| counters.configurations += 1);
         tracing::info!(overlap = trust.previous.is_some(), "new certificates are served");
         Ok(())

@@ -20,7 +20,11 @@ read = lambda name: (folder / name).read_bytes()
 def channel(port, certified):
     own = (read("exporter.test.key"), read("exporter.test.pem")) if certified else (None, None)
     credentials = grpc.ssl_channel_credentials(read("ca.pem"), *own)
-    named = (("grpc.ssl_target_name_override", "collector.test"),)
+    # Each channel is a connection of its own.
+    named = (
+        ("grpc.ssl_target_name_override", "collector.test"),
+        ("grpc.use_local_subchannel_pool", 1),
+    )
     return grpc.secure_channel(f"127.0.0.1:{port}", credentials, named)
 
 
@@ -55,9 +59,23 @@ def ask(request, certified=True, token=None, until=None):
     say({"ports": ports, "first": first, "dropped": dropped, "status": status, "why": details})
 
 
+held = []
+
+
+def hold(calls):
+    """Follows so many times, and goes on."""
+    for number in range(calls):
+        if number % 8 == 0:
+            stub = services.FlowStreamServiceStub(channel(stream, True))
+        held.append(stub.GetFlows(messages.GetFlowsRequest(follow=True)))
+    say("held")
+
+
 for line in sys.stdin:
     what = json.loads(line)
     if "send" in what:
         send(what["send"])
+    elif "hold" in what:
+        hold(what["hold"])
     else:
         ask(**what)

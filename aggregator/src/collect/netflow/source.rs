@@ -19,8 +19,8 @@ use crate::collect::room::Reserved;
 use crate::metrics::{EndReason, Unusable};
 
 /// Templates of one source, and fields of one template.
-const TEMPLATES: usize = 256;
-const FIELDS: usize = 256;
+const TEMPLATES: usize = 64;
+const FIELDS: usize = 128;
 /// Bytes of one record.
 const RECORD: usize = 4_096;
 /// Values that are made of one message.
