@@ -359,10 +359,29 @@ impl Correlator {
 
     /// Hands out everything that has not been told, for shutdown.
     pub fn flush(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        for number in 0..self.flows.numbers() {
+        let mut from = Some(0);
+        while let Some(next) = from {
+            from = self.flush_some(next, u32::MAX, now_ms, emit);
+        }
+    }
+
+    /// As [`Self::flush`], of `count` flows from number `from` on. Returns where to go on.
+    pub fn flush_some(
+        &mut self,
+        from: u32,
+        count: u32,
+        now_ms: u64,
+        emit: &mut Vec<FlowRecord>,
+    ) -> Option<u32> {
+        let end = from.saturating_add(count).min(self.flows.numbers());
+        for number in from..end {
             self.tell(number, emit);
         }
+        if end < self.flows.numbers() {
+            return Some(end);
+        }
         self.overflow.flush(now_ms, emit);
+        None
     }
 
     /// Hands out a flow's record if it has news.

@@ -33,7 +33,7 @@ fn main() {
 }
 
 async fn memory(batches: &[Batch]) -> Duration {
-    let (inlet, mut queue) = Queue::new("memory", 64, Arc::default());
+    let (inlet, mut queue) = Queue::new("memory", 65_536, Arc::default());
     let begun = cpu();
     for batch in batches.iter().cycle().take(BATCHES) {
         inlet.send(batch);

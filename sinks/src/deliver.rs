@@ -140,6 +140,8 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
                 }
                 Ok(Some(batch)) => self.write(batch).await,
                 Ok(None) => break,
+                // Only a log on disk can be closed and have nothing to give yet.
+                Err(_elapsed) if self.is_late() => break,
                 Err(_elapsed) => {}
             }
             if self.sink.due((self.clock)()) && Instant::now() >= self.backoff.next {
@@ -147,6 +149,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             }
         }
         self.close().await;
+        timeout(self.options.tick, self.sink.end()).await.ok();
         if self.is_stopped() {
             self.queue.put_back(None);
             return Some(self.queue);
@@ -254,9 +257,11 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
 
     /// There is no time left for `batch`, if not for another sink.
     fn give_up(&mut self, batch: Batch) {
-        if self.is_stopped() {
+        if self.queue.is_kept() {
+            // Whoever comes next begins behind what the last flush delivers.
+        } else if self.is_stopped() {
             self.queue.put_back(Some(batch));
-        } else if !self.queue.is_kept() {
+        } else {
             self.abandoned(batch.len() as u64);
         }
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use flow::Batch;
 use store::Mark;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::DeliveryCounters;
 use crate::spool::Reading;
@@ -14,8 +14,22 @@ use crate::spool::Reading;
 /// Where batches for one sink go in, if they are kept in memory alone.
 #[derive(Debug, Clone)]
 pub struct Inlet {
-    batches: Sender<Batch>,
+    /// Bounded by `room`: how many records a batch has depends on how much is going on.
+    batches: UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
+    /// Records that room is made for at a time.
+    largest: u32,
     counters: Arc<DeliveryCounters>,
+}
+
+/// No batch has more records.
+const LARGEST_BATCH: u32 = 1024;
+
+/// A batch, and the room that its records take.
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Where they come out again, in order. It outlives the sink: whoever takes the sink's place goes
@@ -30,7 +44,7 @@ pub struct Queue {
 #[derive(Debug)]
 enum Source {
     Memory {
-        batches: Receiver<Batch>,
+        batches: UnboundedReceiver<Waiting>,
         /// Taken out by a sink that was replaced before it took the batch.
         returned: Option<Batch>,
     },
@@ -39,14 +53,16 @@ enum Source {
 }
 
 impl Queue {
-    /// Makes a queue in memory, of at most `capacity` batches, for the sink called `name`.
+    /// Makes a queue in memory, of at most `capacity` records, for the sink called `name`.
     pub fn new(
         name: &'static str,
         capacity: usize,
         counters: Arc<DeliveryCounters>,
     ) -> (Inlet, Self) {
-        let (sender, batches) = channel(capacity);
-        let inlet = Inlet { batches: sender, counters: Arc::clone(&counters) };
+        let (sender, batches) = unbounded_channel();
+        let room = Arc::new(Semaphore::new(capacity));
+        let largest = u32::try_from(capacity).unwrap_or(u32::MAX).min(LARGEST_BATCH);
+        let inlet = Inlet { batches: sender, room, largest, counters: Arc::clone(&counters) };
         (inlet, Self { name, source: Source::Memory { batches, returned: None }, counters })
     }
 
@@ -73,7 +89,7 @@ impl Queue {
         match &mut self.source {
             Source::Memory { batches, returned } => match returned.take() {
                 Some(batch) => Some(batch),
-                None => batches.recv().await,
+                None => batches.recv().await.map(|waiting| waiting.batch),
             },
             Source::Spool(reading) => reading.recv().await,
         }
@@ -136,18 +152,23 @@ impl Inlet {
     pub fn send(&self, batch: &Batch) {
         let records = batch.len() as u64;
         self.counters.given.fetch_add(records, Ordering::Relaxed);
-        match self.batches.try_send(Batch::clone(batch)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {
-                self.counters.queue_full.fetch_add(records, Ordering::Relaxed);
-            }
+        let permits = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(permits);
+        let sent = room.is_ok_and(|room| {
+            self.batches.send(Waiting { batch: Batch::clone(batch), _room: room }).is_ok()
+        });
+        if !sent {
+            self.counters.queue_full.fetch_add(records, Ordering::Relaxed);
         }
     }
 
     /// Waits until there is room for a batch, or nobody takes any.
     pub async fn room(&self) {
         // Without a receiver `send` counts what comes.
-        drop(self.batches.reserve().await);
+        tokio::select! {
+            _room = self.room.acquire_many(self.largest) => {}
+            () = self.batches.closed() => {}
+        }
     }
 
     pub fn counters(&self) -> &Arc<DeliveryCounters> {

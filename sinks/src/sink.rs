@@ -33,6 +33,11 @@ pub trait Sink: Send {
     /// holds it; after [`SinkError::Refused`] it has let go of it.
     fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// Takes leave of the far end, once no more comes.
+    fn end(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Of what was taken, how many records had to be dropped one by one since this was last asked,
     /// while the others went on: such as one that is too long for its format.
     fn let_go(&mut self) -> u64 {

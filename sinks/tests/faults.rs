@@ -38,7 +38,7 @@ struct Delivery {
 impl Delivery {
     fn start(sink: impl Sink + 'static) -> Self {
         let counters = Arc::<DeliveryCounters>::default();
-        let (inlet, queue) = Queue::new("test", 64, Arc::clone(&counters));
+        let (inlet, queue) = Queue::new("test", 128, Arc::clone(&counters));
         let clock = Arc::new(AtomicU64::new(1_795_251_599_000));
         let now = Arc::clone(&clock);
         let task = tokio::spawn(async move {

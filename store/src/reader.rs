@@ -183,7 +183,7 @@ fn touch_told(record: &mut FlowRecord) {
     record.proxy_snat_ip = Some(address);
     record.proxy_snat_port = 1;
     for side in [&mut record.from_source, &mut record.from_destination] {
-        (side.domain, side.flow_id, side.start_ms) = (1, 1, 1);
+        (side.domain, side.flow_id, side.start_ms, side.end_ms) = (1, 1, 1, 1);
         for counters in [&mut side.forward, &mut side.reverse] {
             counters.packets_total = 1;
             counters.octets_total = 1;

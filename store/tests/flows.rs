@@ -110,7 +110,7 @@ fn what_has_been_told_is_visited_with_all_that_tells_connections_apart() {
         assert_eq!(nat(told), nat(stored));
         let side = |side: &flow::Side| {
             let totals = [&side.forward, &side.reverse].map(|c| (c.packets_total, c.octets_total));
-            (side.domain, side.flow_id, side.start_ms, totals)
+            (side.domain, side.flow_id, side.start_ms, side.end_ms, totals)
         };
         assert_eq!(side(&told.from_source), side(&stored.from_source));
         assert_eq!(side(&told.from_destination), side(&stored.from_destination));

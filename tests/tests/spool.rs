@@ -125,7 +125,7 @@ fn a_full_disk_costs_the_spool_and_not_the_sinks_that_keep_up() {
     stand.wait_for("fyke_sink_waiting{sink=\"log\"}", |it| it == 0);
     let account = Account::of(&stand, LOG);
     account.check();
-    assert!(account.dropped > 0 && account.dropped <= unwritten, "{account:?}, {unwritten}");
+    assert!(account.dropped <= unwritten, "{account:?}, {unwritten}");
     stand.end_anyhow(Duration::from_secs(5));
     let (logged, _) = distinct(&reading.finish());
     assert_eq!(logged.len() as u64, account.delivered);

@@ -9,6 +9,7 @@ use daemon::{Ended, Supervisor};
 use sinks::ipfix::IpfixSink;
 use sinks::json::JsonSink;
 use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
+use tokio::time::timeout;
 
 use super::StartError;
 use crate::enrich::Wanted;
@@ -18,6 +19,8 @@ use crate::settings::{Output, Outputs};
 /// How long outputs may take for the last records: with what sessions and flows take before, a
 /// process that is asked to end does so within 5 s.
 const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
+/// How long they may take altogether, whatever a disk does.
+const END_WITHIN: Duration = Duration::from_millis(3250);
 
 /// What runs, and what it was told.
 #[derive(Debug)]
@@ -88,7 +91,11 @@ impl Running {
     /// Delivers what waits, and ends.
     pub(super) async fn close(mut self) -> Result<(), Ended> {
         self.outlets.close();
-        self.tasks.all_end().await
+        let ended = timeout(END_WITHIN, self.tasks.all_end()).await;
+        ended.unwrap_or_else(|_| {
+            let cause = Some("its disk or its far end does not answer".into());
+            Err(Ended { task: "an output", cause })
+        })
     }
 }
 

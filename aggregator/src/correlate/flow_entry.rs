@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use flow::{Correlation, FlowEndReason, FlowKey, FlowRecord, FlowType, Origin, Side};
 
 use super::about::{About, Books};
-use super::half::Half;
+use super::half::{Half, tells_no_totals};
 use super::role::{self, Role, is_ingress_half};
 use super::states::States;
 use super::told::Memory;
@@ -28,6 +28,8 @@ pub(super) struct FlowEntry {
     pub(super) changed: bool,
     /// Whether it waits to be told at the next occasion.
     pub(super) is_hot: bool,
+    /// Whether the half in `near` was told alone: its deltas are the flow's from then on.
+    led_by_near: bool,
     /// Nobody else sees this flow.
     whole: bool,
     /// A rule refused it, so that one half may be all there is.
@@ -115,6 +117,7 @@ impl FlowEntry {
             told: false,
             changed: false,
             is_hot: false,
+            led_by_near: false,
             whole: role == Role::Whole,
             refused: role::is_refused(record),
             near_is_destination: role == Role::Destination,
@@ -148,7 +151,7 @@ impl FlowEntry {
             if self.id == 0 {
                 self.id = told.flow_id;
             }
-            half.resume(&told);
+            half.resume(&told, tells_no_totals(record));
             gap_octets = before.saturating_sub(half.octets_before());
         }
         // A connection without traffic is news once.
@@ -283,6 +286,7 @@ impl FlowEntry {
         self.changed = false;
         self.told = true;
         self.id = self.identify();
+        self.led_by_near |= self.far.is_none();
         let near = self.near.export();
         let far = self.far.as_deref_mut().map(Half::export);
         self.record(near, far, states)
@@ -330,8 +334,10 @@ impl FlowEntry {
         };
         record.from_source = source.unwrap_or_default();
         record.from_destination = destination.unwrap_or_default();
-        // The common counters are always one Node's, so that their deltas add up to its totals.
-        let common = source.or(destination).unwrap_or_default();
+        // The common counters are always one Node's, so that their deltas add up to its totals: of
+        // the half that was told alone, or else the source's.
+        let common = if self.led_by_near { Some(near) } else { source.or(destination) };
+        let common = common.unwrap_or_default();
         record.forward = common.forward;
         record.reverse = common.reverse;
         record.throughput = common.throughput;

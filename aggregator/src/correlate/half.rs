@@ -52,7 +52,7 @@ impl Totals {
         self.octets.saturating_add(self.reverse_octets)
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             packets: self.packets.saturating_add(other.packets),
             octets: self.octets.saturating_add(other.octets),
@@ -155,11 +155,12 @@ impl Half {
         self.exported.octets_both_ways()
     }
 
-    /// Continues from what has been told, be it later than what came now.
-    pub(super) fn resume(&mut self, told: &Told) {
+    /// Continues from what has been told, be it later than what came now. `adds`: the exporter
+    /// tells no totals, so that what came now is more of it.
+    pub(super) fn resume(&mut self, told: &Told, adds: bool) {
         self.exported = told.totals;
         self.exported_end_ms = told.end_ms;
-        self.seen = self.seen.max(told.totals);
+        self.seen = if adds { told.totals.plus(self.seen) } else { self.seen.max(told.totals) };
         self.end_ms = self.end_ms.max(told.end_ms);
     }
 
@@ -208,7 +209,7 @@ impl Half {
 
 /// Whether the exporter counts each interval anew, as routers do: totals are never less than what
 /// was added to them last.
-fn tells_no_totals(record: &FlowRecord) -> bool {
+pub(super) fn tells_no_totals(record: &FlowRecord) -> bool {
     let (forward, reverse) = (&record.forward, &record.reverse);
     let totals = forward.packets_total | reverse.packets_total;
     totals | forward.octets_total | reverse.octets_total == 0

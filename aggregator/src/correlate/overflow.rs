@@ -10,7 +10,7 @@ use flow::{Correlation, Counters, FlowEndReason, FlowKey, FlowRecord, Name, Orig
 use hashbrown::HashMap;
 
 use super::flow_entry::Report;
-use super::half::{Totals, bits_per_second};
+use super::half::{Totals, bits_per_second, tells_no_totals};
 use super::half_id::HalfId;
 use super::role::Role;
 use super::told::{Memory, Told};
@@ -55,7 +55,8 @@ impl Overflow {
         let id = HalfId::new(&key, domain, record.flow_id, record.start_ms);
         let before = memory.take(id);
         let told = before.map_or_else(|| Totals::before(record), |told| told.totals);
-        let totals = told.max(Totals::of(record));
+        let of = Totals::of(record);
+        let totals = if tells_no_totals(record) { told.plus(of) } else { told.max(of) };
         let flow_id = before.map_or(0, |told| told.flow_id);
         let end_ms = before.map_or(0, |told| told.end_ms).max(record.end_ms);
         memory.insert(id, Told { flow_id, totals, end_ms });

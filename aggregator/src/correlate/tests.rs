@@ -136,6 +136,43 @@ fn the_other_half_may_come_after_the_first_was_told_alone() {
     assert_eq!((destination, correlator.stats().joined_late), (1000, 1));
 }
 
+/// The source's Node is cut off, the destination's half is told alone, and then everything comes.
+#[test]
+fn the_halfs_counters_that_were_told_first_stay_the_flows() {
+    let first =
+        (0..10).map(|i| (i * 60_000, destination(record(7, i * 60_000, 100 * (i + 1), 100))));
+    let late = [
+        (600_001, source(record(5, 600_000, 1000, 1000))),
+        (600_002, destination(record(7, 600_000, 1100, 100))),
+        (660_000, source(record(5, 660_000, 1200, 200))),
+        (660_001, destination(record(7, 660_000, 1200, 100))),
+    ];
+    let mut correlator = correlator();
+    let told = tell(&mut correlator, first.chain(late), 900_000);
+    assert_eq!(told.last().map(|flow| flow.correlation), Some(Correlation::Complete));
+    let sum = |of: fn(&FlowRecord) -> u64| told.iter().map(of).sum::<u64>();
+    assert_eq!(sum(|flow| flow.forward.octets_delta), 1200);
+    assert_eq!(sum(|flow| flow.from_source.forward.octets_delta), 1200);
+    assert_eq!(sum(|flow| flow.from_destination.forward.octets_delta), 1200);
+}
+
+/// As routers tell it: each record has what came since the last one, and nothing else.
+#[test]
+fn what_is_told_by_deltas_alone_adds_up_over_a_silence_and_without_room() {
+    let deltas = |at_ms: u64, octets: u64| {
+        let mut record = whole(record(0, at_ms, 0, octets)).0;
+        (record.flow_id, record.forward.packets_total) = (1, 0);
+        (at_ms, (record, 1))
+    };
+    let records = [deltas(0, 600), deltas(1_000, 600), deltas(200_000, 300), deltas(201_000, 300)];
+    let told = tell(&mut correlator(), records.clone(), 900_000);
+    assert_eq!(told.iter().map(|flow| flow.forward.octets_delta).sum::<u64>(), 1800);
+    let mut crowded = Correlator::new(TIMEOUTS, 0);
+    let told = tell(&mut crowded, records, 900_000);
+    assert!(told.iter().all(|flow| flow.correlation == Correlation::Overflow));
+    assert_eq!(told.iter().map(|flow| flow.forward.octets_delta).sum::<u64>(), 1800);
+}
+
 #[test]
 fn a_5_tuple_used_again_is_another_flow() {
     // The second connection starts a second after the first; all four halves arrive together.

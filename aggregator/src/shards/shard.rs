@@ -21,6 +21,8 @@ pub(crate) const BATCH: usize = 1024;
 const SHARES: usize = 4;
 /// Flows looked through for a question, before it is time for records again.
 const LOOK: u32 = 2048;
+/// Flows that become records at a time in the end: a record takes more than twice the memory.
+const AT_THE_END: u32 = 16 * 1024;
 /// How long the last records wait for sinks that have no room.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 
@@ -113,8 +115,12 @@ impl Shard {
             }
         }
         let now_ms = clock();
-        self.correlator.flush(now_ms, &mut self.emitted);
-        self.hand_out(now_ms, Some(Instant::now() + LAST_RECORDS)).await;
+        let until = Instant::now() + LAST_RECORDS;
+        let mut from = Some(0);
+        while let Some(next) = from {
+            from = self.correlator.flush_some(next, AT_THE_END, now_ms, &mut self.emitted);
+            self.hand_out(now_ms, Some(until)).await;
+        }
     }
 
     fn receive(&mut self, taken: &mut Vec<Vec<Share>>, now_ms: u64) {

@@ -141,6 +141,10 @@ impl Sink for IpfixSink {
         self.process.pending() > 0
     }
 
+    async fn end(&mut self) {
+        self.process.close().await.ok();
+    }
+
     async fn flush(&mut self) -> Result<(), SinkError> {
         let sent = self.send().await;
         self.count();

@@ -154,6 +154,12 @@ impl Sink for JsonSink {
         !self.buffer.is_empty()
     }
 
+    async fn end(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await.ok();
+        }
+    }
+
     async fn flush(&mut self) -> Result<(), SinkError> {
         let sent = self.send().await;
         let done = self.done;

@@ -83,18 +83,27 @@ impl Backups {
         // Newest first.
         kept.sort_by_key(|backup| std::cmp::Reverse(backup.time_ms));
         let oldest_ms = rotation.max_age.map(|age| oldest(now_ms, age));
-        for (place, backup) in kept.iter().enumerate() {
-            let is_too_much = rotation.max_backups > 0 && place >= rotation.max_backups;
-            let is_too_old = oldest_ms.is_some_and(|oldest_ms| backup.time_ms < oldest_ms);
-            if is_too_much || is_too_old {
-                fs::remove_file(&backup.path)?;
-                tidied.removed += 1;
-            } else if rotation.compress && !backup.is_compressed {
-                compress(&backup.path)?;
-                tidied.compressed += 1;
+        let is_gone = |(place, backup): &(usize, &Backup)| {
+            let is_too_much = rotation.max_backups > 0 && *place >= rotation.max_backups;
+            is_too_much || oldest_ms.is_some_and(|oldest_ms| backup.time_ms < oldest_ms)
+        };
+        let (gone, stay): (Vec<_>, Vec<_>) = kept.iter().enumerate().partition(is_gone);
+        let mut result = Ok(());
+        // First, since compressing needs room. One that cannot be removed keeps no other.
+        for (_, backup) in gone {
+            match fs::remove_file(&backup.path) {
+                Ok(()) => tidied.removed += 1,
+                Err(error) => result = Err(error),
             }
         }
-        Ok(tidied)
+        let stay = stay.into_iter().filter(|(_, it)| rotation.compress && !it.is_compressed);
+        for (_, backup) in stay {
+            match compress(&backup.path) {
+                Ok(()) => tidied.compressed += 1,
+                Err(error) => result = Err(error),
+            }
+        }
+        result.map(|()| tidied)
     }
 
     fn list(&self) -> io::Result<Vec<Backup>> {
@@ -140,13 +149,22 @@ fn compress(path: &Path) -> io::Result<()> {
         PathBuf::from(name)
     };
     let (unfinished, finished) = (with(UNFINISHED), with(COMPRESSED));
+    let compressed =
+        compress_to(&unfinished, path).and_then(|()| fs::rename(&unfinished, finished));
+    if compressed.is_err() {
+        // It may be what fills the disk.
+        fs::remove_file(&unfinished).ok();
+    }
+    compressed?;
+    fs::remove_file(path)
+}
+
+fn compress_to(unfinished: &Path, path: &Path) -> io::Result<()> {
     let mut options = File::options();
-    let target = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let target = options.write(true).create(true).truncate(true).mode(0o600).open(unfinished)?;
     let mut encoder = GzEncoder::new(target, Compression::default());
     io::copy(&mut File::open(path)?, &mut encoder)?;
-    encoder.finish()?.sync_all()?;
-    fs::rename(&unfinished, finished)?;
-    fs::remove_file(path)
+    encoder.finish()?.sync_all()
 }
 
 #[cfg(test)]

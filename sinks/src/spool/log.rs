@@ -144,22 +144,24 @@ impl Log {
     }
 
     /// Adds the place of a sink, where its cursor says.
-    pub(super) fn add(&self, place: impl FnOnce(u64, u64) -> Place) -> Arc<Place> {
+    ///
+    /// `place` is told the cursor of an earlier life (that of the oldest record if it cannot be
+    /// read), the oldest record, and the end. In one step: whoever tidies finds the sink among
+    /// those that are here or those that are not.
+    pub(super) fn add(
+        &self,
+        name: &str,
+        place: impl FnOnce(Option<u64>, u64, u64) -> Place,
+    ) -> Arc<Place> {
+        let mut absent = self.absent();
         let mut places = self.places();
         let (oldest, end) = (self.oldest(), self.end());
-        let place = Arc::new(place(oldest, end));
+        let known = absent.iter().position(|(_, known)| known == name);
+        let cursor = known.map(|index| absent.swap_remove(index).0.unwrap_or(oldest));
+        let place = Arc::new(place(cursor, oldest, end));
         places.retain(|known| known.name != place.name);
         places.push(Arc::clone(&place));
         place
-    }
-
-    /// The cursor of an earlier life; that of the oldest record if it cannot be read.
-    pub(super) fn claim(&self, name: &str) -> Option<u64> {
-        let mut absent = self.absent();
-        let index = absent.iter().position(|(_, known)| known == name)?;
-        let (record, _) = absent.swap_remove(index);
-        drop(absent);
-        Some(record.unwrap_or_else(|| self.oldest()))
     }
 
     pub(super) fn forget_absent(&self) {
@@ -231,7 +233,10 @@ impl Log {
 
     /// Notes how far sinks have come, and removes what all of them are done with.
     pub(super) fn tidy(&self) {
+        let absent = self.absent();
         let places: Vec<_> = self.places().iter().map(Arc::clone).collect();
+        let kept = absent.iter().map(|(record, _)| record.unwrap_or(0)).min();
+        drop(absent);
         for place in &places {
             self.note(place);
             if place.is_done() {
@@ -240,9 +245,7 @@ impl Log {
             }
         }
         let cursors = places.iter().map(|place| place.acknowledged());
-        let absent = self.absent();
-        let oldest = cursors.chain(absent.iter().map(|(record, _)| record.unwrap_or(0))).min();
-        drop(absent);
+        let oldest = cursors.chain(kept).min();
         self.release(oldest.unwrap_or_else(|| self.end()));
     }
 

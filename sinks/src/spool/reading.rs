@@ -42,8 +42,7 @@ pub(crate) struct Reading {
 impl Reading {
     pub(super) fn new(log: Arc<Log>, name: &'static str, counters: Arc<DeliveryCounters>) -> Self {
         let (sender, blocks) = channel(BLOCKS);
-        let cursor = log.claim(name);
-        let place = log.add(|oldest, end| {
+        let place = log.add(name, |cursor, oldest, end| {
             // Who was never here begins now.
             let next = cursor.unwrap_or(end).min(end);
             Place::new(name, counters, sender, [next, oldest, end])
