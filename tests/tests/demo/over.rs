@@ -84,3 +84,16 @@ fn the_check_holds_over_tls_and_grpc_and_nobody_reads_along() {
         assert!(!contains(&wire, POD), "{way} is read");
     }
 }
+
+#[test]
+fn what_goes_over_grpc_is_not_recorded_and_that_is_said_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("record");
+    let mut command = Command::new(built("fyke"));
+    command.args(["demo", "--over", "grpc", "--prefix", "tovrec", "--record"]).arg(&record);
+    let output = command.output().expect("the demo starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("what is sent over gRPC cannot be recorded"), "{errors}");
+    assert!(output.stdout.is_empty() && !record.exists(), "no lab was built");
+}
