@@ -6,7 +6,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::demo::{self, peer::Role, requirements::Missing, run::Options};
+use crate::demo::{
+    self,
+    peer::Role,
+    requirements::Missing,
+    run::{Options, Over},
+};
 use crate::doctor::{self, DoctorCommand};
 use crate::flows::{self, FlowsArgs};
 use crate::ipfix::{self, IpfixCommand};
@@ -53,6 +58,9 @@ struct DemoArgs {
     /// Short connections to make
     #[arg(long, value_name = "N", default_value = "200")]
     connections: usize,
+    /// What carries records from the exporters to the aggregator
+    #[arg(long, value_enum, value_name = "WAY", default_value = "tcp")]
+    over: Over,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -74,6 +82,7 @@ impl From<DemoArgs> for Options {
     fn from(args: DemoArgs) -> Self {
         Self {
             connections: args.connections,
+            over: args.over,
             json: args.json,
             keep: args.keep,
             down: args.down,

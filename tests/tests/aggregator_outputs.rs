@@ -6,6 +6,8 @@ mod elements;
 mod log;
 #[path = "aggregator_outputs/protected.rs"]
 mod protected;
+#[path = "aggregator_outputs/proxy.rs"]
+mod proxy;
 #[path = "aggregator_outputs/told.rs"]
 mod told;
 #[path = "aggregator_outputs/reading.rs"]

@@ -1,5 +1,8 @@
 //! `fyke demo` as a user runs it: real kernel, real processes, `conntrack -E` as the judge.
 
+#[path = "demo/over.rs"]
+mod over; // what carries records
+
 use std::process::{Command, ExitStatus};
 
 use serde_json::Value;
@@ -75,7 +78,12 @@ fn a_recording_takes_the_kernels_place_where_namespaces_cannot_be_made() {
 
 #[test]
 fn a_recording_does_not_pretend_to_do_what_it_cannot() {
-    for asked in [&["--down"][..], &["--keep"], &["--record", "/tmp/fyke-test-never-made"]] {
+    for asked in [
+        &["--down"][..],
+        &["--keep"],
+        &["--record", "/tmp/fyke-test-never-made"],
+        &["--over", "tls"],
+    ] {
         let (status, told, errors) = demo_of_nobody(asked);
         assert_eq!(status.code(), Some(1), "{asked:?}: {told}{errors}");
         assert!(errors.contains("the demo needs root"), "{asked:?}: {errors}");
@@ -102,7 +110,10 @@ fn folder_for_everyone() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("fyke");
-    std::fs::copy(built("fyke"), &copy).expect("a copy");
+    // Not by this process: a child that another test starts meanwhile would have the copy open for
+    // writing, and what is open for writing cannot be run.
+    let copied = Command::new("cp").arg(built("fyke")).arg(&copy).status().expect("cp runs");
+    assert!(copied.success(), "{copied}");
     for path in [folder.path(), &copy] {
         let everyone = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(path, everyone).expect("permissions");

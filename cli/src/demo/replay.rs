@@ -5,8 +5,8 @@
 //! check lays what was stored beside what the kernel said then.
 
 use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -113,6 +113,12 @@ fn send(address: SocketAddr) -> Result<()> {
             }
         };
         session.write_all(recording.messages)?;
+        session.shutdown(Shutdown::Write)?;
+        // It closes its end once it has read ours. Who ends it before may be ahead of what it has
+        // not even accepted.
+        session.set_read_timeout(Some(WITHIN))?;
+        let answered = session.read(&mut [0]).context("the aggregator does not read to the end")?;
+        ensure!(answered == 0, "IPFIX has no answers");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod daemons; // the exporters and the aggregator
 mod interrupt; // Ctrl-C
 mod live; // what is seen, while it is seen
+mod over; // what carries records
 
 use std::fs;
 use std::io::Write;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use self::daemons::Daemons;
 use self::interrupt::Interrupt;
 use self::live::Live;
+pub use self::over::Over;
 use super::check::{self, SeenFlow, Verdict};
 use super::judge::{self, Judge};
 use super::lab::Lab;
@@ -42,6 +44,8 @@ const POLL: Duration = Duration::from_millis(100);
 pub struct Options {
     /// How many short connections are made.
     pub connections: usize,
+    /// What carries records.
+    pub over: Over,
     /// Print one JSON object instead of a table.
     pub json: bool,
     /// Leave the lab running.
@@ -59,6 +63,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             connections: 200,
+            over: Over::Tcp,
             json: false,
             keep: false,
             down: false,
@@ -70,9 +75,9 @@ impl Default for Options {
 
 impl Options {
     /// Whether a recording shows what was asked for: it cannot be kept running, nor be recorded
-    /// again, and it leaves nothing to remove.
+    /// again, it leaves nothing to remove, and what it has was sent over TCP.
     pub fn can_be_replayed(&self) -> bool {
-        !self.down && !self.keep && self.record.is_none()
+        !self.down && !self.keep && self.record.is_none() && self.over == Over::Tcp
     }
 }
 
@@ -102,6 +107,10 @@ pub fn run(
     if options.down {
         return down(&options.prefix, out);
     }
+    ensure!(
+        options.record.is_none() || options.over.can_be_recorded(),
+        "what is sent over gRPC cannot be recorded"
+    );
     let interrupt = Interrupt::watch()?;
     let mut lab = Lab::up(&options.prefix)?;
     let mut demo = Demo { options, fyke, lab: &lab, out, interrupt: &interrupt };
@@ -153,9 +162,11 @@ impl Demo<'_> {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        let daemons = Daemons::start(self.lab, self.fyke, record)?;
+        let over = self.options.over;
+        let daemons = Daemons::start(self.lab, self.fyke, over, record)?;
         let judge = Judge::start(self.lab)?;
-        self.say("the lab is up, two exporters and an aggregator are running")?;
+        let running = "the lab is up, two exporters and an aggregator are running";
+        self.say(&format!("{running}, {} between them", over.name()))?;
         let mut live = Live::follow(&daemons.log);
         self.say(&format!("driving {} connections", plan.flows()))?;
         self.drive(&plan, &mut live)?;
@@ -226,7 +237,7 @@ impl Demo<'_> {
         if !self.options.keep {
             return Ok(());
         }
-        let daemons = Daemons::start(self.lab, self.fyke, None)?;
+        let daemons = Daemons::start(self.lab, self.fyke, self.options.over, None)?;
         let prefix = self.lab.prefix();
         self.say(&format!(
             "the lab keeps running: try `ip netns exec {prefix}-pA1 ping 10.10.1.2`\n\

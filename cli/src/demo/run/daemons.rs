@@ -3,19 +3,18 @@
 //! Each says `ready` on its standard output, and must end without an error soon after
 //! SIGTERM. The exporters end first, so that the aggregator receives their last records.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::over::Over;
 use crate::demo::lab::cluster::{NODES, Node};
-use crate::demo::lab::{Family, Host, Lab, Process};
+use crate::demo::lab::{Host, Lab, Process};
 
 const READY_WITHIN: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(3);
-
-/// IPFIX over TCP (RFC 7011, section 10.3).
-const PORT: u16 = 4739;
 
 /// Longer than the kernel remembers a short connection in the lab: no dump shows one, and an
 /// exporter that only polls would miss it.
@@ -35,18 +34,18 @@ pub(super) struct Daemons {
 impl Daemons {
     /// Starts all three, and waits until they are ready. What the exporters send is kept
     /// as `NODE.ipfix` in `record`.
-    pub(super) fn start(lab: &Lab, fyke: &Path, record: Option<&Path>) -> Result<Self> {
+    pub(super) fn start(lab: &Lab, fyke: &Path, over: Over, record: Option<&Path>) -> Result<Self> {
+        let ends = over.prepare(lab.directory())?;
         let data = lab.directory().join("data");
         let log = lab.directory().join("flows.jsonl");
-        let collector = format!("{}:{PORT}", Host::Aggregator.address(Family::V4));
         let mut command = lab.command(Host::Aggregator, fyke);
-        command.args(["aggregator", "--listen", &collector]);
+        command.arg("aggregator").args(&ends.aggregator);
         command.arg("--data").arg(&data).arg("--log").arg(&log);
         command.args(["--active-timeout", "2s", "--inactive-timeout", "6s"]);
         command.args(["--admin", "127.0.0.1:8088"]);
         let mut aggregator = lab.spawn("aggregator", &mut command)?;
         aggregator.wait_until_ready(READY_WITHIN)?;
-        let exporters = NODES.iter().map(|node| exporter(lab, fyke, node, &collector, record));
+        let exporters = NODES.iter().map(|node| exporter(lab, fyke, node, &ends.exporter, record));
         let mut exporters = exporters.collect::<Result<Vec<_>>>()?;
         exporters.iter_mut().try_for_each(|process| process.wait_until_ready(READY_WITHIN))?;
         Ok(Self { exporters, aggregator, data, log })
@@ -63,13 +62,13 @@ fn exporter(
     lab: &Lab,
     fyke: &Path,
     node: &Node,
-    collector: &str,
+    told: &[OsString],
     record: Option<&Path>,
 ) -> Result<Process> {
     let mut command = lab.command(node.host, fyke);
     command.args(["exporter", "--node", node.name]);
     command.arg("--cluster").arg(lab.cluster_file());
-    command.args(["--collector", collector, "--profile", "fyke"]);
+    command.args(told).args(["--profile", "fyke"]);
     command.args([
         "--active-timeout",
         "2s",
