@@ -130,6 +130,8 @@ struct Process {
     reload: Reload,
     uuid: watch::Receiver<Option<flow::Uid>>,
     fan_out: FanOut,
+    /// Its threads, without which neither records nor the end of the process get anywhere.
+    spool: Supervisor,
     outputs: Running,
     streams: Streams,
     stages: Supervisor,
@@ -145,6 +147,7 @@ impl Process {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
         let (shards, fan_out) = resume::open(settings).await?;
+        let spool = resume::supervised(&fan_out);
         let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
         let connection = kubernetes::api_server(settings).await?;
         let cluster = names::cluster(settings, connection.as_ref(), &mut servers)?;
@@ -184,7 +187,18 @@ impl Process {
         let (stop, stopped) = watch::channel(false);
         let taking = Taking { collecting, stopped };
         taking.listen(settings, served.as_ref(), &mut stages).await?;
-        Ok(Self { readiness, reload, uuid, fan_out, outputs, streams, stages, servers, stop })
+        Ok(Self {
+            readiness,
+            reload,
+            uuid,
+            fan_out,
+            spool,
+            outputs,
+            streams,
+            stages,
+            servers,
+            stop,
+        })
     }
 
     async fn run(mut self, mut shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), StartError> {
@@ -197,6 +211,7 @@ impl Process {
                     tracing::info!(signal, "shutting down");
                     break;
                 }
+                end = self.spool.any_end() => return Err(end.into()),
                 end = self.outputs.any_end() => return Err(end.into()),
                 end = self.stages.any_end() => return Err(end.into()),
                 end = self.servers.any_end() => return Err(end.into()),
@@ -213,8 +228,17 @@ impl Process {
         Box::pin(self.end()).await
     }
 
-    /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    /// Ends with everything flushed, or says why not. Queues of a spool that is broken never end.
     async fn end(mut self) -> Result<(), StartError> {
+        let mut spool = std::mem::take(&mut self.spool);
+        tokio::select! {
+            flushed = self.flush() => flushed,
+            end = spool.any_end() => Err(end.into()),
+        }
+    }
+
+    /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    async fn flush(mut self) -> Result<(), StartError> {
         let before = self.fan_out.lost();
         self.stop.send_replace(true);
         self.stages.all_end().await?;

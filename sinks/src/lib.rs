@@ -15,6 +15,8 @@ pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
 mod store; // the embedded store
+#[cfg(feature = "faults")]
+mod faults; // mistakes made on purpose
 
 pub use counters::DeliveryCounters;
 pub use deliver::{DeliverOptions, deliver};
@@ -22,6 +24,6 @@ pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
-pub use spool::{Spool, SpoolError, SpoolOptions};
+pub use spool::{Spool, SpoolError, SpoolOptions, SpoolPanicked};
 pub use store::StoreSink;
 pub use way::OptionsError;
