@@ -9,6 +9,7 @@ mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
 pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
+mod deeds; // what sinks do beside
 mod far_end; // where on the network
 mod way; // and how to get there
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
@@ -19,6 +20,7 @@ mod store; // the embedded store
 mod faults; // mistakes made on purpose
 
 pub use counters::DeliveryCounters;
+pub use deeds::{Deed, Deeds};
 pub use deliver::{DeliverOptions, deliver};
 pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;

@@ -5,6 +5,8 @@ use std::error::Error;
 use flow::Batch;
 use store::Mark;
 
+use crate::Deeds;
+
 /// A place that records are delivered to.
 ///
 /// Taking a batch and making it durable are two steps, because for some far ends the second one
@@ -32,6 +34,11 @@ pub trait Sink: Send {
     /// Makes everything that was taken durable. After [`SinkError::Unavailable`] the sink still
     /// holds it; after [`SinkError::Refused`] it has let go of it.
     fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Where this sink counts what it does beside taking records.
+    fn deeds(&self) -> Option<Deeds> {
+        None
+    }
 
     /// Of what was taken, how many records had to be dropped one by one since this was last asked,
     /// while the others went on: such as one that is too long for its format.

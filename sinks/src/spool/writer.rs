@@ -36,7 +36,7 @@ enum Order {
 /// What the thread is told. Its clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
-    orders: Sender<Order>,
+    sender: Sender<Order>,
     waiting: Arc<Waiting>,
     threads: Threads,
 }
@@ -55,7 +55,7 @@ impl Orders {
         let records = batch.len();
         let waiting = self.waiting.records.fetch_add(records, Ordering::AcqRel);
         let taken = waiting + records <= QUEUED
-            && self.orders.send(Order::Append(Batch::clone(batch))).is_ok();
+            && self.sender.send(Order::Append(Batch::clone(batch))).is_ok();
         if !taken {
             self.waiting.records.fetch_sub(records, Ordering::AcqRel);
         }
@@ -87,16 +87,16 @@ impl Orders {
 
     // A thread that is no more has closed everything already.
     pub(super) fn remove(&self, name: &'static str) {
-        self.orders.send(Order::Remove(name)).unwrap_or_default();
+        self.sender.send(Order::Remove(name)).unwrap_or_default();
     }
 
     pub(super) fn close(&self) {
-        self.orders.send(Order::Close).unwrap_or_default();
+        self.sender.send(Order::Close).unwrap_or_default();
     }
 
     pub(super) async fn finish(&self) {
         let (done, finished) = oneshot::channel();
-        if self.orders.send(Order::Finish(done)).is_ok()
+        if self.sender.send(Order::Finish(done)).is_ok()
             && !matches!(tokio::time::timeout(END, finished).await, Ok(Ok(())))
         {
             tracing::warn!(within = ?END, "the spool could not be made durable");
@@ -109,7 +109,7 @@ pub(super) fn start(log: Arc<Log>, durable_within: Option<Duration>) -> io::Resu
     let threads = Threads::default();
     let syncing = |within| Syncing::start(Arc::clone(&log), within, &threads);
     let syncing = durable_within.map(syncing).transpose()?;
-    let (orders, received) = mpsc::channel();
+    let (sender, received) = mpsc::channel();
     let waiting = Arc::<Waiting>::default();
     let writer = Writer {
         next: log.end(),
@@ -125,7 +125,7 @@ pub(super) fn start(log: Arc<Log>, durable_within: Option<Duration>) -> io::Resu
         failing: false,
     };
     threads.start("spool", move || writer.run())?;
-    Ok(Orders { orders, waiting, threads })
+    Ok(Orders { sender, waiting, threads })
 }
 
 #[derive(Debug)]
