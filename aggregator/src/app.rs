@@ -25,11 +25,13 @@ use tokio::sync::{mpsc, watch};
 use crate::args::Given;
 use crate::collect::{CollectOptions, Collecting, Epoch, Reported, Room};
 use crate::fan_out::{FanOut, SinkMetrics};
-use crate::metrics::Metrics;
+use crate::metrics::{CertificateMetrics, Metrics};
 use crate::reload::Reload;
 use crate::settings::{Listener, NotThere, Settings, Text};
 use listeners::Taking;
 use live::Streams;
+#[cfg(test)]
+pub(crate) use names::KINDS;
 pub(crate) use outputs::Running;
 
 /// Messages that wait between the sessions and correlation. How many records that may be is for
@@ -130,6 +132,8 @@ struct Process {
     reload: Reload,
     uuid: watch::Receiver<Option<flow::Uid>>,
     fan_out: FanOut,
+    /// Its threads, without which neither records nor the end of the process get anywhere.
+    spool: Supervisor,
     outputs: Running,
     streams: Streams,
     stages: Supervisor,
@@ -145,15 +149,18 @@ impl Process {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::default());
         let (shards, fan_out) = resume::open(settings).await?;
+        let spool = resume::supervised(&fan_out);
         let (mut servers, mut stages) = (Supervisor::default(), Supervisor::default());
         let connection = kubernetes::api_server(settings).await?;
-        let cluster = names::cluster(settings, connection.as_ref(), &mut servers)?;
+        let (mut registry, certificates) = (Registry::default(), CertificateMetrics::default());
+        let api_server = connection.as_ref();
+        let cluster = names::cluster(settings, api_server, &mut registry, &mut servers)?;
         let (collecting, queue) = collecting(settings, &metrics, cluster.clone());
 
-        let mut registry = Registry::default();
         metrics.register(&mut registry);
+        certificates.register(&mut registry);
         collecting.connected().register(&mut registry);
-        reload.register(&mut registry);
+        reload.counts().register(&mut registry);
         registry.register_collector(Box::new(SinkMetrics(fan_out.clone())));
         let wanted = Arc::new(ArcSwap::from_pointee(settings.wanted()));
         let enricher = correlating::enricher(cluster.as_ref(), &wanted, &mut registry);
@@ -166,9 +173,9 @@ impl Process {
         let flows = (mode == Mode::Aggregate).then(|| shards.handle());
         let (to, ready) = (fan_out.clone(), readiness.clone());
         let sources = live::sources(counted, to, ready, registry, flows);
-        live::api(settings, connection.as_ref(), sources, &mut servers).await?;
+        live::api(settings, api_server, sources, &mut servers).await?;
 
-        let uuid = kubernetes::identity(settings, connection.as_ref(), &mut servers).await;
+        let uuid = kubernetes::identity(settings, api_server, &mut servers).await;
         let mut outputs = Running::new(fan_out.clone(), wanted);
         if let Some(data) = &settings.storage.data.value {
             outputs.store(data)?;
@@ -178,13 +185,25 @@ impl Process {
         let to = fan_out.clone();
         correlating::begin(mode, shards, queue, enricher, to, metrics, &mut stages);
 
-        let served = certificates::served(settings, connection.as_ref(), &mut servers).await?;
-        let (to, by) = (served.as_ref(), connection.as_ref());
+        let served =
+            certificates::served(settings, api_server, &certificates, &mut servers).await?;
+        let (to, by) = (served.as_ref(), api_server);
         let streams = Streams::start(settings, to, by, &fan_out, streamed).await?;
         let (stop, stopped) = watch::channel(false);
         let taking = Taking { collecting, stopped };
         taking.listen(settings, served.as_ref(), &mut stages).await?;
-        Ok(Self { readiness, reload, uuid, fan_out, outputs, streams, stages, servers, stop })
+        Ok(Self {
+            readiness,
+            reload,
+            uuid,
+            fan_out,
+            spool,
+            outputs,
+            streams,
+            stages,
+            servers,
+            stop,
+        })
     }
 
     async fn run(mut self, mut shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), StartError> {
@@ -197,6 +216,7 @@ impl Process {
                     tracing::info!(signal, "shutting down");
                     break;
                 }
+                end = self.spool.any_end() => return Err(end.into()),
                 end = self.outputs.any_end() => return Err(end.into()),
                 end = self.stages.any_end() => return Err(end.into()),
                 end = self.servers.any_end() => return Err(end.into()),
@@ -213,8 +233,17 @@ impl Process {
         Box::pin(self.end()).await
     }
 
-    /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    /// Ends with everything flushed, or says why not. Queues of a spool that is broken never end.
     async fn end(mut self) -> Result<(), StartError> {
+        let mut spool = std::mem::take(&mut self.spool);
+        tokio::select! {
+            flushed = self.flush() => flushed,
+            end = spool.any_end() => Err(end.into()),
+        }
+    }
+
+    /// Sessions finish, which closes the correlator's queue; when it is done, no sink gets more.
+    async fn flush(mut self) -> Result<(), StartError> {
         let before = self.fan_out.lost();
         self.stop.send_replace(true);
         self.stages.all_end().await?;

@@ -264,6 +264,13 @@ impl Connected {
         self.0.senders.report(cluster.as_deref(), self.0.epoch.ms(now))
     }
 
+    /// Has every family show a series, for a Node or listener of this name.
+    #[cfg(test)]
+    pub(crate) fn show_all(&self, name: &'static str) {
+        self.0.senders.node(&name.into(), 0).told(1, 0, 0);
+        self.0.counters.show_drops(name);
+    }
+
     /// Makes what is counted here visible.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(gauges::Gauges(self.clone())));

@@ -6,15 +6,18 @@
 //! a process are worth a wait: nothing comes after them.
 mod outlets; // the sinks behind the outlets, one after the other
 mod subscription; // those who watch
+mod ledger; // what sinks have done
 mod metrics; // what became of the records
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use flow::Batch;
-use sinks::{DeliveryCounters, Inlet, Queue, Spool};
+use sinks::{Deed, Deeds, DeliveryCounters, Inlet, Queue, Spool};
 use tokio::time::{Instant, timeout_at};
 
+use ledger::Ledger;
 pub use metrics::SinkMetrics;
 pub use outlets::Outlets;
 use subscription::Subscribers;
@@ -44,6 +47,7 @@ struct Outlet {
     name: &'static str,
     way: Way,
     counters: Arc<DeliveryCounters>,
+    ledger: Arc<Ledger>,
 }
 
 /// How an outlet gets its records.
@@ -104,8 +108,9 @@ impl FanOut {
 
     /// Adds the outlet `name`, in the place of one with this name. Its counters go on.
     pub fn add(&self, name: &'static str) -> Queue {
-        let known = self.counters().find(|(known, _)| *known == name);
-        let counters = known.map(|(_, counters)| counters).unwrap_or_default();
+        let (counters, ledger) = self.known(name).map_or_else(Default::default, |known| {
+            (Arc::clone(&known.counters), Arc::clone(&known.ledger))
+        });
         let (way, queue) = if let Some(spool) = self.spool() {
             (Way::Spool, spool.queue(name, Arc::clone(&counters)))
         } else {
@@ -114,9 +119,21 @@ impl FanOut {
         };
         self.change(|outlets| {
             outlets.retain(|outlet| outlet.name != name);
-            outlets.push(Outlet { name, way, counters });
+            outlets.push(Outlet { name, way, counters, ledger });
         });
         queue
+    }
+
+    /// From now on a sink that counts there is behind the outlet `name`. What those before it have
+    /// done is added.
+    pub(crate) fn counts(&self, name: &str, deeds: Deeds) {
+        if let Some(outlet) = self.known(name) {
+            outlet.ledger.begin(deeds);
+        }
+    }
+
+    fn known(&self, name: &str) -> Option<Outlet> {
+        self.shared.outlets.load().iter().find(|outlet| outlet.name == name).cloned()
     }
 
     /// Gives nothing more to the outlet `name`; what waits is still delivered.
@@ -176,6 +193,12 @@ impl FanOut {
         let outlets = self.shared.outlets.load_full();
         let counters = |outlet: &Outlet| (outlet.name, Arc::clone(&outlet.counters));
         outlets.iter().map(counters).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What the sinks of each outlet there has been have done beside taking records.
+    fn done(&self) -> Vec<(&'static str, BTreeMap<Deed, u64>)> {
+        let outlets = self.shared.outlets.load();
+        outlets.iter().map(|outlet| (outlet.name, outlet.ledger.done())).collect()
     }
 
     /// Records that sinks have lost since the start. One that two sinks lost counts twice.

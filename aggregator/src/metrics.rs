@@ -1,4 +1,7 @@
 //! What the aggregator counts. Label values are closed sets, spelled here.
+mod certificates; // what it serves with
+#[cfg(test)]
+mod reference; // the reference page
 
 use std::sync::atomic::Ordering;
 
@@ -12,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::correlate::CorrelatorStats;
+pub use certificates::{CertificateMetrics, Certificates};
 
 /// Why a Transport Session ended. The only values its `reason` label takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,18 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    const ALL: [Self; 9] = [
+        Self::Closed,
+        Self::Truncated,
+        Self::Malformed,
+        Self::Broken,
+        Self::Idle,
+        Self::TooMany,
+        Self::Crowded,
+        Self::Panicked,
+        Self::Shutdown,
+    ];
+
     pub fn of(end: &SessionEnd) -> Self {
         match end {
             SessionEnd::Closed => Self::Closed,
@@ -88,6 +104,8 @@ pub enum Unusable {
 }
 
 impl Unusable {
+    const ALL: [Self; 2] = [Self::NoAddresses, Self::TooLong];
+
     fn label(self) -> &'static str {
         match self {
             Self::NoAddresses => "no_addresses",
@@ -178,8 +196,14 @@ impl Metrics {
         self.flows.set(i64::try_from(flows).unwrap_or(i64::MAX));
     }
 
-    /// Makes everything visible under its name.
+    /// Makes everything visible under its name, each reason at 0 at least.
     pub fn register(&self, registry: &mut Registry) {
+        for end in EndReason::ALL {
+            drop(self.sessions_ended.get_or_create(&ReasonLabel { reason: end.label() }));
+        }
+        for why in Unusable::ALL {
+            self.records_unusable(why, 0);
+        }
         let registry = registry.sub_registry_with_prefix("fyke_aggregator");
         for (name, help, counter) in self.rows().into_iter().chain(self.correlator.rows()) {
             registry.register(name, help, counter.clone());

@@ -35,7 +35,13 @@ pub(crate) struct Reload {
     hangup: Signal,
     ticks: Interval,
     readiness: Readiness,
-    reloads: Counter,
+    counts: Counts,
+}
+
+/// Configurations that were read while running, and what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    taken: Counter,
     refused: Counter,
 }
 
@@ -50,16 +56,12 @@ impl Reload {
     ) -> Self {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (reloads, refused) = (Counter::default(), Counter::default());
-        Self { args, text, running, hangup, ticks, readiness, reloads, refused }
+        let counts = Counts::default();
+        Self { args, text, running, hangup, ticks, readiness, counts }
     }
 
-    pub(crate) fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("fyke_aggregator");
-        let taken = "Configurations that were taken over while running";
-        registry.register("reloads", taken, self.reloads.clone());
-        let refused = "Configurations that were refused while running";
-        registry.register("reloads_refused", refused, self.refused.clone());
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Waits until the file is not what it was. Returns what it is then.
@@ -107,7 +109,7 @@ impl Reload {
         }
         outputs.want(running.wanted());
         self.running = running;
-        self.reloads.inc();
+        self.counts.taken.inc();
         self.readiness.remark(PART, None);
         if !waiting.is_empty() {
             let keys = waiting.join(", ");
@@ -128,10 +130,20 @@ impl Reload {
     }
 
     fn refuse(&self, why: &dyn Display) {
-        self.refused.inc();
+        self.counts.refused.inc();
         let what = format!("is refused, and the one before stays in force: {why}");
         self.readiness.remark(PART, Some(what.replace('\n', "; ")));
         tracing::error!(%why, "configuration is refused, and the one before stays in force");
+    }
+}
+
+impl Counts {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("fyke_aggregator");
+        let taken = "Configurations that were taken over while running";
+        registry.register("reloads", taken, self.taken.clone());
+        let refused = "Configurations that were refused while running";
+        registry.register("reloads_refused", refused, self.refused.clone());
     }
 }
 

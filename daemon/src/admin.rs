@@ -2,6 +2,7 @@
 //!
 //! Binds to loopback unless configured otherwise: the counters tell who talks to whom how much.
 pub(crate) mod connections; // how many, and for how long
+pub mod reference; // what there is to read
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -9,6 +9,6 @@ pub mod egress; // by which address Pods leave the cluster
 
 pub use agent::{Agent, AskError};
 pub use counts::{Counts, End};
-pub use live::{KINDS, Live, MARGINS, Watching, listed};
+pub use live::{KINDS, Live, MARGINS, listed};
 pub use policies::{Asker, Policies, Unnamed};
 pub use waiting::Waiting;

@@ -12,6 +12,7 @@ mod trim; // JSON, made into objects of ours
 mod backoff; // how long to wait before trying again
 mod follow; // one kind, listed and followed
 mod state; // how each kind is doing
+mod watching; // what is shown of all that
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use state::States;
 
 pub use backoff::Retry;
 pub use state::{Denied, KindState, Left, LeftOut, Restarts};
+pub use watching::Watching;
 
 /// Changes that wait to be taken.
 const QUEUE: usize = 1_024;

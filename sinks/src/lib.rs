@@ -9,19 +9,23 @@ mod queue; // what waits for one
 mod deliver; // runs a sink until its queue closes
 pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
+mod deeds; // what sinks do beside
 mod far_end; // where on the network
 mod way; // and how to get there
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
 mod store; // the embedded store
+#[cfg(feature = "faults")]
+mod faults; // mistakes made on purpose
 
 pub use counters::DeliveryCounters;
+pub use deeds::{Deed, Deeds};
 pub use deliver::{DeliverOptions, deliver};
 pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
 pub use sink::{Sink, SinkError};
-pub use spool::{Spool, SpoolError, SpoolOptions};
+pub use spool::{Spool, SpoolError, SpoolOptions, SpoolPanicked};
 pub use store::StoreSink;
 pub use way::OptionsError;

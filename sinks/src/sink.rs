@@ -5,6 +5,8 @@ use std::error::Error;
 use flow::Batch;
 use store::Mark;
 
+use crate::Deeds;
+
 /// A place that records are delivered to.
 ///
 /// Taking a batch and making it durable are two steps, because for some far ends the second one
@@ -36,6 +38,11 @@ pub trait Sink: Send {
     /// Takes leave of the far end, once no more comes.
     fn end(&mut self) -> impl Future<Output = ()> + Send {
         async {}
+    }
+
+    /// Where this sink counts what it does beside taking records.
+    fn deeds(&self) -> Option<Deeds> {
+        None
     }
 
     /// Of what was taken, how many records had to be dropped one by one since this was last asked,

@@ -24,6 +24,7 @@ mod writer; // the thread that writes
 mod reader; // records from a place on
 mod reading; // a sink's queue
 mod sync; // the thread that makes it durable
+mod threads; // what both are watched by
 
 use std::io;
 use std::path::PathBuf;
@@ -78,6 +79,13 @@ pub enum SpoolError {
         dir.display()
     )]
     Locked { dir: PathBuf },
+}
+
+/// A defect of this program: nothing is written any more, and sinks get nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("its thread {thread:?} panicked")]
+pub struct SpoolPanicked {
+    pub thread: &'static str,
 }
 
 /// A log of records for several sinks. Its clones are the same.
@@ -164,6 +172,15 @@ impl Spool {
     /// Notes how far sinks have come and makes everything durable; the last that is asked of it.
     pub async fn finish(&self) {
         self.orders.finish().await;
+    }
+
+    /// Waits until a thread of the spool panics: from then on all that is appended is lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// No panic is lost by dropping the future.
+    pub async fn panicked(&self) -> SpoolPanicked {
+        SpoolPanicked { thread: self.orders.any_panic().await }
     }
 
     pub fn counters(&self) -> &SpoolCounters {

@@ -6,5 +6,7 @@ mod running; // one that runs
 mod told; // what it says of its configuration
 #[path = "aggregator_config/changed.rs"]
 mod changed; // what changes while it runs
+#[path = "aggregator_config/counted.rs"]
+mod counted; // what outputs count
 #[path = "aggregator_config/secured.rs"]
 mod secured; // what protects what comes in

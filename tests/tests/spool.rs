@@ -191,3 +191,15 @@ fn a_small_spool_drops_the_oldest_and_goes_on() {
     assert_eq!(logged.len() as u64, after.delivered);
     assert!(logged.contains(&(RECORDS - 1)), "the newest is there");
 }
+
+#[test]
+fn a_thread_of_the_spool_that_panics_is_the_end_of_the_process() {
+    for (fault, thread) in [("spool-writer-panics", "spool"), ("spool-sync-panics", "spool sync")] {
+        let mut stand = Stand::new();
+        stand.start_with_fault(fault);
+        Sender::start(stand.listen(), 0..1_000).finish();
+        assert!(!stand.end_of_itself(), "{fault}: {}", stand.words());
+        let why = format!("spool ended unexpectedly: its thread {thread:?} panicked");
+        assert!(stand.said(&why), "{fault}: {}", stand.words());
+    }
+}

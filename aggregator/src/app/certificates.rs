@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::StartError;
+use crate::metrics::{CertificateMetrics, Certificates};
 use crate::settings::Settings;
 
 /// How often making certificates is tried again.
@@ -31,6 +32,7 @@ pub(super) struct Served {
 pub(super) async fn served(
     settings: &Settings,
     connection: Option<&Arc<Connection>>,
+    shown: &CertificateMetrics,
     servers: &mut Supervisor,
 ) -> Result<Option<Served>, StartError> {
     if !settings.input.is_tls() && !settings.stream.enable.value {
@@ -43,6 +45,7 @@ pub(super) async fn served(
         let required = Follower::server_files(files.clone()).await?;
         let asked = Follower::server_files_for_anybody(files).await?;
         let (source, for_anybody) = (required.server(), asked.server());
+        shown.show(Certificates::Followed(vec![required.counters(), asked.counters()]));
         servers.spawn("certificates", async move {
             tokio::join!(required.run(never.clone()), asked.run(never));
             drop(stop);
@@ -52,6 +55,7 @@ pub(super) async fn served(
     let Some(connection) = connection else { return Ok(None) };
     let keeper = keeper(settings, connection).await?;
     let (source, for_anybody) = (keeper.server(), keeper.server_for_anybody());
+    shown.show(Certificates::Kept(keeper.counters()));
     servers.spawn("certificates", async move {
         keeper.run(now_s, never).await;
         drop(stop);

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use daemon::{Ended, now_ns};
+use daemon::{Ended, Supervisor, now_ns};
 use sinks::Spool;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -41,6 +41,15 @@ pub(super) async fn open(settings: &Settings) -> Result<(Shards, FanOut), StartE
     });
     let ended = |cause: JoinError| Ended { task: "reading the store", cause: Some(cause.into()) };
     opening.await.map_err(ended)?
+}
+
+/// Watches the spool's threads, if there is one: a process without them would lose all it takes.
+pub(super) fn supervised(fan_out: &FanOut) -> Supervisor {
+    let mut supervisor = Supervisor::default();
+    if let Some(spool) = fan_out.spool().cloned() {
+        supervisor.spawn_fallible("spool", async move { Err(spool.panicked().await.into()) });
+    }
+    supervisor
 }
 
 /// Lets the correlators know what is stored of flows that may still be going on.

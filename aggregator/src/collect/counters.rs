@@ -78,6 +78,11 @@ impl Counters {
         sockets.push(Socket { listener, drops, counted: 0 });
     }
 
+    #[cfg(test)]
+    pub(super) fn show_drops(&self, listener: &'static str) {
+        drop(self.drops.get_or_create(&ListenerLabel { listener }));
+    }
+
     /// Asks the kernel. What a socket dropped after that and before it was closed is not known.
     pub(super) fn count_drops(&self) {
         let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);

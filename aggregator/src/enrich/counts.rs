@@ -16,6 +16,8 @@ pub enum End {
 }
 
 impl End {
+    const ALL: [Self; 3] = [Self::Source, Self::Destination, Self::Service];
+
     fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -53,7 +55,7 @@ impl Counts {
         self.named.get_or_create(&Named { end: end.name() }).inc();
     }
 
-    pub(super) fn unresolved(&self, end: End, reason: &'static str) {
+    pub(crate) fn unresolved(&self, end: End, reason: &'static str) {
         self.unresolved.get_or_create(&Unresolved { end: end.name(), reason }).inc();
         self.missed.fetch_add(1, Ordering::Relaxed);
     }
@@ -85,8 +87,11 @@ impl Counts {
         }
     }
 
-    /// Makes everything visible under its name.
+    /// Makes everything visible under its name, each end at 0 at least.
     pub fn register(&self, registry: &mut Registry) {
+        for end in End::ALL {
+            drop(self.named.get_or_create(&Named { end: end.name() }));
+        }
         let registry = registry.sub_registry_with_prefix("fyke_aggregator");
         let named = "Ends of flows that were named by their address";
         registry.register("names_filled", named, self.named.clone());

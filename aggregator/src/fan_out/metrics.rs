@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use sinks::spool::SpoolCounters;
-use sinks::{DeliveryCounters, Spool};
+use sinks::{Deed, DeliveryCounters, Spool};
 
 use super::FanOut;
 
@@ -64,10 +64,74 @@ impl Collector for SinkMetrics {
             let value = ConstGauge::new(i64::try_from(counters.waiting()).unwrap_or(i64::MAX));
             value.encode(family.encode_family(&[("sink", *sink)])?)?;
         }
+        self.deeds(&mut encoder)?;
         match self.0.spool() {
             Some(spool) => encode_spool(spool, encoder),
             None => Ok(()),
         }
+    }
+}
+
+impl SinkMetrics {
+    /// A family for whatever some sink does.
+    fn deeds(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let done = self.0.done();
+        for deed in Deed::ALL {
+            let mut counts =
+                done.iter().filter_map(|(sink, done)| Some((*sink, *done.get(&deed)?))).peekable();
+            if counts.peek().is_none() {
+                continue;
+            }
+            let (name, help) = described(deed);
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (sink, count) in counts {
+                ConstCounter::new(count).encode(family.encode_family(&[("sink", sink)])?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn described(deed: Deed) -> (&'static str, &'static str) {
+    match deed {
+        Deed::Sessions => ("fyke_sink_sessions", "Connections made to where the sink sends"),
+        Deed::SessionsLost => ("fyke_sink_sessions_lost", "Connections that the sink did not end"),
+        Deed::ConnectFailures => ("fyke_sink_connect_failures", "Attempts to connect that failed"),
+        Deed::Messages => ("fyke_sink_messages", "Messages of IPFIX written whole"),
+        Deed::MessagesUnsendable => (
+            "fyke_sink_messages_unsendable",
+            "Messages of IPFIX that no datagram holds; their records count as delivered",
+        ),
+        Deed::TemplateRefreshes => {
+            ("fyke_sink_template_refreshes", "Times templates were sent again within a session")
+        }
+        Deed::RecordsWritten => {
+            ("fyke_sink_records_written", "Records written whole to a connection")
+        }
+        Deed::RecordsInDoubt => (
+            "fyke_sink_records_in_doubt",
+            "Records written last before a connection was lost: nobody knows if they were read",
+        ),
+        Deed::RecordsUnfit => (
+            "fyke_sink_records_unfit",
+            "Records that no message, datagram or line can hold; dropped as refused",
+        ),
+        Deed::RecordsFiltered => ("fyke_sink_records_filtered", "Records that no filter matches"),
+        Deed::WriteFailures => (
+            "fyke_sink_write_failures",
+            "Times the file could not be opened, written to or put aside",
+        ),
+        Deed::FilesReopened => (
+            "fyke_sink_files_reopened",
+            "Times the file had been moved or removed by somebody and was opened anew",
+        ),
+        Deed::FilesRotated => ("fyke_sink_files_rotated", "Files put aside"),
+        Deed::FilesCompressed => ("fyke_sink_files_compressed", "Files compressed"),
+        Deed::FilesRemoved => ("fyke_sink_files_removed", "Files thrown away"),
+        Deed::TidyFailures => (
+            "fyke_sink_tidy_failures",
+            "Times files that were put aside could not be compressed or thrown away",
+        ),
     }
 }
 

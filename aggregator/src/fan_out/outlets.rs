@@ -8,7 +8,7 @@ use std::fmt;
 use std::pin::Pin;
 
 use daemon::{Supervisor, now_ns};
-use sinks::{DeliverOptions, Queue, Sink, deliver};
+use sinks::{Deeds, DeliverOptions, Queue, Sink, deliver};
 use tokio::sync::{mpsc, watch};
 
 use super::FanOut;
@@ -52,7 +52,7 @@ impl Outlets {
         supervisor: &mut Supervisor,
     ) {
         let (stop, stopped) = watch::channel(false);
-        let options = self.options;
+        let (options, deeds) = (self.options, sink.deeds());
         let run: Run = Box::new(move |queue| {
             Box::pin(deliver(sink, queue, options, stopped, || now_ns() / 1_000_000))
         });
@@ -64,12 +64,20 @@ impl Outlets {
                 running.orders.send(Order::Open(self.fan_out.add(name))).unwrap_or_default();
             }
             running.orders.send(Order::Run(run)).unwrap_or_default();
+            self.counts(name, deeds);
             return;
         }
         let (orders, received) = mpsc::unbounded_channel();
         orders.send(Order::Run(run)).unwrap_or_default();
         supervisor.spawn(name, outlet(self.fan_out.add(name), received));
         self.running.insert(name, Running { orders, stop });
+        self.counts(name, deeds);
+    }
+
+    fn counts(&self, name: &str, deeds: Option<Deeds>) {
+        if let Some(deeds) = deeds {
+            self.fan_out.counts(name, deeds);
+        }
     }
 
     /// All sinks there are have been set: what is kept for others in the spool is forgotten.

@@ -24,6 +24,9 @@ pub(super) enum End {
 }
 
 impl End {
+    const ALL: [Self; 6] =
+        [Self::Done, Self::Gone, Self::Invalid, Self::Refused, Self::Dropped, Self::Panicked];
+
     fn label(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -55,7 +58,11 @@ impl Counts {
         self.ended.get_or_create(&Reason { reason: end.label() }).inc();
     }
 
+    /// Makes everything visible under its name, each reason at 0 at least.
     pub fn register(&self, registry: &mut Registry) {
+        for end in End::ALL {
+            drop(self.ended.get_or_create(&Reason { reason: end.label() }));
+        }
         let registry = registry.sub_registry_with_prefix("fyke_aggregator_stream");
         registry.register("calls", "Clients that are sent flows now", self.calls.clone());
         registry.register("calls_ended", "Calls that have ended, by reason", self.ended.clone());

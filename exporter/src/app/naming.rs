@@ -8,13 +8,13 @@ use arc_swap::ArcSwap;
 use daemon::{Supervisor, now_ns};
 use k8s::Cluster;
 use k8s::client::Connection;
-use k8s::watch::Progress;
+use k8s::watch::{Progress, Watching};
 use prometheus_client::registry::Registry;
 
 use super::StartError;
 use crate::enrich::Enricher;
 use crate::names::egress::Following;
-use crate::names::{Agent, Asker, Counts, Live, Policies, Watching, listed};
+use crate::names::{Agent, Asker, Counts, Live, Policies, listed};
 use crate::settings::Settings;
 
 /// How long readiness may wait for the first lists.

@@ -1,16 +1,17 @@
 //! The reference page, made from what is registered.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
+use daemon::admin::reference::table;
 use k8s::client::{Connection, Source};
+use k8s::watch::Watching;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use crate::deny;
 use crate::deny::ovs::Passed;
-use crate::names::{self, End, Live, Watching};
+use crate::names::{self, End, Live};
 
 const HEAD: &str = "\
 # Metrics of flow-exporter
@@ -84,53 +85,11 @@ async fn everything() -> Registry {
     registry
 }
 
-fn page(text: &str) -> String {
-    let mut page = HEAD.to_owned();
-    page.push_str("\n| Name | Type | Labels | Meaning |\n|---|---|---|---|\n");
-    let mut lines: Vec<_> = text.split("# HELP ").skip(1).map(row).collect();
-    lines.sort();
-    page.extend(lines);
-    page
-}
-
-/// One metric, from its help on.
-fn row(text: &str) -> String {
-    let (head, rest) = text.split_once('\n').unwrap();
-    let (name, help) = head.split_once(' ').unwrap();
-    let kind = rest.lines().next().unwrap().rsplit(' ').next().unwrap();
-    let samples = rest.lines().filter(|line| line.starts_with(name));
-    let labels: Vec<_> =
-        samples.filter_map(|it| Some(it.split_once('{')?.1.rsplit_once('}')?.0)).collect();
-    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (label, value) in
-        labels.iter().flat_map(|it| it.split(',')).filter_map(|it| it.split_once('='))
-    {
-        let value = value.trim_matches('"');
-        match told.iter_mut().find(|(known, _)| *known == label) {
-            Some((_, values)) if values.contains(&value) => {}
-            Some((_, values)) => values.push(value),
-            None => told.push((label, vec![value])),
-        }
-    }
-    for (_, values) in &mut told {
-        values.sort_unstable();
-    }
-    let shown = told.iter().filter(|(label, _)| *label != "le").map(|(label, values)| {
-        let is_open = matches!(values[..], ["NAME" | "REASON"]);
-        if is_open { format!("`{label}`") } else { format!("`{label}`: {}", values.join(", ")) }
-    });
-    let shown = shown.collect::<Vec<_>>().join("; ");
-    let mut line = String::new();
-    let help = help.trim_end_matches('.');
-    writeln!(line, "| `{name}` | {kind} | {shown} | {help} |").unwrap();
-    line
-}
-
 #[tokio::test]
 async fn what_is_committed_is_what_is_registered() {
     let mut text = String::new();
     encode(&mut text, &everything().await).unwrap();
-    let page = page(&text);
+    let page = format!("{HEAD}\n{}", table(&text));
     for name in ["antrea_agent_denied_connection_count", "deny_dropped", "watch_following"] {
         assert!(page.contains(name), "{name}");
     }

@@ -8,10 +8,6 @@ use k8s::client::Connection;
 use k8s::objects::Kind;
 use k8s::watch::{Clock, Options, Progress, Watches};
 use k8s::{Cluster, LabelFilter, Limits, Margins, Tracker};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
 /// What names a flow of one Node: its own Pods, all Services, all Nodes for their networks, and
 /// Namespaces, whose labels tell which Egress a Pod has.
@@ -87,53 +83,4 @@ pub async fn listed(progress: &Progress, within: Duration) -> bool {
     let mut ready = progress.ready();
     let listed = tokio::time::timeout(within, ready.wait_for(|ready| *ready)).await;
     listed.is_ok_and(|waited| waited.is_ok())
-}
-
-/// How the watches are doing, asked when somebody reads the metrics.
-#[derive(Debug)]
-pub struct Watching(pub Vec<Progress>);
-
-impl Collector for Watching {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let kinds: Vec<_> = self.0.iter().flat_map(Progress::kinds).collect();
-        let counter = |encoder: &mut DescriptorEncoder<'_>,
-                       name,
-                       help,
-                       value: &dyn Fn(&k8s::watch::KindState) -> u64| {
-            let mut family = encoder.encode_descriptor(
-                name,
-                help,
-                None,
-                prometheus_client::metrics::MetricType::Counter,
-            )?;
-            for (kind, state) in &kinds {
-                let labels = [("kind", kind.name())];
-                let counter = ConstCounter::new(value(state));
-                counter.encode(family.encode_family(&labels)?)?;
-            }
-            Ok::<_, std::fmt::Error>(())
-        };
-        let restarts = |state: &k8s::watch::KindState| {
-            k8s::client::Reason::ALL.iter().map(|reason| state.restarts.of(*reason)).sum()
-        };
-        let left_out = |state: &k8s::watch::KindState| {
-            k8s::watch::LeftOut::ALL.iter().map(|what| state.left_out.of(*what)).sum()
-        };
-        counter(&mut encoder, "watch_events", "Objects told by the API server", &|it| it.events)?;
-        counter(&mut encoder, "watch_lists", "Complete lists of a kind", &|it| it.lists)?;
-        counter(&mut encoder, "watch_restarts", "Times a watch began anew", &restarts)?;
-        counter(&mut encoder, "watch_left_out", "Objects, or parts, not taken over", &left_out)?;
-        counter(&mut encoder, "watch_probes", "Short watches for certainty", &|it| it.probes)?;
-        let vain = "Short watches that brought no certainty";
-        counter(&mut encoder, "watch_probes_vain", vain, &|it| it.probes_vain)?;
-        let help = "1 while a kind is followed without a gap";
-        let kind = prometheus_client::metrics::MetricType::Gauge;
-        let mut family = encoder.encode_descriptor("watch_following", help, None, kind)?;
-        for (kind, state) in &kinds {
-            let labels = [("kind", kind.name())];
-            let gauge = ConstGauge::new(i64::from(state.followed_since_ms.is_some()));
-            gauge.encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
 }

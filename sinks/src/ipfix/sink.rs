@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::Options;
 use super::flows::{Flows, packing};
 use crate::way::destination;
-use crate::{OptionsError, Sink, SinkError, Transport};
+use crate::{Deeds, OptionsError, Sink, SinkError, Transport};
 
 /// The longest message over UDP, whatever the way there carries: some collectors have no room for
 /// more.
@@ -114,6 +114,13 @@ impl IpfixSink {
     }
 }
 
+impl Drop for IpfixSink {
+    /// An attempt that was broken off counts too.
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
 fn messages(options: &Options, max_length: u16) -> Messages {
     let refresh = Refresh { after: options.template_refresh, after_messages: REFRESH_MESSAGES };
     Messages {
@@ -158,6 +165,10 @@ impl Sink for IpfixSink {
             }
             Err(error) => Err(SinkError::unavailable(error)),
         }
+    }
+
+    fn deeds(&self) -> Option<Deeds> {
+        Some(Deeds::Ipfix(self.counters()))
     }
 
     fn let_go(&mut self) -> u64 {

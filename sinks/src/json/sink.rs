@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::Options;
 use super::lines::Lines;
 use crate::way::destination;
-use crate::{OptionsError, Sink, SinkError};
+use crate::{Deeds, OptionsError, Sink, SinkError};
 
 /// The buffer for a batch is given back beyond this size.
 const BUFFER_SIZE: usize = 4 << 20;
@@ -114,6 +114,12 @@ impl JsonSink {
         }
     }
 
+    /// Makes what has been done so far visible.
+    fn count(&mut self) {
+        let done = self.done;
+        self.counters.send_if_modified(|seen| std::mem::replace(seen, done) != done);
+    }
+
     fn lose_session(&mut self) {
         // The next connection begins with a whole line.
         self.written = 0;
@@ -128,6 +134,13 @@ impl JsonSink {
                 "connection was lost: nobody can say whether these records were read"
             );
         }
+    }
+}
+
+impl Drop for JsonSink {
+    /// An attempt that was broken off counts too.
+    fn drop(&mut self) {
+        self.count();
     }
 }
 
@@ -162,9 +175,12 @@ impl Sink for JsonSink {
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         let sent = self.send().await;
-        let done = self.done;
-        self.counters.send_if_modified(|seen| std::mem::replace(seen, done) != done);
+        self.count();
         sent.map_err(SinkError::unavailable)
+    }
+
+    fn deeds(&self) -> Option<Deeds> {
+        Some(Deeds::Json(self.counters()))
     }
 
     fn let_go(&mut self) -> u64 {

@@ -29,15 +29,22 @@ pub(super) struct LogFile {
     known: bool,
     /// A failed write could not be undone: the file may end in the middle of a line.
     torn: bool,
+    /// How often it was not at its path any more.
+    reopened: u64,
 }
 
 impl LogFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, known: false, torn: false }
+        Self { path, file: None, known: false, torn: false, reopened: 0 }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How often somebody else had moved the file since this was last asked.
+    pub(super) fn reopened(&mut self) -> u64 {
+        std::mem::take(&mut self.reopened)
     }
 
     /// Makes the file if it is not there.
@@ -74,7 +81,9 @@ impl LogFile {
 
     /// Takes out the open file, or opens the one that is now at the path.
     fn file(&mut self) -> Result<File, LogError> {
-        if let Some(file) = self.file.take()
+        let held = self.file.take();
+        let was_held = held.is_some();
+        if let Some(file) = held
             && let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(&self.path))
             && is_same(&open, &named)
         {
@@ -90,6 +99,7 @@ impl LogFile {
         });
         let opened = opened.map_err(|source| self.error("open", source))?;
         self.known = true;
+        self.reopened += u64::from(was_held);
         Ok(opened)
     }
 
@@ -129,5 +139,24 @@ mod tests {
         assert_eq!([fits(5, 9), fits(6, 9), fits(9, 9), fits(12, 9)], [4, 0, 0, 0]);
         assert_eq!(fits(0, 2), 4, "a line that fits no file has one for itself");
         assert_eq!(fits(0, u64::MAX), 9);
+    }
+
+    #[test]
+    fn a_file_that_somebody_moves_is_opened_anew_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, aside, own] = ["log", "moved", "own"].map(|name| folder.path().join(name));
+        let mut file = LogFile::new(path.clone());
+        let mut append = |reopened| {
+            assert_eq!(file.append(b"a\n", 100).unwrap(), 2);
+            assert_eq!(file.reopened(), reopened);
+        };
+        append(0);
+        append(0);
+        fs::rename(&path, aside).unwrap();
+        append(1);
+        fs::remove_file(&path).unwrap();
+        append(1);
+        file.put_aside(&own).unwrap();
+        assert_eq!((file.append(b"a\n", 100).unwrap(), file.reopened()), (2, 0), "by ourselves");
     }
 }

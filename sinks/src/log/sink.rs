@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::file::LogError;
 use super::writer::Writer;
 use super::{Format, Options};
-use crate::{Sink, SinkError};
+use crate::{Deeds, Sink, SinkError};
 
 /// How long a disk may take. One that hangs costs this log its records, and nobody else anything.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -24,6 +24,10 @@ pub struct LogCounters {
     pub filtered: AtomicU64,
     /// Records that could not be made a line of.
     pub refused: AtomicU64,
+    /// Times that the file could not be opened, written to or put aside.
+    pub write_failures: AtomicU64,
+    /// Times that another file was found at the path, or none: somebody had put it aside.
+    pub reopened: AtomicU64,
     /// Files that were put aside, compressed, and thrown away.
     pub rotated: AtomicU64,
     pub compressed: AtomicU64,
@@ -137,6 +141,10 @@ impl Sink for LogSink {
         done.map_err(SinkError::unavailable)?.map_err(SinkError::unavailable)?;
         self.unsure = false;
         Ok(())
+    }
+
+    fn deeds(&self) -> Option<Deeds> {
+        Some(Deeds::Log(self.counters()))
     }
 
     fn let_go(&mut self) -> u64 {

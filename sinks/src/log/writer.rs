@@ -94,6 +94,13 @@ impl Writer {
 
     /// Writes all lines that wait, whole lines at a time. After an error the rest still waits.
     pub(super) fn drain(&mut self, now_ms: u64) -> Result<(), LogError> {
+        let drained = self.try_drain(now_ms);
+        add(&self.counters.write_failures, drained.is_err().into());
+        add(&self.counters.reopened, self.file.reopened());
+        drained
+    }
+
+    fn try_drain(&mut self, now_ms: u64) -> Result<(), LogError> {
         while let Some(rest) = self.buffer.get(self.written..).filter(|rest| !rest.is_empty()) {
             let max_size = self.rotation.as_ref().map_or(u64::MAX, |it| it.rotation.max_size);
             match (self.file.append(rest, max_size)?, &self.rotation) {

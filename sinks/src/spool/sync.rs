@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::log::Log;
+use super::threads::Threads;
 
 #[derive(Debug)]
 pub(super) struct Syncing {
@@ -24,13 +25,13 @@ pub(super) struct Syncing {
 impl Syncing {
     /// What is written is durable `within` that time, as far as the disk takes no longer than half
     /// of it.
-    pub(super) fn start(log: Arc<Log>, within: Duration) -> io::Result<Self> {
+    pub(super) fn start(log: Arc<Log>, within: Duration, threads: &Threads) -> io::Result<Self> {
         let directory = Arc::new(File::open(&log.dir)?);
         let files = Arc::<Mutex<Vec<_>>>::default();
         let (wake, woken) = mpsc::sync_channel(1);
         let shared = Arc::clone(&files);
         let run = move || run(&log, &shared, &woken, within / 2);
-        thread::Builder::new().name("spool sync".to_owned()).spawn(run)?;
+        threads.start("spool sync", run)?;
         Ok(Self { files, wake, directory })
     }
 
@@ -53,6 +54,8 @@ impl Syncing {
 fn run(log: &Log, files: &Mutex<Vec<Arc<File>>>, woken: &Receiver<()>, pause: Duration) {
     while woken.recv().is_ok() {
         thread::sleep(pause);
+        #[cfg(feature = "faults")]
+        crate::faults::panic_if("spool-sync-panics");
         let files = std::mem::take(&mut *files.lock().unwrap_or_else(PoisonError::into_inner));
         for file in files {
             synchronise(log, &file);

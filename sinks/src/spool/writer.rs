@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use flow::{Batch, FlowRecord};
@@ -17,6 +16,7 @@ use super::codec;
 use super::log::Log;
 use super::place::Published;
 use super::sync::Syncing;
+use super::threads::Threads;
 
 /// Records that wait to be written at most.
 const QUEUED: usize = 262_144;
@@ -36,8 +36,9 @@ enum Order {
 /// What the thread is told. Its clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
-    orders: Sender<Order>,
+    sender: Sender<Order>,
     waiting: Arc<Waiting>,
+    threads: Threads,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +55,7 @@ impl Orders {
         let records = batch.len();
         let waiting = self.waiting.records.fetch_add(records, Ordering::AcqRel);
         let taken = waiting + records <= QUEUED
-            && self.orders.send(Order::Append(Batch::clone(batch))).is_ok();
+            && self.sender.send(Order::Append(Batch::clone(batch))).is_ok();
         if !taken {
             self.waiting.records.fetch_sub(records, Ordering::AcqRel);
         }
@@ -80,18 +81,22 @@ impl Orders {
         }
     }
 
+    pub(super) async fn any_panic(&self) -> &'static str {
+        self.threads.any_panic().await
+    }
+
     // A thread that is no more has closed everything already.
     pub(super) fn remove(&self, name: &'static str) {
-        self.orders.send(Order::Remove(name)).unwrap_or_default();
+        self.sender.send(Order::Remove(name)).unwrap_or_default();
     }
 
     pub(super) fn close(&self) {
-        self.orders.send(Order::Close).unwrap_or_default();
+        self.sender.send(Order::Close).unwrap_or_default();
     }
 
     pub(super) async fn finish(&self) {
         let (done, finished) = oneshot::channel();
-        if self.orders.send(Order::Finish(done)).is_ok()
+        if self.sender.send(Order::Finish(done)).is_ok()
             && !matches!(tokio::time::timeout(END, finished).await, Ok(Ok(())))
         {
             tracing::warn!(within = ?END, "the spool could not be made durable");
@@ -101,9 +106,10 @@ impl Orders {
 
 /// Starts the thread; it ends when nobody can tell it anything any more.
 pub(super) fn start(log: Arc<Log>, durable_within: Option<Duration>) -> io::Result<Orders> {
-    let syncing =
-        durable_within.map(|within| Syncing::start(Arc::clone(&log), within)).transpose()?;
-    let (orders, received) = mpsc::channel();
+    let threads = Threads::default();
+    let syncing = |within| Syncing::start(Arc::clone(&log), within, &threads);
+    let syncing = durable_within.map(syncing).transpose()?;
+    let (sender, received) = mpsc::channel();
     let waiting = Arc::<Waiting>::default();
     let writer = Writer {
         next: log.end(),
@@ -118,8 +124,8 @@ pub(super) fn start(log: Arc<Log>, durable_within: Option<Duration>) -> io::Resu
         batches: Vec::new(),
         failing: false,
     };
-    thread::Builder::new().name("spool".to_owned()).spawn(move || writer.run())?;
-    Ok(Orders { orders, waiting })
+    threads.start("spool", move || writer.run())?;
+    Ok(Orders { sender, waiting, threads })
 }
 
 #[derive(Debug)]
@@ -191,6 +197,8 @@ impl Writer {
 
     /// Writes `batch`, and in one block with it what else waits.
     fn append_all(&mut self, batch: Batch) {
+        #[cfg(feature = "faults")]
+        crate::faults::panic_if("spool-writer-panics");
         let mut order = Some(Order::Append(batch));
         self.next = self.next.max(self.log.end());
         let begin = self.next;

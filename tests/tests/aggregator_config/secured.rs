@@ -8,7 +8,7 @@ use std::thread;
 use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
 use serde_json::Value;
 use tests::api_server::StandIn;
-use tests::binary::{built, eventually, signal};
+use tests::binary::{built, eventually, metrics, signal, value};
 use tests::ports::free_port;
 
 use crate::running::{PATIENCE, Sender};
@@ -90,6 +90,7 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     sends(folder, ipfix, SERVICE, &[]);
     assert!(eventually(PATIENCE, || log().contains("session refused")), "{}", log());
 
+    counts(admin);
     signal(process.id(), "TERM");
     let status = process.wait().expect("it ends");
     let log = log();
@@ -102,6 +103,29 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     assert!(log.contains("antrea-cluster-identity does not exist"), "{log}");
     let udp = format!("IPFIX is taken from anybody listener=127.0.0.1:{plain}:udp");
     assert!(log.contains(&udp) && log.matches("from anybody").count() == 1, "{log}");
+}
+
+/// What was written to an API server that had nothing, and how it is watched.
+fn counts(admin: u16) {
+    let of = |name: &str| {
+        value(&metrics(Command::new("bash"), admin), &format!("fyke_aggregator_{name}"))
+    };
+    for (name, expected) in [
+        ("certificates_authorities_written_total", 1),
+        ("certificates_clients_written_total", 1),
+        ("certificates_bundles_written_total", 1),
+        ("certificates_configurations_total", 1),
+        ("certificates_checks_failed_total", 0),
+    ] {
+        assert_eq!(of(name), expected, "{name}");
+    }
+    assert!(of("certificates_checks_total") > 0);
+    assert!(of("certificates_authority_ends_seconds") > 1_700_000_000);
+    for kind in ["Pod", "Service", "Node"] {
+        let follows = || of(&format!("watch_following{{kind=\"{kind}\"}}")) == 1;
+        assert!(eventually(PATIENCE, follows), "{kind}");
+        assert!(of(&format!("watch_lists_total{{kind=\"{kind}\"}}")) > 0, "{kind}");
+    }
 }
 
 /// The expected number is FNV-1 of the UUID, by another program.

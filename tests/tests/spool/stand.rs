@@ -43,6 +43,13 @@ impl Stand {
         self.start_by(Command::new(built("fyke")), arguments);
     }
 
+    /// Starts it with a mistake made on purpose.
+    pub(crate) fn start_with_fault(&mut self, fault: &str) {
+        let mut command = Command::new(built("fyke-faults"));
+        command.env("FYKE_FAULT", fault);
+        self.start_by(command, &[]);
+    }
+
     /// Starts it with the spool on a disk of its own, of `size`, that is gone with the process.
     pub(crate) fn start_on_small_disk(&mut self, size: &str) {
         let disk = self.folder.path().join("disk");
@@ -125,6 +132,22 @@ impl Stand {
         let mut process = self.process.take().expect("it runs");
         process.kill().expect("it can be killed");
         process.wait().expect("its end");
+    }
+
+    /// Waits until it ends by itself; returns whether it says that all is well.
+    pub(crate) fn end_of_itself(&mut self) -> bool {
+        let mut process = self.process.take().expect("it runs");
+        let mut status = None;
+        let ended = eventually(PATIENCE, || {
+            status = process.try_wait().expect("its state");
+            status.is_some()
+        });
+        if !ended {
+            process.kill().expect("it can be killed");
+            process.wait().expect("its end");
+        }
+        assert!(ended, "it goes on: {}", self.words());
+        status.is_some_and(|status| status.success())
     }
 
     /// Asks it to end, which it must do well and in time.

@@ -1,0 +1,119 @@
+//! What sinks do beside taking records, in one form for all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ipfix::transport::export::ExportCounters;
+use tokio::sync::watch;
+
+use crate::json::JsonCounters;
+use crate::log::LogCounters;
+
+/// Something that sinks count. Not every sink does everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    Sessions,
+    SessionsLost,
+    ConnectFailures,
+    Messages,
+    MessagesUnsendable,
+    TemplateRefreshes,
+    RecordsWritten,
+    RecordsInDoubt,
+    RecordsUnfit,
+    RecordsFiltered,
+    WriteFailures,
+    FilesReopened,
+    FilesRotated,
+    FilesCompressed,
+    FilesRemoved,
+    TidyFailures,
+}
+
+impl Deed {
+    pub const ALL: [Self; 16] = [
+        Self::Sessions,
+        Self::SessionsLost,
+        Self::ConnectFailures,
+        Self::Messages,
+        Self::MessagesUnsendable,
+        Self::TemplateRefreshes,
+        Self::RecordsWritten,
+        Self::RecordsInDoubt,
+        Self::RecordsUnfit,
+        Self::RecordsFiltered,
+        Self::WriteFailures,
+        Self::FilesReopened,
+        Self::FilesRotated,
+        Self::FilesCompressed,
+        Self::FilesRemoved,
+        Self::TidyFailures,
+    ];
+}
+
+/// Where a sink counts what it does; lives on beside the sink.
+#[derive(Debug, Clone)]
+pub enum Deeds {
+    Ipfix(watch::Receiver<ExportCounters>),
+    Json(watch::Receiver<JsonCounters>),
+    Log(Arc<LogCounters>),
+}
+
+impl Deeds {
+    /// What has been done so far.
+    pub fn done(&self) -> Vec<(Deed, u64)> {
+        match self {
+            Self::Ipfix(counters) => of_ipfix(&counters.borrow()),
+            Self::Json(counters) => of_json(&counters.borrow()),
+            Self::Log(counters) => of_log(counters),
+        }
+    }
+
+    /// Whether nothing is added any more: sink and threads of it are gone.
+    pub fn are_final(&self) -> bool {
+        match self {
+            Self::Ipfix(counters) => counters.has_changed().is_err(),
+            Self::Json(counters) => counters.has_changed().is_err(),
+            Self::Log(counters) => Arc::strong_count(counters) == 1,
+        }
+    }
+}
+
+fn of_ipfix(counters: &ExportCounters) -> Vec<(Deed, u64)> {
+    vec![
+        (Deed::Sessions, counters.sessions),
+        (Deed::SessionsLost, counters.sessions_lost),
+        (Deed::ConnectFailures, counters.connect_failures),
+        (Deed::Messages, counters.messages),
+        (Deed::MessagesUnsendable, counters.messages_unsendable),
+        (Deed::TemplateRefreshes, counters.refreshes),
+        (Deed::RecordsWritten, counters.records),
+        (Deed::RecordsInDoubt, counters.records_in_doubt),
+        (Deed::RecordsUnfit, counters.records_refused),
+    ]
+}
+
+fn of_json(counters: &JsonCounters) -> Vec<(Deed, u64)> {
+    vec![
+        (Deed::Sessions, counters.sessions),
+        (Deed::SessionsLost, counters.sessions_lost),
+        (Deed::ConnectFailures, counters.connect_failures),
+        (Deed::RecordsWritten, counters.records),
+        (Deed::RecordsInDoubt, counters.records_in_doubt),
+        (Deed::RecordsUnfit, counters.records_unsendable),
+    ]
+}
+
+fn of_log(counters: &LogCounters) -> Vec<(Deed, u64)> {
+    let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    vec![
+        (Deed::RecordsUnfit, now(&counters.refused)),
+        (Deed::RecordsFiltered, now(&counters.filtered)),
+        (Deed::WriteFailures, now(&counters.write_failures)),
+        (Deed::FilesReopened, now(&counters.reopened)),
+        (Deed::FilesRotated, now(&counters.rotated)),
+        (Deed::FilesCompressed, now(&counters.compressed)),
+        (Deed::FilesRemoved, now(&counters.removed)),
+        (Deed::TidyFailures, now(&counters.tidying_failed)),
+    ]
+}
