@@ -14,8 +14,10 @@ pub(crate) fn export_request(data: &[u8]) {
     let (records, whole) = read(&framed, usize::MAX);
     assert_eq!(read(&framed, piece), (records.clone(), whole));
     assert!(records.len() * flow::Plan::SHORTEST_FLOW <= bytes.len());
-    // What others can read we can, and find no more flows in it.
-    if let Ok(request) = ExportRequest::decode(bytes) {
+    // What others can read we can, and find no more flows in it. Groups, which proto3 no longer
+    // has and others pass over, we refuse.
+    let is_group = whole == Err(Malformed::WireType(3));
+    if let (Ok(request), false) = (ExportRequest::decode(bytes), is_group) {
         assert_eq!(whole, Ok(()));
         assert!(records.len() <= request.flows.len());
     }
