@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -67,30 +68,36 @@ name=endsec field_type=151 len=4 semantics=u_int
 name=reason field_type=136 len=1 semantics=u_int
 ";
 
+/// nfacctd that prints what it receives, with elements that it does not know by itself.
+fn nfacctd(folder: &Path, port: u16, primitives: &str) -> Running {
+    let custom = primitives.lines().filter_map(|line| line.split(['=', ' ']).nth(1));
+    let custom = custom.collect::<Vec<_>>().join(", ");
+    let mut config = format!("daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\n");
+    write!(
+        config,
+        "plugins: print[x]\nprint_output[x]: json\nprint_refresh_time[x]: 1\n\
+         aggregate_primitives: primitives\n\
+         aggregate[x]: src_host, dst_host, src_port, dst_port, proto, {custom}\n"
+    )
+    .expect("a string");
+    fs::write(folder.join("config"), config).expect("it is written");
+    fs::write(folder.join("primitives"), primitives).expect("it is written");
+    let mut command = Command::new(program("nfacctd", "pmacct"));
+    let nfacctd = Running::collector(command.args(["-f", "config"]), folder, port);
+    // The socket is there before the plugin that prints, and what comes earlier is lost.
+    wait_for("the plugin", folder, || {
+        let log = fs::read_to_string(folder.join("stderr")).expect("a file");
+        log.contains("setting object handlers").then_some(())
+    });
+    nfacctd
+}
+
 #[test]
 fn nfacctd_reads_every_value() {
     for messages in sessions() {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
-        let custom = PRIMITIVES.lines().filter_map(|line| line.split(['=', ' ']).nth(1));
-        let custom = custom.collect::<Vec<_>>().join(", ");
-        let mut config = format!("daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\n");
-        write!(
-            config,
-            "plugins: print[x]\nprint_output[x]: json\nprint_refresh_time[x]: 1\n\
-             aggregate_primitives: primitives\n\
-             aggregate[x]: src_host, dst_host, src_port, dst_port, proto, {custom}\n"
-        )
-        .expect("a string");
-        fs::write(folder.path().join("config"), config).expect("it is written");
-        fs::write(folder.path().join("primitives"), PRIMITIVES).expect("it is written");
-        let mut command = Command::new(program("nfacctd", "pmacct"));
-        let mut nfacctd = Running::collector(command.args(["-f", "config"]), folder.path(), port);
-        // The socket is there before the plugin that prints, and what comes earlier is lost.
-        wait_for("the plugin", folder.path(), || {
-            let log = fs::read_to_string(folder.path().join("stderr")).expect("a file");
-            log.contains("setting object handlers").then_some(())
-        });
+        let mut nfacctd = nfacctd(folder.path(), port, PRIMITIVES);
         send(&messages, port);
         let output = wait_for("two records", folder.path(), || {
             let output = fs::read_to_string(folder.path().join("stdout")).expect("a file");

@@ -53,6 +53,7 @@ impl Syncing {
 
 fn run(log: &Log, files: &Mutex<Vec<Arc<File>>>, woken: &Receiver<()>, pause: Duration) {
     while woken.recv().is_ok() {
+        // What is written meanwhile is made durable with it.
         thread::sleep(pause);
         #[cfg(feature = "faults")]
         crate::faults::panic_if("spool-sync-panics");

@@ -56,6 +56,7 @@ impl OpenSsl {
         };
         while !is_there() {
             assert!(Instant::now() < deadline, "openssl does not listen");
+            // Between two looks.
             std::thread::sleep(Duration::from_millis(20));
         }
         Self(child)

@@ -1,6 +1,5 @@
 //! The aggregator's IPFIX output, each profile as the collectors it is meant for read it.
 
-use std::fmt::Write as _;
 use std::net::UdpSocket;
 
 use flow::{Batch, Contents, Mode};
@@ -9,7 +8,8 @@ use sinks::{FarEnd, Sink, Transport};
 use tests::records::aggregated;
 
 use super::{
-    Command, Duration, END, Running, Value, capture, each, free_port, fs, program, run, wait_for,
+    Command, Duration, END, Running, Value, capture, each, free_port, fs, nfacctd, program, run,
+    wait_for,
 };
 
 const PROFILES: [Profile; 4] = [
@@ -83,25 +83,7 @@ name=duration field_type=161 len=4 semantics=u_int
 fn nfacctd_reads_every_profile() {
     for profile in PROFILES {
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
-        let custom = PRIMITIVES.lines().filter_map(|line| line.split(['=', ' ']).nth(1));
-        let custom = custom.collect::<Vec<_>>().join(", ");
-        let mut config = format!("daemonize: false\nnfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\n");
-        write!(
-            config,
-            "plugins: print[x]\nprint_output[x]: json\nprint_refresh_time[x]: 1\n\
-             aggregate_primitives: primitives\n\
-             aggregate[x]: src_host, dst_host, src_port, dst_port, proto, {custom}\n"
-        )
-        .expect("a string");
-        fs::write(folder.path().join("config"), config).expect("it is written");
-        fs::write(folder.path().join("primitives"), PRIMITIVES).expect("it is written");
-        let mut command = Command::new(program("nfacctd", "pmacct"));
-        let mut nfacctd = Running::collector(command.args(["-f", "config"]), folder.path(), port);
-        // The socket is there before the plugin that prints, and what comes earlier is lost.
-        wait_for("the plugin", folder.path(), || {
-            let log = fs::read_to_string(folder.path().join("stderr")).expect("a file");
-            log.contains("setting object handlers").then_some(())
-        });
+        let mut nfacctd = nfacctd(folder.path(), port, PRIMITIVES);
         tell(profile, port);
         let wanted = directions(profile);
         let output = wait_for("all records", folder.path(), || {
