@@ -1,31 +1,12 @@
-//! Where flows rest on one machine, and how they are asked for.
-//!
-//! records ─▶ `Writer` ─▶ Parquet files, one directory per hour ─▶ `Reader` ─▶ rows, flows
-//!
-//! The store is a directory of plain Parquet files, because every other tool reads them and
-//! because dropping old flows is then removing directories. Writing and reading are separate
-//! types that share nothing but that directory: a reader works from any process, beside a running
-//! writer, and sees what has been flushed.
-mod layout; // which file lies where
-mod directory; // one writer, durable names
-mod mark; // how far it has come in a log
-mod columns; // records become columns
-mod writer; // columns become files
-mod query; // what is asked
-mod scan; // the files a question needs
-mod decode; // columns become records
-mod merge; // records become flows
-mod reader; // questions get answers
+//! Where flows rest, and how they are asked for.
+mod embedded; // Parquet files in a directory
 mod error; // what can go wrong
 
-pub use columns::{TIME_INSERTED, schema};
+pub use embedded::{
+    Flow, Flows, Flushed, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
+    Skipped, TIME_INSERTED, Writer, WriterOptions, schema,
+};
 pub use error::StoreError;
-pub use mark::Mark;
-pub use merge::{Flow, Flows};
-pub use query::{PodName, Query, ServiceName};
-pub use reader::{MAX_FLOWS, Reader, Records};
-pub use scan::{Scan, Skipped};
-pub use writer::{Flushed, Writer, WriterOptions};
 
 /// One stored record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -39,11 +39,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ovs-vswitchd", "openvswitch-switch"),
     // A foreign client of Kubernetes.
     ("kubectl", "kubernetes-client"),
+    // An old ClickHouse, but a whole server: users, TLS, a process to kill.
+    ("clickhouse-server", "clickhouse-server"),
+    ("clickhouse-client", "clickhouse-client"),
 ];
 
 /// Foreign readers of our formats, and a foreign judge of schemas, from PyPI, and what each is
 /// imported as.
-const PYTHON: [(&str, &str); 8] = [
+const PYTHON: [(&str, &str); 11] = [
     ("pyarrow", "pyarrow"),
     ("ipfix", "ipfix"),
     ("jsonschema", "jsonschema"),
@@ -53,6 +56,10 @@ const PYTHON: [(&str, &str); 8] = [
     ("grpcio", "grpc"),
     ("grpcio-tools", "grpc_tools"),
     ("h2", "h2"),
+    // ClickHouse's engine of today, an S3 endpoint, and one more reader of Parquet.
+    ("chdb-core", "chdb"),
+    ("moto[server,s3]", "moto.server"),
+    ("duckdb", "duckdb"),
 ];
 
 pub(crate) fn install(root: &Path) -> Result<()> {

@@ -15,8 +15,8 @@ use arrow::datatypes::{
 use flow::{Access, Field, FlowRecord, Interner, Name};
 use hashbrown::HashMap;
 
+use super::columns::TIME_INSERTED;
 use crate::Row;
-use crate::columns::TIME_INSERTED;
 
 /// So many distinct names are shared between the records that a reader returns.
 const INTERNED_NAMES: usize = 65_536;
@@ -204,7 +204,7 @@ mod tests {
     use arrow::array::{ArrayRef, StringArray, UInt64Array};
 
     use super::*;
-    use crate::columns::Columns;
+    use crate::embedded::columns::Columns;
 
     fn batch(column: &str, array: ArrayRef) -> RecordBatch {
         RecordBatch::try_from_iter([(column, array)]).unwrap()

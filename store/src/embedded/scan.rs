@@ -23,10 +23,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
+use super::columns::{TIME_INSERTED, with_dictionaries};
+use super::decode::{DecodeError, Decoder};
+use super::layout::{Listing, StoredFile, Window};
 use crate::Row;
-use crate::columns::{TIME_INSERTED, with_dictionaries};
-use crate::decode::{DecodeError, Decoder};
-use crate::layout::{Listing, StoredFile, Window};
 
 /// So many rows are decoded at a time.
 const BATCH_ROWS: usize = 1024;

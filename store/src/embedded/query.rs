@@ -6,7 +6,7 @@ use std::str::FromStr;
 use flow::{Endpoint, FlowRecord, FlowType};
 use ipnet::IpNet;
 
-use crate::layout::Window;
+use super::layout::Window;
 
 /// Which records are wanted. What is `None` does not matter; the rest must all hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

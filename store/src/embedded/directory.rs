@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::layout;
+use crate::StoreError;
 use crate::error::IoContext;
-use crate::{StoreError, layout};
 
 /// Makes the directory of a store, unless it exists, for its owner only.
 pub(crate) fn create(dir: &Path) -> Result<(), StoreError> {

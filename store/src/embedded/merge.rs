@@ -5,7 +5,8 @@
 
 use flow::{Counters, FlowRecord, Side};
 
-use crate::{Row, Scan};
+use super::Scan;
+use crate::Row;
 
 /// What the records of one flow add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::{directory, layout};
+use crate::StoreError;
 use crate::error::IoContext;
-use crate::{StoreError, directory, layout};
 
 /// A place in a log of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

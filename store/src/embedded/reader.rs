@@ -8,11 +8,12 @@ use std::sync::Arc;
 use flow::{Correlation, FlowKey, FlowRecord, FlowType};
 use hashbrown::{HashMap, HashSet};
 
-use crate::decode::columns_changed_by;
-use crate::layout::{self, Listing, Window};
-use crate::merge::{Flow, Flows};
-use crate::scan::{Filter, Request, Scanner};
-use crate::{Query, Row, Scan, StoreError};
+use super::decode::columns_changed_by;
+use super::layout::{self, Listing, Window};
+use super::merge::{Flow, Flows};
+use super::scan::{Filter, Request, Scanner};
+use super::{Query, Scan};
+use crate::{Row, StoreError};
 
 /// So many distinct flows are held for one answer, unless the reader is told otherwise.
 pub const MAX_FLOWS: usize = 5_000_000;

@@ -19,9 +19,10 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{Columns, schema};
+use super::columns::{Columns, schema};
+use super::{Mark, columns, directory, layout, mark};
+use crate::StoreError;
 use crate::error::IoContext;
-use crate::{Mark, StoreError, columns, directory, layout, mark};
 
 /// When rows are written, and how many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
