@@ -25,7 +25,13 @@ pub(super) enum State {
 pub(super) struct News {
     pub(super) counters: bool,
     pub(super) reset: bool,
+    /// The totals before, if one of them has passed a multiple of [`STRIDE`] since, or started
+    /// again.
+    pub(super) strode_from: Option<Counters>,
 }
+
+/// A connection that takes less than this has not come far.
+pub(super) const STRIDE: u64 = 1 << 31;
 
 /// A slot of the store.
 ///
@@ -49,8 +55,8 @@ pub(super) struct Connection {
     is_labelled: bool,
     /// An event told of its beginning, or no dump ever shows it.
     is_begun: bool,
-    /// The tracks in whose wheel it is. In another it had no news when it was last due; news put
-    /// it back.
+    /// The tracks in which its timers run, or have run out. In another it had no news when it was
+    /// last due; news start them again.
     pub(super) running: Set,
 
     /// The kernel's counters as last seen.
@@ -71,7 +77,7 @@ pub(super) struct Connection {
     /// The tracks in which it is to be told although nothing of it is new: see
     /// [`Connection::inherit`].
     pub(super) announce: Set,
-    /// The tracks in which its end waits to be told.
+    /// The tracks in whose queue it is: what is due of it waits to be told, or its end.
     pub(super) waiting: Set,
 }
 
@@ -159,12 +165,14 @@ impl Connection {
         }
         // Zeroing concerns all four at once, so what they had reached is kept of all four.
         let reset = counters.any_below(&self.kernel);
+        let strode_from =
+            (reset || counters.is_in_other_stride(&self.kernel)).then(|| self.totals());
         if reset {
             self.offset = Some(Box::new(self.totals()));
         }
         self.kernel = counters;
         self.end_ns = now;
-        News { counters: true, reset }
+        News { counters: true, reset, strode_from }
     }
 
     /// Whether `entry` is about this very connection and it is alive; `false` may mean "unsure".
@@ -247,6 +255,19 @@ impl Counters {
             reverse_packets: f(self.reverse_packets, other.reverse_packets),
             reverse_octets: f(self.reverse_octets, other.reverse_octets),
         }
+    }
+
+    /// Whether there is a multiple of [`STRIDE`] between any two.
+    fn is_in_other_stride(&self, other: &Self) -> bool {
+        self.zip(*other, |one, other| one ^ other).is_any(|differs| differs >= STRIDE)
+    }
+
+    /// Whether `is_so` holds of any counter.
+    pub(super) fn is_any(&self, is_so: impl Fn(u64) -> bool) -> bool {
+        is_so(self.packets)
+            || is_so(self.octets)
+            || is_so(self.reverse_packets)
+            || is_so(self.reverse_octets)
     }
 
     /// Whether any counter is smaller than its counterpart.

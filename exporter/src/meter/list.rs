@@ -1,26 +1,18 @@
 //! Doubly linked lists of slots, as numbers in one array.
 //!
-//! Of one such array, every slot is in one list or in none. A list is a ring with a head of its own, so that a slot
-//! leaves its list without knowing which one that is. Nothing is allocated but a pair of numbers
-//! per slot.
+//! Every slot is in one list or in none: the living in the timing wheel, the others where they wait
+//! for nothing. A list is a ring with a head of its own, so that a slot leaves its list without
+//! knowing which one that is. Nothing is allocated but a pair of numbers per slot.
 
 use std::ops::Range;
 
 /// A list, by its number.
 pub(super) type List = u32;
 
-// Lists of the store.
 /// Slots nobody uses.
 pub(super) const FREE: List = 0;
 /// Closed connections without anything to report, of which more may be heard.
 pub(super) const TOMBSTONES: List = 1;
-pub(super) const STORE_LISTS: List = 2;
-
-// Lists of a track.
-/// Closed connections with something to report, oldest first.
-pub(super) const CLOSED: List = 0;
-/// Closed connections whose caller wants to wait before it tells of them.
-pub(super) const HELD: List = 1;
 /// What the wheel has taken from its current bucket and not yet passed on.
 pub(super) const EXPIRING: List = 2;
 /// The wheel's buckets.
@@ -36,13 +28,13 @@ struct Link {
 #[derive(Debug)]
 pub(super) struct Lists {
     links: Vec<Link>,
-    heads: u32,
 }
 
+const HEADS: u32 = BUCKETS.end;
+
 impl Lists {
-    /// As many empty lists as `heads`.
-    pub(super) fn new(heads: List) -> Self {
-        Self { links: (0..heads).map(Link::alone).collect(), heads }
+    pub(super) fn new() -> Self {
+        Self { links: (0..HEADS).map(Link::alone).collect() }
     }
 
     /// Makes room for `more` slots, without the slack that doubling would leave.
@@ -60,7 +52,7 @@ impl Lists {
 
     /// `slot` must be in no list.
     pub(super) fn push_back(&mut self, list: List, slot: u32) {
-        let node = self.node(slot);
+        let node = node(slot);
         let before = self.link(list).before;
         *self.link_mut(node) = Link { before, after: list };
         self.link_mut(before).after = node;
@@ -69,7 +61,7 @@ impl Lists {
 
     /// Takes `slot` out of the list it is in, if it is in one.
     pub(super) fn unlink(&mut self, slot: u32) {
-        let node = self.node(slot);
+        let node = node(slot);
         let Link { before, after } = *self.link(node);
         self.link_mut(before).after = after;
         self.link_mut(after).before = before;
@@ -77,12 +69,12 @@ impl Lists {
     }
 
     pub(super) fn front(&self, list: List) -> Option<u32> {
-        self.slot(self.link(list).after)
+        slot_at(self.link(list).after)
     }
 
     /// The slot that follows `slot` in its list.
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
-        self.slot(self.link(self.node(slot)).after)
+        slot_at(self.link(node(slot)).after)
     }
 
     pub(super) fn pop_front(&mut self, list: List) -> Option<u32> {
@@ -103,29 +95,6 @@ impl Lists {
         *self.link_mut(from) = Link::alone(from);
     }
 
-    /// Moves everything in `from` to the front of `to`.
-    pub(super) fn put_before(&mut self, to: List, from: List) {
-        let Link { before: last, after: first } = *self.link(from);
-        if first == from {
-            return;
-        }
-        let next = self.link(to).after;
-        self.link_mut(to).after = first;
-        self.link_mut(first).before = to;
-        self.link_mut(last).after = next;
-        self.link_mut(next).before = last;
-        *self.link_mut(from) = Link::alone(from);
-    }
-
-    const fn node(&self, slot: u32) -> u32 {
-        slot + self.heads
-    }
-
-    /// The slot at a node, unless the node is the head of a list.
-    const fn slot(&self, node: u32) -> Option<u32> {
-        node.checked_sub(self.heads)
-    }
-
     fn link(&self, node: u32) -> &Link {
         &self.links[node as usize]
     }
@@ -133,6 +102,15 @@ impl Lists {
     fn link_mut(&mut self, node: u32) -> &mut Link {
         &mut self.links[node as usize]
     }
+}
+
+const fn node(slot: u32) -> u32 {
+    slot + HEADS
+}
+
+/// The slot at a node, unless the node is the head of a list.
+const fn slot_at(node: u32) -> Option<u32> {
+    node.checked_sub(HEADS)
 }
 
 impl Link {
@@ -151,28 +129,13 @@ mod tests {
 
     #[test]
     fn slots_leave_in_order_or_from_the_middle() {
-        let mut lists = Lists::new(BUCKETS.end);
+        let mut lists = Lists::new();
         (0..4).for_each(|_| lists.grow());
-        (0..4).for_each(|slot| lists.push_back(CLOSED, slot));
+        (0..4).for_each(|slot| lists.push_back(TOMBSTONES, slot));
         lists.unlink(2);
         lists.unlink(2);
-        lists.take(EXPIRING, CLOSED);
-        assert_eq!(drain(&mut lists, CLOSED), Vec::<u32>::new());
+        lists.take(EXPIRING, TOMBSTONES);
+        assert_eq!(drain(&mut lists, TOMBSTONES), Vec::<u32>::new());
         assert_eq!(drain(&mut lists, EXPIRING), [0, 1, 3]);
-    }
-
-    #[test]
-    fn a_list_is_put_before_another() {
-        let mut lists = Lists::new(BUCKETS.end);
-        (0..4).for_each(|_| lists.grow());
-        (0..2).for_each(|slot| lists.push_back(CLOSED, slot));
-        lists.put_before(CLOSED, HELD);
-        (2..4).for_each(|slot| lists.push_back(HELD, slot));
-        lists.put_before(CLOSED, HELD);
-        assert_eq!(drain(&mut lists, HELD), Vec::<u32>::new());
-        assert_eq!(drain(&mut lists, CLOSED), [2, 3, 0, 1]);
-        lists.push_back(HELD, 1);
-        lists.put_before(CLOSED, HELD);
-        assert_eq!(drain(&mut lists, CLOSED), [1]);
     }
 }

@@ -2,11 +2,9 @@
 
 use super::connection::State;
 use super::debts::{Class, Debts};
-use super::list::CLOSED;
-use super::set::{Id, MAX_DESTINATIONS, Set};
+use super::set::{Id, Set};
 use super::settings::{Lag, Timeouts};
 use super::spread::Spread;
-use super::track::Track;
 use super::{EndReason, Meter};
 use crate::conntrack::Counters;
 
@@ -18,52 +16,6 @@ pub(super) struct Member {
     pub(super) due: u64,
     pub(super) coalesced: u64,
     pub(super) lost: u64,
-}
-
-/// The tracks there are.
-#[derive(Debug)]
-pub(super) struct Tracks {
-    places: [Option<Track>; MAX_DESTINATIONS],
-    all: Set,
-}
-
-impl Tracks {
-    pub(super) fn new() -> Self {
-        Self { places: [const { None }; MAX_DESTINATIONS], all: Set::EMPTY }
-    }
-
-    pub(super) const fn all(&self) -> Set {
-        self.all
-    }
-
-    pub(super) fn get(&self, id: Id) -> Option<&Track> {
-        self.places.get(usize::from(id.0))?.as_ref()
-    }
-
-    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut Track> {
-        self.places.get_mut(usize::from(id.0))?.as_mut()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &Track)> {
-        self.all.iter().filter_map(|id| Some((id, self.get(id)?)))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Id, &mut Track)> {
-        (0..).map(Id).zip(&mut self.places).filter_map(|(id, track)| Some((id, track.as_mut()?)))
-    }
-
-    /// There are never more tracks than destinations.
-    fn add(&mut self, track: Track) -> Option<Id> {
-        let (id, place) = (0..).map(Id).zip(&mut self.places).find(|(_, it)| it.is_none())?;
-        *place = Some(track);
-        self.all.insert(id);
-        Some(id)
-    }
-
-    fn remove(&mut self, id: Id) {
-        self.places[usize::from(id.0)] = None;
-        self.all.remove(id);
-    }
 }
 
 impl Meter {
@@ -82,7 +34,7 @@ impl Meter {
             self.members[place] = Some(member(track));
             self.join(id, track);
         } else {
-            let track = self.tracks.add(Track::new(timeouts, id))?;
+            let track = self.tracks.add(timeouts, id)?;
             self.members[place] = Some(member(track));
             self.begin(track, now);
         }
@@ -127,13 +79,14 @@ impl Meter {
     /// How many records it would take to tell a destination everything. Looks at all connections.
     pub fn untold(&self, id: Id) -> u64 {
         let Some(member) = &self.members[usize::from(id.0)] else { return 0 };
-        let Some(track) = self.tracks.get(member.track) else { return 0 };
         let untold = self.store.slots().filter(|&slot| {
             let connection = self.store.get(slot);
+            let told = || self.tracks.told.get(member.track, slot, connection.totals());
             member.debts.get(slot).is_some()
-                || connection.waiting.contains(member.track)
-                || connection.state == State::Live
-                    && connection.has_news(member.track, &track.told.get(slot).counters)
+                || match connection.state {
+                    State::Live => connection.has_news(member.track, &told()),
+                    State::Destroyed | State::Vanished => connection.waiting.contains(member.track),
+                }
         });
         untold.count() as u64
     }
@@ -141,20 +94,21 @@ impl Meter {
     /// Begins a track with what is known. Closed connections are the business of those who were
     /// there, unless they turn out to live after all.
     fn begin(&mut self, track: Id, now: u64) {
-        let Some(begun) = self.tracks.get_mut(track) else { return };
         let mut spread = Spread::default();
         for slot in self.store.slots() {
             let connection = self.store.get_mut(slot);
+            let totals = connection.totals();
             let is_inherited = connection.is_known;
-            let told = if is_inherited { connection.totals() } else { Counters::default() };
-            begun.begin(slot, told);
+            let told = if is_inherited { totals } else { Counters::default() };
+            self.tracks.begin(track, slot, told, totals, now);
             if is_inherited {
                 connection.announce.insert(track);
             }
             if connection.state == State::Live {
                 connection.running.insert(track);
-                begun.start(slot, connection.end_ns, now);
-                begun.advance(slot, spread.find(), now);
+                self.tracks.start(track, slot, now);
+                self.tracks.advance(track, slot, spread.find(), now);
+                self.set_timer(slot, now);
             }
         }
     }
@@ -166,7 +120,8 @@ impl Meter {
         let Some(member) = &mut self.members[usize::from(id.0)] else { return };
         for slot in self.store.slots() {
             let connection = self.store.get_mut(slot);
-            let is_told = joined.told.get(slot).counters != Counters::default();
+            let told = self.tracks.told.get(track, slot, connection.totals());
+            let is_told = told != Counters::default();
             // What is announced to the others is to this one too.
             let is_silent = is_told && !connection.announce.contains(track);
             if connection.state == State::Live && connection.is_known && is_silent {
@@ -180,34 +135,33 @@ impl Meter {
 
     /// Gives a destination a track of its own, in which it has been told what it has been told.
     fn part(&mut self, id: Id, from: Id, timeouts: Timeouts, now: u64) {
-        let Some(to) = self.tracks.add(Track::new(timeouts, id)) else { return };
-        let Self { store, tracks, members, .. } = self;
-        let Some(member) = &mut members[usize::from(id.0)] else { return };
+        let Some(to) = self.tracks.add(timeouts, id) else { return };
+        let Some(member) = &mut self.members[usize::from(id.0)] else { return };
         member.track = to;
         let debts = std::mem::take(&mut member.debts);
         // They become part of what is due next.
         member.coalesced += debts.len() as u64;
-        for slot in store.slots() {
-            let connection = store.get_mut(slot);
+        for slot in self.store.slots() {
+            let connection = self.store.get_mut(slot);
             let debt = debts.get(slot);
-            let Some(old) = tracks.get(from) else { return };
-            let told = old.told.get(slot).counters;
+            let totals = connection.totals();
+            let told = self.tracks.told.get(from, slot, totals);
             let told = debt.map_or(told, |debt| told.zip(debt.deltas, u64::wrapping_sub));
             let is_announced = connection.announce.contains(from) || debt.is_some();
             let waits = connection.waiting.contains(from) || debt.is_some();
-            let Some(new) = tracks.get_mut(to) else { return };
-            new.begin(slot, told);
+            self.tracks.begin(to, slot, told, totals, now);
             connection.debts -= u8::from(debt.is_some());
             if is_announced {
                 connection.announce.insert(to);
             }
             if connection.state == State::Live {
                 connection.running.insert(to);
-                new.start(slot, connection.end_ns, now);
-            } else if waits {
+                self.tracks.start(to, slot, now);
+                self.set_timer(slot, now);
+            } else if waits && let Some(track) = self.tracks.get_mut(to) {
                 connection.waiting.insert(to);
-                new.lists.push_back(CLOSED, slot);
-                new.closed += 1;
+                track.closed.push(slot, &self.store);
+                track.ends += 1;
             }
         }
         self.leave(id, from);

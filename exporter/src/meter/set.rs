@@ -4,7 +4,7 @@
 pub const MAX_DESTINATIONS: usize = 16;
 
 /// A destination, by the number the meter gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(super) u8);
 
 /// A set of destinations.
@@ -43,7 +43,22 @@ impl Set {
         Self(self.0 & !other.0)
     }
 
+    pub(super) const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// How many of its members come before this one.
+    pub(super) const fn rank(self, id: Id) -> usize {
+        (self.0 & !(u16::MAX << id.0)).count_ones() as usize
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Id> {
-        (0..16).map(Id).filter(move |id| self.contains(*id))
+        let mut left = self;
+        std::iter::from_fn(move || {
+            #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
+            let first = (!left.is_empty()).then(|| Id(left.0.trailing_zeros() as u8))?;
+            left.remove(first);
+            Some(first)
+        })
     }
 }

@@ -3,9 +3,9 @@
 use super::connection::State;
 use super::debts::Class;
 use super::due::{Due, EndReason};
-use super::list::{BUCKETS, CLOSED, EXPIRING, HELD};
-use super::set::{Id, Set};
-use super::{LOOK, MAX_HELD, Meter, Track};
+use super::set::{Id, MAX_DESTINATIONS, Set};
+use super::track::MAX_HELD;
+use super::{Meter, Track};
 
 /// To whom a record is handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,11 @@ impl Meter {
     ) -> usize {
         let mut most = 0;
         // Where nobody is ready, too: what is held there waits for nothing else any more.
-        self.tracks.iter_mut().for_each(|(_, track)| track.look(now));
+        self.tracks.iter_mut().for_each(|(_, track)| track.look(&self.store, now));
         for (track, ready) in self.tracks_of(ready) {
             let living = self.due_living(track, now, max / 2, ready, &mut waits, &mut report);
             let room = max - living;
-            let closed = self.due_closed(track, now, room, ready, &mut waits, &mut report);
+            let closed = self.due_closed(track, room, ready, &mut waits, &mut report);
             let rest = max - living - closed;
             let more = self.due_living(track, now, rest, ready, &mut waits, &mut report);
             most = most.max(living + closed + more);
@@ -60,10 +60,10 @@ impl Meter {
         mut report: impl FnMut(&Due<'_>, Offer) -> Set,
     ) -> usize {
         let mut most = 0;
+        self.expire_all();
         for (track, ready) in self.tracks_of(ready) {
-            self.tracks.get_mut(track).into_iter().for_each(Track::let_go);
-            // Nothing is held any more, so what time it is makes no difference.
-            let closed = self.due_closed(track, 0, max, ready, &mut |_| false, &mut report);
+            self.tracks.get_mut(track).into_iter().for_each(|it| it.let_go(&self.store));
+            let closed = self.due_closed(track, max, ready, &mut |_| false, &mut report);
             most = most.max(closed + self.flush_living(track, max - closed, ready, &mut report));
         }
         most
@@ -74,14 +74,14 @@ impl Meter {
         let mut paid = 0;
         while paid < max
             && let Some(member) = &mut self.members[usize::from(id.0)]
-            && let Some(track) = self.tracks.get(member.track)
             && let Some((slot, debt)) = member.debts.pop()
         {
             let connection = self.store.get_mut(slot);
             let has_ended =
                 connection.state != State::Live && !connection.waiting.contains(member.track);
             let reason = if has_ended { EndReason::EndOfFlow } else { debt.reason };
-            report(&connection.due(track.told.get(slot).counters, debt.deltas, reason));
+            let told = self.tracks.told.get(member.track, slot, connection.totals());
+            report(&connection.due(told, debt.deltas, reason));
             connection.debts -= 1;
             self.settle_if_told(slot);
             paid += 1;
@@ -97,7 +97,7 @@ impl Meter {
                 ready.remove(id);
             }
         }
-        let mut tracks = [(Id(0), Set::EMPTY); super::MAX_DESTINATIONS];
+        let mut tracks = [(Id(0), Set::EMPTY); MAX_DESTINATIONS];
         for ((id, track), place) in self.tracks.iter().zip(&mut tracks) {
             *place = (id, track.members.and(ready));
         }
@@ -115,31 +115,34 @@ impl Meter {
     ) -> usize {
         let mut handed_out = 0;
         while handed_out < max
-            && let Some(track) = self.tracks.get_mut(id)
-            && let Some(slot) = track.wheel.pop(&mut track.lists, now)
+            && let Some(slot) = self.next_living(id, now)
         {
-            let connection = self.store.get_mut(slot);
-            let deadline = track.deadline(slot, connection.end_ns);
-            if deadline > now {
-                track.wheel.push(&mut track.lists, slot, deadline, now);
+            let connection = self.store.get(slot);
+            if self.tracks.deadline(id, slot, connection.end_ns, now) > now {
+                self.set_timer(slot, now);
                 continue;
             }
-            let active_deadline = track.told.get(slot).active_deadline;
-            let reason = connection.live_reason(active_deadline, track.timeouts.idle);
+            let reason = self.live_reason(id, slot, now);
             // What TCP has ended has no later record either.
-            if reason == EndReason::EndOfFlow && self.holds(id, slot, now, waits) {
+            if reason == EndReason::EndOfFlow && self.holds(id, slot, waits) {
                 continue;
             }
             if self.tell(id, slot, reason, ready, report) {
                 handed_out += 1;
-                if let Some(track) = self.tracks.get_mut(id) {
-                    track.renew(slot, now);
-                }
+                self.tracks.renew(id, slot, now);
             } else {
                 self.store.get_mut(slot).running.remove(id);
             }
+            self.set_timer(slot, now);
         }
         handed_out
+    }
+
+    /// Why a living connection is due.
+    fn live_reason(&self, id: Id, slot: u32, now: u64) -> EndReason {
+        let connection = self.store.get(slot);
+        let idle = self.tracks.get(id).map_or(u64::MAX, |track| track.timeouts.idle);
+        connection.live_reason(self.tracks.told.deadline(id, slot, now), idle)
     }
 
     fn flush_living(
@@ -150,14 +153,14 @@ impl Meter {
         report: &mut impl FnMut(&Due<'_>, Offer) -> Set,
     ) -> usize {
         let mut handed_out = 0;
-        for list in std::iter::once(EXPIRING).chain(BUCKETS) {
-            while handed_out < max
-                && let Some(slot) = self.pop(id, list)
-            {
-                self.store.get_mut(slot).running.remove(id);
-                let told = self.tell(id, slot, EndReason::Forced, ready, report);
-                handed_out += usize::from(told);
-            }
+        while handed_out < max
+            && let Some(slot) = self.tracks.get_mut(id).and_then(|it| it.living.pop(&self.store))
+        {
+            let connection = self.store.get_mut(slot);
+            connection.waiting.remove(id);
+            connection.running.remove(id);
+            let told = self.tell(id, slot, EndReason::Forced, ready, report);
+            handed_out += usize::from(told);
         }
         handed_out
     }
@@ -165,7 +168,6 @@ impl Meter {
     fn due_closed(
         &mut self,
         id: Id,
-        now: u64,
         max: usize,
         ready: Set,
         waits: &mut impl FnMut(&Due<'_>) -> bool,
@@ -173,9 +175,9 @@ impl Meter {
     ) -> usize {
         let mut handed_out = 0;
         while handed_out < max
-            && let Some(slot) = self.pop(id, CLOSED)
+            && let Some(slot) = self.tracks.get_mut(id).and_then(|it| it.closed.pop(&self.store))
         {
-            if self.holds(id, slot, now, waits) {
+            if self.holds(id, slot, waits) {
                 continue;
             }
             self.tell(id, slot, EndReason::EndOfFlow, ready, report);
@@ -186,37 +188,23 @@ impl Meter {
     }
 
     /// Holds a connection that has ended, if it waits and there is room for it.
-    fn holds(
-        &mut self,
-        id: Id,
-        slot: u32,
-        now: u64,
-        waits: &mut impl FnMut(&Due<'_>) -> bool,
-    ) -> bool {
-        let Some(track) = self.tracks.get_mut(id) else { return false };
-        let connection = self.store.get(slot);
-        let told = track.told.get(slot).counters;
+    fn holds(&mut self, id: Id, slot: u32, waits: &mut impl FnMut(&Due<'_>) -> bool) -> bool {
+        let connection = self.store.get_mut(slot);
         let totals = connection.totals();
+        let told = self.tracks.told.get(id, slot, totals);
         let deltas = totals.zip(told, u64::saturating_sub);
         let has_news = connection.has_news(id, &told);
         if !has_news || !waits(&connection.due(totals, deltas, EndReason::EndOfFlow)) {
             return false;
         }
-        if track.held >= MAX_HELD {
+        let Some(track) = self.tracks.get_mut(id) else { return false };
+        if track.held.len() >= MAX_HELD {
             self.stats.not_held += 1;
             return false;
         }
-        track.held += 1;
-        if connection.state == State::Live {
-            track.wheel.push(&mut track.lists, slot, now.saturating_add(LOOK), now);
-        } else {
-            track.lists.push_back(HELD, slot);
-        }
+        connection.waiting.insert(id);
+        track.held.push_back(slot);
         true
-    }
-
-    fn pop(&mut self, track: Id, list: super::list::List) -> Option<u32> {
-        self.tracks.get_mut(track)?.lists.pop_front(list)
     }
 
     /// Tells a track's members what they have not been told of a connection. Returns false if
@@ -230,17 +218,17 @@ impl Meter {
         report: &mut impl FnMut(&Due<'_>, Offer) -> Set,
     ) -> bool {
         let Self { store, tracks, members, .. } = self;
-        let Some(track) = tracks.get_mut(id) else { return false };
         let connection = store.get_mut(slot);
-        let told = track.told.get_mut(slot);
-        if !connection.has_news(id, &told.counters) {
+        let totals = connection.totals();
+        let told = tracks.told.get(id, slot, totals);
+        if !connection.has_news(id, &told) {
             return false;
         }
-        let totals = connection.totals();
-        let deltas = totals.zip(told.counters, u64::saturating_sub);
+        let deltas = totals.zip(told, u64::saturating_sub);
+        tracks.told.set(id, slot, totals, totals);
+        let Some(track) = tracks.get(id) else { return false };
         let (to, late) = (track.members.and(ready), track.members.without(ready));
         let owed = report(&connection.due(totals, deltas, reason), Offer { to, late });
-        told.counters = totals;
         connection.announce.remove(id);
         connection.is_known = true;
         for id in track.members.iter() {
@@ -262,7 +250,7 @@ impl Meter {
     fn no_longer_waits(&mut self, track: Id, slot: u32) {
         self.store.get_mut(slot).waiting.remove(track);
         if let Some(track) = self.tracks.get_mut(track) {
-            track.closed -= 1;
+            track.ends -= 1;
         }
         self.settle_if_told(slot);
     }
@@ -273,10 +261,10 @@ impl Meter {
             let debtor = |id: &Id| self.members[usize::from(id.0)].as_ref();
             let in_debt =
                 Set::ALL.iter().map(|id| (debtor(&id).map_or(0, |it| it.debts.closed()), id));
-            let waiting = self.tracks.iter().map(|(id, track): (Id, &Track)| (track.closed, id));
+            let waiting = self.tracks.iter().map(|(id, track): (Id, &Track)| (track.ends, id));
             let (in_debt, waiting) = (in_debt.max(), waiting.max());
             match (in_debt, waiting) {
-                (Some((owed, id)), waiting) if owed > waiting.map_or(0, |(closed, _)| closed) => {
+                (Some((owed, id)), waiting) if owed > waiting.map_or(0, |(ends, _)| ends) => {
                     self.forgive(id);
                 }
                 (_, Some((1.., track))) => self.skip(track),
@@ -297,7 +285,7 @@ impl Meter {
     /// Gives up the oldest end that waits in a track.
     fn skip(&mut self, id: Id) {
         let Some(track) = self.tracks.get_mut(id) else { return };
-        let Some(slot) = track.pop_oldest() else { return };
+        let Some(slot) = track.pop_oldest(&self.store) else { return };
         for id in track.members.iter() {
             if let Some(member) = &mut self.members[usize::from(id.0)] {
                 member.due += 1;

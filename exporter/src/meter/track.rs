@@ -1,132 +1,82 @@
-//! What destinations with the same timeouts have been told, and when they are told more.
+//! What destinations with the same timeouts share.
 //!
 //! All of a track's members are told the same at the same time; one that cannot take a record
 //! just then is owed it ([`super::debts`]). So a destination that keeps up takes no memory of its
 //! own, however many there are.
 
-use super::column::{CHUNK, Column};
-use super::list::{BUCKETS, CLOSED, HELD, Lists};
+use std::collections::VecDeque;
+
+use super::connection::State;
+use super::queue::{Of, Queue};
 use super::set::{Id, Set};
 use super::settings::Timeouts;
-use super::spread::Earlier;
-use super::wheel::Wheel;
-use crate::conntrack::Counters;
+use super::store::Store;
 
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) timeouts: Timeouts,
     pub(super) members: Set,
-    pub(super) told: Column<Told>,
-    /// The wheel's, [`CLOSED`] and [`HELD`].
-    pub(super) lists: Lists,
-    pub(super) wheel: Wheel,
-    /// Closed connections that wait to be handed out.
-    pub(super) closed: usize,
-    /// How many have been held since all were last looked at, and when that was.
-    pub(super) held: usize,
+    /// Living connections that are due.
+    pub(super) living: Queue,
+    /// Closed ones whose end waits to be told.
+    pub(super) closed: Queue,
+    /// Those of either that have ended, and whose caller wants to wait before it tells of them.
+    pub(super) held: VecDeque<u32>,
+    /// When all that were held were last looked at.
     looked: u64,
+    /// How many ends wait to be told.
+    pub(super) ends: usize,
 }
 
 /// Connections that have ended and may be held at once: as many as can be looked at in a few
 /// milliseconds.
 pub(super) const MAX_HELD: usize = 16_384;
 /// How often those that are held are looked at, in nanoseconds.
-pub(super) const LOOK: u64 = 250_000_000;
-
-/// How far a connection has been told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
-    pub(super) counters: Counters,
-    pub(super) active_deadline: u64,
-}
+const LOOK: u64 = 250_000_000;
 
 impl Track {
-    pub(super) fn new(timeouts: Timeouts, member: Id) -> Self {
+    pub(super) fn new(id: Id, timeouts: Timeouts, member: Id) -> Self {
         let mut members = Set::EMPTY;
         members.insert(member);
         Self {
             timeouts,
             members,
-            told: Column::new(),
-            lists: Lists::new(BUCKETS.end),
-            wheel: Wheel::default(),
-            closed: 0,
-            held: 0,
+            living: Queue::new(id, Of::Living),
+            closed: Queue::new(id, Of::Closed),
+            held: VecDeque::new(),
             looked: 0,
+            ends: 0,
         }
     }
 
     /// Lets those that are held be asked about again, if it is time.
-    pub(super) fn look(&mut self, now: u64) {
+    pub(super) fn look(&mut self, store: &Store, now: u64) {
         if now >= self.looked.saturating_add(LOOK) {
             self.looked = now;
-            self.let_go();
+            self.let_go(store);
         }
     }
 
-    /// Holds nothing any more.
-    pub(super) fn let_go(&mut self) {
-        self.held = 0;
-        // They ended before the others.
-        self.lists.put_before(CLOSED, HELD);
+    /// Holds nothing any more. What was held ended before what was not.
+    pub(super) fn let_go(&mut self, store: &Store) {
+        while let Some(slot) = self.held.pop_back() {
+            self.queue_of(slot, store).put_back(slot);
+        }
     }
 
     /// Takes out the end that has waited for longest.
-    pub(super) fn pop_oldest(&mut self) -> Option<u32> {
-        let Some(slot) = self.lists.pop_front(HELD) else { return self.lists.pop_front(CLOSED) };
-        self.held = self.held.saturating_sub(1);
-        Some(slot)
-    }
-
-    /// Begins with the connection at `slot`, of which `counters` have been told.
-    pub(super) fn begin(&mut self, slot: u32, counters: Counters) {
-        let told = Told { counters, active_deadline: u64::MAX };
-        if (slot as usize) < self.told.len() {
-            *self.told.get_mut(slot) = told;
-            return;
+    pub(super) fn pop_oldest(&mut self, store: &Store) -> Option<u32> {
+        while let Some(slot) = self.held.pop_front() {
+            if self.closed.wants(store.get(slot)) {
+                return Some(slot);
+            }
+            self.queue_of(slot, store).put_back(slot);
         }
-        if self.told.push(told) {
-            self.lists.reserve(CHUNK);
-        }
-        self.lists.grow();
+        self.closed.pop(store)
     }
 
-    /// Starts the timers of a connection whose counters last changed at `end`.
-    ///
-    /// News that come soon after there were none at a deadline are told at once: a dump may be
-    /// just a little later than the deadline, again and again.
-    pub(super) fn start(&mut self, slot: u32, end: u64, now: u64) {
-        let active = self.timeouts.active;
-        let told = self.told.get_mut(slot);
-        let late_by = now.checked_sub(told.active_deadline);
-        if late_by.is_none_or(|late_by| late_by >= active) {
-            told.active_deadline = now.saturating_add(active);
-        }
-        let deadline = self.deadline(slot, end);
-        self.wheel.push(&mut self.lists, slot, deadline, now);
-    }
-
-    /// Has a connection whose timers have just been started be due earlier, for the first time.
-    pub(super) fn advance(&mut self, slot: u32, earlier: Earlier, now: u64) {
-        let interval = self.timeouts.active.min(self.timeouts.idle);
-        let Some(by) = earlier.by(interval) else { return };
-        let deadline = now.saturating_add(interval - by);
-        self.told.get_mut(slot).active_deadline = deadline;
-        self.lists.unlink(slot);
-        self.wheel.push(&mut self.lists, slot, deadline, now);
-    }
-
-    /// When it is due, if nothing happens until then.
-    pub(super) fn deadline(&self, slot: u32, end: u64) -> u64 {
-        self.told.get(slot).active_deadline.min(end.saturating_add(self.timeouts.idle))
-    }
-
-    /// Starts the timers again after a report, without drifting if that was in time.
-    pub(super) fn renew(&mut self, slot: u32, now: u64) {
-        let active = self.timeouts.active;
-        let told = self.told.get_mut(slot);
-        let next = told.active_deadline.saturating_add(active);
-        told.active_deadline = if next > now { next } else { now.saturating_add(active) };
-        self.wheel.push(&mut self.lists, slot, told.active_deadline, now);
+    fn queue_of(&mut self, slot: u32, store: &Store) -> &mut Queue {
+        let is_living = store.get(slot).state == State::Live;
+        if is_living { &mut self.living } else { &mut self.closed }
     }
 }
