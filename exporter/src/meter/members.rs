@@ -2,9 +2,10 @@
 
 use super::connection::State;
 use super::debts::{Class, Debts};
-use super::set::{Id, Set};
+use super::set::Id;
 use super::settings::{Lag, Timeouts};
 use super::spread::Spread;
+use super::tracks::MAX_TRACKS;
 use super::{EndReason, Meter};
 use crate::conntrack::Counters;
 
@@ -12,6 +13,7 @@ use crate::conntrack::Counters;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) track: Id,
+    wants: Timeouts,
     pub(super) debts: Debts,
     pub(super) due: u64,
     pub(super) coalesced: u64,
@@ -23,16 +25,21 @@ impl Meter {
     ///
     /// Of a connection that somebody has been told of it is told the totals once, with deltas of
     /// zero, and deltas count from there; of any other everything. One that shares its timeouts
-    /// with another destination counts from what that one has been told.
+    /// with another destination counts from what that one has been told. So does one that finds
+    /// [`MAX_TRACKS`] others already: both are told when either asks for it.
     pub fn add(&mut self, timeouts: Timeouts, now: u64) -> Option<Id> {
         let place = self.members.iter().position(Option::is_none)?;
         let id = Id(u8::try_from(place).ok()?);
         let like = self.tracks.iter().find(|(_, track)| track.timeouts == timeouts);
-        let member =
-            |track| Member { track, debts: Debts::default(), due: 0, coalesced: 0, lost: 0 };
-        if let Some((track, _)) = like {
+        let like = like.map(|(track, _)| track).or_else(|| self.tracks.nearest(timeouts));
+        let member = |track| {
+            let debts = Debts::default();
+            Member { track, wants: timeouts, debts, due: 0, coalesced: 0, lost: 0 }
+        };
+        if let Some(track) = like {
             self.members[place] = Some(member(track));
             self.join(id, track);
+            self.suit(track);
         } else {
             let track = self.tracks.add(timeouts, id)?;
             self.members[place] = Some(member(track));
@@ -54,18 +61,32 @@ impl Meter {
     /// New timeouts hold for each connection from the next time it is due. Nothing is told twice
     /// for it, and nothing is left out.
     pub fn set_timeouts(&mut self, id: Id, timeouts: Timeouts, now: u64) {
-        let Some(member) = &self.members[usize::from(id.0)] else { return };
+        let Some(member) = &mut self.members[usize::from(id.0)] else { return };
+        member.wants = timeouts;
         let from = member.track;
-        let Some(track) = self.tracks.get_mut(from) else { return };
+        let Some(track) = self.tracks.get(from) else { return };
         if track.timeouts == timeouts {
             return;
         }
-        let mut alone = Set::EMPTY;
-        alone.insert(id);
-        if track.members == alone {
-            track.timeouts = timeouts;
+        if track.members.len() == 1 || self.tracks.all().len() >= MAX_TRACKS {
+            self.suit(from);
         } else {
             self.part(id, from, timeouts, now);
+        }
+    }
+
+    /// The timeouts that hold for a destination, which may be shorter than those it asked for.
+    pub fn timeouts(&self, id: Id) -> Option<Timeouts> {
+        let member = self.members[usize::from(id.0)].as_ref()?;
+        Some(self.tracks.get(member.track)?.timeouts)
+    }
+
+    /// Has a track's members be told as often as any of them asks for.
+    fn suit(&mut self, id: Id) {
+        let members = self.members.iter().flatten().filter(|member| member.track == id);
+        let wanted = members.map(|member| member.wants).reduce(Timeouts::shorter);
+        if let (Some(track), Some(wanted)) = (self.tracks.get_mut(id), wanted) {
+            track.timeouts = wanted;
         }
     }
 
@@ -172,7 +193,7 @@ impl Meter {
         let Some(left) = self.tracks.get_mut(track) else { return };
         left.members.remove(id);
         if !left.members.is_empty() {
-            return;
+            return self.suit(track);
         }
         self.tracks.remove(track);
         for slot in self.store.slots() {

@@ -64,6 +64,11 @@ impl Queue {
         is_living == (self.of == Of::Living) && connection.waiting.contains(self.track)
     }
 
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// Leaves one place to each connection that waits.
     #[cold]
     fn tidy(&mut self, store: &Store) {

@@ -21,6 +21,15 @@ impl Timeouts {
         Self { active: nanoseconds(active), idle: nanoseconds(idle) }
     }
 
+    /// Each the shorter one of both.
+    pub(super) fn shorter(self, other: Self) -> Self {
+        Self { active: self.active.min(other.active), idle: self.idle.min(other.idle) }
+    }
+
+    pub(super) const fn distance(self, other: Self) -> u64 {
+        self.active.abs_diff(other.active).saturating_add(self.idle.abs_diff(other.idle))
+    }
+
     pub const fn idle(&self) -> Duration {
         Duration::from_nanos(self.idle)
     }

@@ -162,3 +162,46 @@ impl Cell {
 const fn low(counter: u64) -> u32 {
     counter as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Id = Id(3);
+    const SECOND: Id = Id(9);
+
+    fn octets(octets: u64) -> Counters {
+        Counters { octets, ..Counters::default() }
+    }
+
+    /// The connection has come to `totals`, as the meter would say.
+    fn go(told: &mut Told, before: u64, totals: u64) {
+        if before / STRIDE != totals / STRIDE {
+            told.stride(7, octets(before), octets(totals));
+        }
+    }
+
+    #[test]
+    fn what_is_far_behind_is_written_out_until_it_is_told() {
+        let mut told = Told::default();
+        told.insert(SECOND);
+        (0..8).for_each(|slot| told.reach(slot));
+        told.set(SECOND, 7, octets(5), octets(5));
+        told.insert(FIRST);
+        let mut before = 5;
+        for totals in [6, STRIDE - 1, STRIDE + 4, 2 * STRIDE + 4, 99 * STRIDE, u64::MAX] {
+            go(&mut told, before, totals);
+            before = totals;
+            assert_eq!(told.get(SECOND, 7, octets(totals)), octets(5));
+            assert_eq!(told.get(FIRST, 7, octets(totals)), octets(0));
+            told.set(FIRST, 7, octets(totals), octets(totals));
+            assert_eq!(told.get(FIRST, 7, octets(totals)), octets(totals));
+            told.set(FIRST, 7, octets(0), octets(totals));
+        }
+        assert_eq!(told.far.len(), 2);
+        told.set(SECOND, 7, octets(before), octets(before));
+        told.remove(FIRST);
+        assert!(told.far.is_empty());
+        assert_eq!(told.get(SECOND, 7, octets(before)), octets(before));
+    }
+}

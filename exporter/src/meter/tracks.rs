@@ -1,22 +1,26 @@
 //! The tracks there are, what has been told in each, and when more is.
 
 use super::moment::Moment;
-use super::set::{Id, MAX_DESTINATIONS, Set};
+use super::set::{Id, Set};
 use super::settings::Timeouts;
 use super::spread::Earlier;
 use super::told::Told;
 use super::track::Track;
 use crate::conntrack::Counters;
 
+/// How many different timeouts are kept apart: more would take more memory per connection than
+/// there is to be.
+pub(super) const MAX_TRACKS: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Tracks {
-    places: [Option<Track>; MAX_DESTINATIONS],
+    places: [Option<Track>; MAX_TRACKS],
     pub(super) told: Told,
 }
 
 impl Tracks {
     pub(super) fn new() -> Self {
-        Self { places: [const { None }; MAX_DESTINATIONS], told: Told::default() }
+        Self { places: [const { None }; MAX_TRACKS], told: Told::default() }
     }
 
     pub(super) const fn all(&self) -> Set {
@@ -39,7 +43,14 @@ impl Tracks {
         (0..).map(Id).zip(&mut self.places).filter_map(|(id, track)| Some((id, track.as_mut()?)))
     }
 
-    /// There are never more tracks than destinations.
+    /// The track most like another one for which there is no room; `None` if there is.
+    pub(super) fn nearest(&self, timeouts: Timeouts) -> Option<Id> {
+        let is_full = self.all().len() >= MAX_TRACKS;
+        let nearest = self.iter().min_by_key(|(_, track)| track.timeouts.distance(timeouts));
+        nearest.filter(|_| is_full).map(|(id, _)| id)
+    }
+
+    /// There must be less than [`MAX_TRACKS`].
     pub(super) fn add(&mut self, timeouts: Timeouts, member: Id) -> Option<Id> {
         let (id, place) = (0..).map(Id).zip(&mut self.places).find(|(_, it)| it.is_none())?;
         *place = Some(Track::new(id, timeouts, member));

@@ -76,6 +76,15 @@ impl<S: ConnectionSource> Observer<S> {
                 outlets.push(Outlet::new(id, target.clone(), queue));
             }
         }
+        for outlet in outlets {
+            if meter.timeouts(outlet.id).is_some_and(|it| it != outlet.target.timeouts) {
+                let destination = outlet.name();
+                tracing::warn!(
+                    destination,
+                    "told more often than asked for: too many different timeouts"
+                );
+            }
+        }
     }
 }
 

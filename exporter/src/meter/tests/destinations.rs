@@ -149,3 +149,59 @@ fn no_more_than_16_destinations_are_taken() {
     meter.remove(ids[7]);
     assert_eq!(meter.add(timeouts, 0), Some(ids[7]));
 }
+
+#[test]
+fn more_timeouts_than_are_kept_apart_are_told_as_often_as_any_asks_for() {
+    let seconds = |active| {
+        let second = std::time::Duration::from_secs(1);
+        Timeouts::new(second * active, 100 * second)
+    };
+    let mut bench = Bench::with(10, 100, 10);
+    let ids: Vec<_> =
+        (2..=8).map(|it| bench.meter.add(seconds(10 * it), bench.now).unwrap()).collect();
+    let (late, early) = (seconds(89), seconds(79));
+    let ninth = bench.meter.add(late, bench.now).unwrap();
+    assert_eq!(bench.meter.timeouts(ninth), Some(seconds(80)), "the nearest");
+    bench.meter.set_timeouts(ninth, early, bench.now);
+    assert_eq!(bench.meter.timeouts(ids[6]), Some(early), "they are told together");
+    bench.dump(&[dumped(1, 1)]);
+    let mut told = 0;
+    for _ in 0..790 {
+        bench.now += SECOND / 10;
+        bench.meter.due(
+            bench.now,
+            10,
+            Set::ALL,
+            |_| false,
+            |_, offer| {
+                told += u32::from(offer.to.contains(ninth));
+                assert_eq!(offer.to.contains(ninth), offer.to.contains(ids[6]));
+                Set::EMPTY
+            },
+        );
+    }
+    assert_eq!(told, 1);
+    bench.meter.remove(ninth);
+    assert_eq!(bench.meter.timeouts(ids[6]), Some(seconds(80)));
+    let others = (1..=7).map(|it| seconds(10 * it));
+    let kept = std::iter::once(Set::ALL.iter().next().unwrap()).chain(ids);
+    assert!(kept.zip(others).all(|(id, asked)| bench.meter.timeouts(id) == Some(asked)));
+}
+
+#[test]
+fn what_waits_for_one_that_is_away_takes_no_more_places_as_connections_come_and_go() {
+    let mut pair = Pair::new(100, 5, 6);
+    for round in 0..250 {
+        let ids = round * 20..(round + 1) * 20;
+        pair.bench.dump(&ids.clone().map(|id| dumped(id, 1)).collect::<Vec<_>>()).wait(10);
+        assert_eq!(pair.take().len(), 20);
+        pair.bench.observe(&ids.map(|id| destroyed(id, 2)).collect::<Vec<_>>());
+        assert_eq!(pair.take().len(), 20);
+    }
+    let (_, _, lost) = pair.lag();
+    assert_eq!(lost, 5000 - 75);
+    for (_, track) in pair.bench.meter.tracks.iter() {
+        assert!(track.living.places() <= 1224 && track.closed.places() <= 1224);
+    }
+    assert_eq!(pair.pay().len(), 75);
+}
