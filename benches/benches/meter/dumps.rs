@@ -8,11 +8,16 @@ use std::{
 };
 
 use benches::{Goals, cpu_time, median};
-use exporter::{export::Batch, observe::Target};
+use exporter::{
+    conntrack::{Counters, Entry, Kind},
+    export::Batch,
+    meter::{Due, Limits, Meter, Offer, Set, Timeouts},
+    observe::Target,
+};
 use tokio::sync::mpsc;
 
 use crate::{
-    HEAP, ROUNDS, least, node, row,
+    HEAP, ROUNDS, entry, least, node, row,
     watch::{self, destination, nanoseconds, now},
 };
 
@@ -25,20 +30,53 @@ const DESTINATIONS: u64 = 8;
 const MOST_RATIO: f64 = 1.3;
 const MOST_NS: f64 = 350.0;
 const MOST_BYTES: f64 = 400.0;
+const SIXTEEN: [u64; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+const MADE_UP: u32 = 100_000;
 
 /// Memory of the store per connection.
 pub(crate) fn memory(goals: &mut Goals) -> io::Result<()> {
-    let cases: [(&str, &[u64]); 3] = [
+    let cases: [(&str, &[u64]); 5] = [
         ("bytes of heap per connection, 1 destination", &[1]),
         ("bytes, 8 destinations", &[1; 8]),
         ("bytes, 8 destinations, timeouts of 2 kinds", &[1, 1, 1, 1, 2, 2, 2, 2]),
+        ("bytes, 8 destinations, timeouts of 8 kinds", &[1, 2, 3, 4, 5, 6, 7, 8]),
+        ("bytes, 16 destinations, timeouts of 16 kinds", &SIXTEEN),
     ];
     for (what, kinds) in cases {
         goals.result(what, bytes(kinds)?, MOST_BYTES);
     }
-    let all_different = bytes(&[1, 2, 3, 4, 5, 6, 7, 8])?;
-    println!("{:<52} {all_different:>9.2}", "bytes, 8 destinations, timeouts of 8 kinds");
+    goals.result("bytes, 8 kinds, each told at another moment", apart(1 << 20), MOST_BYTES);
+    let far = apart(1 << 31);
+    println!("{:<52} {far:>9.2}", "bytes, 8 kinds, each behind by 2 GiB or more");
     Ok(())
+}
+
+/// With made-up connections: each kind of timeouts has been told at another moment, and there were
+/// `octets` more on each connection every time.
+fn apart(octets: u64) -> f64 {
+    let before = HEAP.bytes();
+    let mut meter = Meter::new(Limits { connections: 2_000_000 });
+    let active = |kind| Duration::from_hours(100 + kind);
+    let kinds = (1..=8).map(|kind| Timeouts::new(active(kind), Duration::MAX));
+    let ids: Vec<_> = kinds.filter_map(|timeouts| meter.add(timeouts, 0)).collect();
+    (0..MADE_UP).for_each(|number| meter.observe(&entry(Kind::New, number), 0));
+    for (kind, id) in (1..).zip(ids) {
+        let now = nanoseconds(active(kind));
+        meter.dump_started(0);
+        for number in 0..MADE_UP {
+            let counters = Counters { octets: octets * kind, ..Counters::default() };
+            let entry = entry(Kind::Dump, number);
+            meter.observe(&Entry { start_ns: Some(1), counters: Some(counters), ..entry }, now);
+        }
+        meter.dump_finished(0, true);
+        let report = |_: &Due<'_>, offer: Offer| {
+            assert!(offer.to.contains(id));
+            Set::EMPTY
+        };
+        let told = meter.due(now, usize::MAX, Set::ALL, |_| false, report);
+        assert_eq!(told, MADE_UP as usize);
+    }
+    (HEAP.bytes() - before) as f64 / f64::from(MADE_UP)
 }
 
 fn bytes(kinds: &[u64]) -> io::Result<f64> {
