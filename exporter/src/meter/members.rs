@@ -40,6 +40,7 @@ impl Meter {
             self.members[place] = Some(member(track));
             self.join(id, track);
             self.suit(track);
+            self.hasten(track, now);
         } else {
             let track = self.tracks.add(timeouts, id)?;
             self.members[place] = Some(member(track));
@@ -58,8 +59,8 @@ impl Meter {
         self.leave(id, member.track);
     }
 
-    /// New timeouts hold for each connection from the next time it is due. Nothing is told twice
-    /// for it, and nothing is left out.
+    /// Longer timeouts hold for each connection from the next time it is due, shorter ones at once.
+    /// Nothing is told twice for it, and nothing is left out.
     pub fn set_timeouts(&mut self, id: Id, timeouts: Timeouts, now: u64) {
         let Some(member) = &mut self.members[usize::from(id.0)] else { return };
         member.wants = timeouts;
@@ -70,6 +71,7 @@ impl Meter {
         }
         if track.members.len() == 1 || self.tracks.all().len() >= MAX_TRACKS {
             self.suit(from);
+            self.hasten(from, now);
         } else {
             self.part(id, from, timeouts, now);
         }
@@ -87,6 +89,18 @@ impl Meter {
         let wanted = members.map(|member| member.wants).reduce(Timeouts::shorter);
         if let (Some(track), Some(wanted)) = (self.tracks.get_mut(id), wanted) {
             track.timeouts = wanted;
+        }
+    }
+
+    /// Has no connection wait for longer than a track's timeouts allow now.
+    fn hasten(&mut self, id: Id, now: u64) {
+        let mut spread = Spread::default();
+        for slot in self.store.slots() {
+            let connection = self.store.get(slot);
+            if connection.state == State::Live && connection.running.contains(id) {
+                self.tracks.hasten(id, slot, spread.find(), now);
+                self.set_timer(slot, now);
+            }
         }
     }
 

@@ -100,6 +100,15 @@ impl Tracks {
         }
     }
 
+    /// Has a connection be due within an interval, whatever its timers were started with.
+    pub(super) fn hasten(&mut self, id: Id, slot: u32, earlier: Earlier, now: u64) {
+        let latest = now.saturating_add(self.timeouts(id).active);
+        if self.told.deadline(id, slot, now) > latest {
+            self.told.set_deadline(id, slot, Moment::at(latest, now));
+            self.advance(id, slot, earlier, now);
+        }
+    }
+
     /// Starts the timers again after a report, without drifting if that was in time.
     pub(super) fn renew(&mut self, id: Id, slot: u32, now: u64) {
         let active = self.timeouts(id).active;

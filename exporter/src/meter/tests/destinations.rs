@@ -166,6 +166,7 @@ fn more_timeouts_than_are_kept_apart_are_told_as_often_as_any_asks_for() {
     assert_eq!(bench.meter.timeouts(ids[6]), Some(early), "they are told together");
     bench.dump(&[dumped(1, 1)]);
     let mut told = 0;
+    // They were to be told in 80 s.
     for _ in 0..790 {
         bench.now += SECOND / 10;
         bench.meter.due(
@@ -186,6 +187,16 @@ fn more_timeouts_than_are_kept_apart_are_told_as_often_as_any_asks_for() {
     let others = (1..=7).map(|it| seconds(10 * it));
     let kept = std::iter::once(Set::ALL.iter().next().unwrap()).chain(ids);
     assert!(kept.zip(others).all(|(id, asked)| bench.meter.timeouts(id) == Some(asked)));
+}
+
+#[test]
+fn shorter_timeouts_hold_at_once() {
+    let seconds = std::time::Duration::from_secs;
+    let mut bench = Bench::with(3600, 7200, 10);
+    bench.dump(&[dumped(1, 1)]).wait(10).expect(&[]);
+    let alone = Set::ALL.iter().next().unwrap();
+    bench.meter.set_timeouts(alone, Timeouts::new(seconds(5), seconds(15)), bench.now);
+    bench.wait(4).expect(&[]).wait(1).expect(&[(1, 1, 1, ActiveTimeout)]);
 }
 
 #[test]
