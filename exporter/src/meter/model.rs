@@ -470,7 +470,9 @@ proptest! {
     #[test]
     fn deltas_add_up_for_each_destination(first in prop::collection::vec(4..13_u64, 0..9), happenings in prop::collection::vec(happening(), 0..160)) {
         let mut world = World::new();
-        first.into_iter().for_each(|active| world.add(active));
+        for active in first {
+            world.add(active);
+        }
         for happening in &happenings {
             world.happen(happening);
         }
