@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flow::{Counters, FlowKey, FlowRecord};
 use sinks::click_house::{ClickHouseCounters, ClickHouseSink, Options};
-use sinks::{DeliverOptions, DeliveryCounters, Queue, Spool, SpoolOptions, deliver};
+use sinks::{DeliverOptions, DeliveryCounters, Queue, Spool, SpoolError, SpoolOptions, deliver};
 use store::clickhouse::{Reason, Trust};
 use tests::clickhouse::{PASSWORD, USER};
 use tokio::sync::watch;
@@ -41,8 +41,16 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn start(folder: &Path, options: Options) -> Self {
-        let spool = Spool::open(&SpoolOptions::new(folder.join("spool"))).expect("a spool");
+    pub(crate) async fn start(folder: &Path, options: Options) -> Self {
+        let spool = loop {
+            match Spool::open(&SpoolOptions::new(folder.join("spool"))) {
+                // Threads of the one before are about to end.
+                Err(SpoolError::Locked { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
+                spool => break spool.expect("a spool"),
+            }
+        };
         let counters = Arc::<DeliveryCounters>::default();
         let queue = spool.queue("click_house", Arc::clone(&counters));
         let sink = ClickHouseSink::new(options);

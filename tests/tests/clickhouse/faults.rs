@@ -19,7 +19,7 @@ fn engine() -> Engine {
 async fn each_fault_costs_nothing_but_time() {
     let mut engine = engine();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path()));
+    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
     let mut given = 0;
     let mut give = |delivery: &Delivery| {
         delivery.give(&records(given..given + 2000));
@@ -77,7 +77,7 @@ async fn columns_that_the_table_lacks_are_left_out() {
     let engine = engine();
     engine.ask("ALTER TABLE flows DROP COLUMN egressNodeName");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path()));
+    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
     delivery.give(&records(0..1000));
     delivery.delivers(1000).await;
     assert_eq!(delivery.done().rows_short, 1000);
@@ -104,7 +104,7 @@ async fn rows_that_a_table_never_takes_do_not_block_the_others() {
     let engine = engine();
     engine.ask("ALTER TABLE flows ADD CONSTRAINT few CHECK packetDeltaCount != 500");
     let folder = tempfile::tempdir().expect("a folder");
-    let delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path()));
+    let delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
     delivery.give(&records(400..600));
     let refused = || delivery.done().rows_refused;
     while refused() == 0 {
@@ -128,7 +128,8 @@ async fn what_was_on_its_way_when_a_process_was_killed_is_stored_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut all = 0;
     for _ in 0..3 {
-        let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path()));
+        let mut delivery =
+            Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
         let before = delivery.failures(Reason::Unreachable);
         // Stored, unknown to the sink, which is killed at its second attempt.
         engine.fault(&insert(Fault { times: 1, no_answer: true, ..Fault::default() }));
@@ -145,7 +146,7 @@ async fn what_was_on_its_way_when_a_process_was_killed_is_stored_once() {
         engine.heal();
         engine.release();
     }
-    let delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path()));
+    let delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
     while engine.number("SELECT count() FROM flows") < all {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -168,7 +169,7 @@ async fn blocks_are_as_large_as_traffic_makes_them() {
         interval: std::time::Duration::from_hours(1),
         ..options(&engine.url(), folder.path())
     };
-    let delivery = Delivery::start(folder.path(), options);
+    let delivery = Delivery::start(folder.path(), options).await;
     delivery.give(&records(0..150_000));
     delivery.end().await;
     assert_eq!(engine.ask(SUMS), sums(0..150_000));

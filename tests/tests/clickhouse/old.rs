@@ -78,7 +78,7 @@ async fn a_server_that_is_killed_in_the_middle_of_an_insert_has_every_row_once()
         trust: Trust::Authorities(server.authority()),
         ..options(&format!("https://localhost:{}", gate.port), folder.path())
     };
-    let mut delivery = Delivery::start(folder.path(), options);
+    let mut delivery = Delivery::start(folder.path(), options).await;
     delivery.give(&records(0..5000));
     delivery.delivers(5000).await;
     assert_eq!(delivery.failures(Reason::Setting), 1, "it knows no tokens");
