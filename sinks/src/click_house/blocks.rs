@@ -44,12 +44,14 @@ pub(super) struct Blocks {
     /// Of this process, for blocks whose records are in no log.
     id: u64,
     count: u64,
+    /// One that is gone, for its memory.
+    spare: Block,
 }
 
 impl Default for Blocks {
     fn default() -> Self {
         let (open, id) = (Open::default(), rand::random());
-        Self { open, approached: None, repeated: None, id, count: 0 }
+        Self { open, approached: None, repeated: None, id, count: 0, spare: Block::default() }
     }
 }
 
@@ -89,7 +91,8 @@ impl Blocks {
     /// left belongs to the next one.
     pub(super) fn add(&mut self, records: &[FlowRecord], columns: &Columns, uuid: &str) -> usize {
         if self.is_empty() {
-            self.open.block = Block::new(columns, uuid);
+            let spare = std::mem::take(&mut self.spare);
+            self.open.block = Block::new(columns, uuid).reusing(spare);
             self.open.range = None;
         } else if self.repeating().is_some() && self.is_full() {
             // It should have left; what comes now must not be lost for that.
@@ -116,6 +119,13 @@ impl Blocks {
     /// The table is not what it was: what it does not have is left out.
     pub(super) fn keep(&mut self, columns: &Columns) {
         self.open.block.keep(columns);
+    }
+
+    /// The server has it.
+    pub(super) fn reuse(&mut self, sealed: Sealed) {
+        if let Ok(block) = Arc::try_unwrap(sealed.block) {
+            self.spare = block;
+        }
     }
 
     /// Begins a new block; returns the one that was filled.

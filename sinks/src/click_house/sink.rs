@@ -132,6 +132,7 @@ impl ClickHouseSink {
         match landed.inserted {
             Ok(()) => {
                 self.landed(&sealed, rows);
+                self.blocks.reuse(sealed);
                 Ok(())
             }
             Err(error) if error.reason() == Reason::Data => {

@@ -10,14 +10,15 @@ use flow::{Access, FlowRecord};
 
 use super::columns::{Column, Columns, Form, Value};
 
-/// Records whose columns are written at once: they fit the cache of a core.
-const NEAR: usize = 64;
+/// Records whose columns are written at once: they fit the nearest cache of a core.
+const NEAR: usize = 32;
 
 /// Rows that are inserted together, or not at all.
 #[derive(Debug, Default)]
 pub struct Block {
     columns: Vec<Filled>,
-    cluster_uuid: String,
+    /// As many times as there are near records.
+    cluster_uuids: Vec<u8>,
     rows: usize,
     bytes: usize,
 }
@@ -32,12 +33,28 @@ impl Block {
     /// An empty one. `cluster_uuid` is in each row.
     pub fn new(columns: &Columns, cluster_uuid: &str) -> Self {
         let filled = |column: &Column| Filled { column: *column, values: Vec::new() };
+        let mut one = Vec::new();
+        text(&mut one, cluster_uuid);
         Self {
             columns: columns.written.iter().map(filled).collect(),
-            cluster_uuid: cluster_uuid.to_owned(),
+            cluster_uuids: one.repeat(NEAR),
             rows: 0,
             bytes: 0,
         }
+    }
+
+    /// Takes the memory of another block, whose rows are gone. To touch new memory costs as much as
+    /// to fill it.
+    #[must_use]
+    pub fn reusing(mut self, other: Self) -> Self {
+        for filled in other.columns {
+            let Filled { column: Column { name, .. }, mut values } = filled;
+            values.clear();
+            if let Some(ours) = self.columns.iter_mut().find(|ours| ours.column.name == name) {
+                ours.values = values;
+            }
+        }
+        self
     }
 
     pub fn rows(&self) -> usize {
@@ -56,7 +73,7 @@ impl Block {
     pub fn push(&mut self, records: &[FlowRecord]) {
         for near in records.chunks(NEAR) {
             for filled in &mut self.columns {
-                filled.push(near, &self.cluster_uuid);
+                filled.push(near, &self.cluster_uuids);
             }
         }
         self.rows += records.len();
@@ -94,10 +111,14 @@ impl Block {
 }
 
 impl Filled {
-    fn push(&mut self, records: &[FlowRecord], cluster_uuid: &str) {
+    /// At most as many as are near.
+    fn push(&mut self, records: &[FlowRecord], cluster_uuids: &[u8]) {
         let to = &mut self.values;
         let access = match self.column.value {
-            Value::ClusterUuid => return records.iter().for_each(|_| text(to, cluster_uuid)),
+            Value::ClusterUuid => {
+                let length = cluster_uuids.len() / NEAR * records.len();
+                return to.extend_from_slice(cluster_uuids.get(..length).unwrap_or_default());
+            }
             Value::Attribute(access) => access,
         };
         match access {
@@ -141,9 +162,15 @@ impl Filled {
     }
 }
 
-fn numbers<const N: usize>(to: &mut Vec<u8>, values: impl ExactSizeIterator<Item = [u8; N]>) {
-    to.reserve(values.len() * N);
-    values.for_each(|value| to.extend_from_slice(&value));
+/// At most as many as are near.
+fn numbers<const N: usize>(to: &mut Vec<u8>, values: impl Iterator<Item = [u8; N]>) {
+    let mut all = [[0; N]; NEAR];
+    let mut count = 0;
+    for (place, value) in all.iter_mut().zip(values) {
+        *place = value;
+        count += 1;
+    }
+    to.extend_from_slice(all.get(..count).unwrap_or_default().as_flattened());
 }
 
 /// A number in groups of seven bits, the lowest first.
@@ -157,7 +184,9 @@ fn length(to: &mut Vec<u8>, mut length: usize) {
 
 #[inline]
 fn text(to: &mut Vec<u8>, text: &str) {
-    to.reserve(text.len() + 10);
+    if text.is_empty() {
+        return to.push(0);
+    }
     length(to, text.len());
     to.extend_from_slice(text.as_bytes());
 }
