@@ -12,6 +12,7 @@ use k8s::client::{Connection, Source};
 use k8s::watch::{self, Watches, Watching};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use sinks::click_house::ClickHouseCounters;
 use sinks::json::JsonCounters;
 use sinks::spool::SpoolOptions;
 use sinks::{Deeds, Spool};
@@ -100,6 +101,7 @@ fn sinks(folder: &TempDir) -> FanOut {
     fan_out.counts("NAME", Deeds::Ipfix(value::channel(ExportCounters::default()).1));
     fan_out.counts("NAME", Deeds::Json(value::channel(JsonCounters::default()).1));
     fan_out.counts("NAME", Deeds::Log(Arc::default()));
+    fan_out.counts("NAME", Deeds::ClickHouse(value::channel(ClickHouseCounters::default()).1));
     fan_out
 }
 
