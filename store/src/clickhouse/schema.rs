@@ -10,6 +10,7 @@ mod distributed; // one table over many servers
 use flow::RollUp;
 
 pub use column::Column;
+pub(super) use name::quoted;
 pub use name::{Name, NoName};
 pub use retention::{Keep, NoKeep, Retention};
 pub use roll_up::{Feed, Tier, View};
@@ -113,6 +114,6 @@ impl Schema {
 impl Place {
     /// A table's name with the database, quoted.
     pub(super) fn full(&self, table: &str) -> String {
-        format!("{}.{}", self.database, name::quoted(table))
+        format!("{}.{}", self.database, quoted(table))
     }
 }

@@ -140,7 +140,8 @@ impl View {
         let mut columns: Vec<_> =
             table.columns.iter().map(|it| (it.name.to_owned(), plain(it.name))).collect();
         for field in roll_up.lost() {
-            let zero = if matches!(field.access, Access::U16 { .. }) { "toUInt16(0)" } else { "''" };
+            let zero =
+                if matches!(field.access, Access::U16 { .. }) { "toUInt16(0)" } else { "''" };
             columns.push((field.name.to_owned(), format!("{zero} AS {}", field.name)));
         }
         let (columns, selected): (_, Vec<_>) = columns.into_iter().unzip();

@@ -8,6 +8,9 @@ use super::{Column, Keep, Schema, Tier};
 /// What our tables say of themselves, so that they are told from those of others.
 pub const COMMENT: &str = "Fyke";
 
+/// Has a table refuse rows with the error 252, after which every writer tries again.
+const CLOSED: &str = "max_parts_in_total = 0";
+
 /// Inserts whose retries a table recognises.
 const REMEMBERED_INSERTS: u32 = 1000;
 
@@ -68,8 +71,27 @@ impl Table {
         self.create_as(&self.name)
     }
 
+    /// The same, but it takes no rows before [`Self::open`].
+    pub fn create_closed(&self) -> String {
+        self.created(&self.name, Some(CLOSED))
+    }
+
     /// Makes the table under another name unless that is there.
     pub fn create_as(&self, name: &str) -> String {
+        self.created(name, None)
+    }
+
+    /// Has the table of another name refuse rows.
+    pub fn close_as(&self, name: &str) -> String {
+        self.alter_as(name, &[format!("MODIFY SETTING {CLOSED}")])
+    }
+
+    /// Has the table take rows.
+    pub fn open(&self) -> String {
+        self.alter(&["RESET SETTING max_parts_in_total".to_owned()])
+    }
+
+    fn created(&self, name: &str, setting: Option<&str>) -> String {
         let schema = &self.schema;
         let definitions: Vec<_> = self.columns.iter().map(Column::definition).collect();
         let mut lines = vec![
@@ -81,7 +103,8 @@ impl Table {
             format!("ORDER BY ({})", self.sorting_key.join(", ")),
         ];
         lines.extend(self.ttl().map(|ttl| format!("TTL {ttl}")));
-        let settings = self.settings();
+        let mut settings = self.settings();
+        settings.extend(setting.map(str::to_owned));
         if !settings.is_empty() {
             lines.push(format!("SETTINGS {}", settings.join(", ")));
         }
@@ -125,7 +148,8 @@ impl Table {
         let add = |column: &&Column| format!("ADD COLUMN IF NOT EXISTS {}", column.definition());
         let mut steps: Vec<_> = missing.iter().map(add).collect();
         let is_key = |column: &&&Column| self.sorting_key.iter().any(|key| key == column.name);
-        let keys: Vec<_> = missing.iter().filter(is_key).map(|column| quoted(column.name)).collect();
+        let keys: Vec<_> =
+            missing.iter().filter(is_key).map(|column| quoted(column.name)).collect();
         if !keys.is_empty() {
             let all = [sorting_key.to_vec(), keys].concat();
             steps.push(format!("MODIFY ORDER BY ({})", all.join(", ")));
@@ -151,8 +175,12 @@ impl Table {
     }
 
     fn alter(&self, steps: &[String]) -> String {
+        self.alter_as(&self.name, steps)
+    }
+
+    fn alter_as(&self, name: &str, steps: &[String]) -> String {
         let schema = &self.schema;
-        let head = format!("ALTER TABLE {}{}", schema.full(&self.name), schema.on_cluster());
+        let head = format!("ALTER TABLE {}{}", schema.full(name), schema.on_cluster());
         format!("{head}\n    {}", steps.join(",\n    "))
     }
 }
