@@ -30,7 +30,7 @@ use sinks::json::JsonSink;
 
 pub use aggregation::Aggregation;
 pub use api::{Api, Stream, TlsVersion};
-pub use click_house::ClickHouse;
+pub use click_house::{ClickHouse, ClickHouseServer};
 pub use cluster::Cluster;
 pub use flow_collector::FlowCollector;
 pub use flow_logger::FlowLogger;
@@ -197,8 +197,7 @@ impl Settings {
 
     /// What is asked for that this build does not have.
     fn not_there(&self) -> Vec<(&'static str, &config::Origin)> {
-        let asked =
-            [(&click_house::ENABLE, &self.click_house.enable), (&s3::ENABLE, &self.s3.enable)];
+        let asked = [(&s3::ENABLE, &self.s3.enable)];
         let asked = asked.into_iter().filter(|(_, setting)| setting.value);
         asked.map(|(key, setting)| (key.name(), &setting.origin)).collect()
     }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipfix::transport::export::ExportCounters;
+use store::clickhouse::Reason;
 use tokio::sync::watch;
 
+use crate::click_house::ClickHouseCounters;
 use crate::json::JsonCounters;
 use crate::log::LogCounters;
 
@@ -28,10 +30,15 @@ pub enum Deed {
     FilesCompressed,
     FilesRemoved,
     TidyFailures,
+    Inserts,
+    RowsShort,
+    NoteFailures,
+    /// Attempts to insert that failed for this reason.
+    InsertsFailed(Reason),
 }
 
 impl Deed {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19 + Reason::ALL.len()] = [
         Self::Sessions,
         Self::SessionsLost,
         Self::ConnectFailures,
@@ -48,7 +55,33 @@ impl Deed {
         Self::FilesCompressed,
         Self::FilesRemoved,
         Self::TidyFailures,
+        Self::Inserts,
+        Self::RowsShort,
+        Self::NoteFailures,
+        Self::InsertsFailed(Reason::Unreachable),
+        Self::InsertsFailed(Reason::TimedOut),
+        Self::InsertsFailed(Reason::Credentials),
+        Self::InsertsFailed(Reason::AccessDenied),
+        Self::InsertsFailed(Reason::TooManyParts),
+        Self::InsertsFailed(Reason::Memory),
+        Self::InsertsFailed(Reason::DiskFull),
+        Self::InsertsFailed(Reason::UnknownTable),
+        Self::InsertsFailed(Reason::Columns),
+        Self::InsertsFailed(Reason::ReadOnly),
+        Self::InsertsFailed(Reason::Busy),
+        Self::InsertsFailed(Reason::Replicas),
+        Self::InsertsFailed(Reason::Setting),
+        Self::InsertsFailed(Reason::Data),
+        Self::InsertsFailed(Reason::Other),
     ];
+
+    /// Why it was done, of what is told by reason.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::InsertsFailed(reason) => Some(reason.word()),
+            _ => None,
+        }
+    }
 }
 
 /// Where a sink counts what it does; lives on beside the sink.
@@ -57,6 +90,7 @@ pub enum Deeds {
     Ipfix(watch::Receiver<ExportCounters>),
     Json(watch::Receiver<JsonCounters>),
     Log(Arc<LogCounters>),
+    ClickHouse(watch::Receiver<ClickHouseCounters>),
 }
 
 impl Deeds {
@@ -66,6 +100,7 @@ impl Deeds {
             Self::Ipfix(counters) => of_ipfix(&counters.borrow()),
             Self::Json(counters) => of_json(&counters.borrow()),
             Self::Log(counters) => of_log(counters),
+            Self::ClickHouse(counters) => of_click_house(&counters.borrow()),
         }
     }
 
@@ -75,6 +110,7 @@ impl Deeds {
             Self::Ipfix(counters) => counters.has_changed().is_err(),
             Self::Json(counters) => counters.has_changed().is_err(),
             Self::Log(counters) => Arc::strong_count(counters) == 1,
+            Self::ClickHouse(counters) => counters.has_changed().is_err(),
         }
     }
 }
@@ -102,6 +138,19 @@ fn of_json(counters: &JsonCounters) -> Vec<(Deed, u64)> {
         (Deed::RecordsInDoubt, counters.records_in_doubt),
         (Deed::RecordsUnfit, counters.records_unsendable),
     ]
+}
+
+fn of_click_house(counters: &ClickHouseCounters) -> Vec<(Deed, u64)> {
+    let mut done = vec![
+        (Deed::Inserts, counters.inserts),
+        (Deed::RecordsWritten, counters.rows),
+        (Deed::RecordsInDoubt, counters.rows_in_doubt),
+        (Deed::RecordsUnfit, counters.rows_refused),
+        (Deed::RowsShort, counters.rows_short),
+        (Deed::NoteFailures, counters.note_failures),
+    ];
+    done.extend(counters.by_reason().map(|(reason, count)| (Deed::InsertsFailed(reason), count)));
+    done
 }
 
 fn of_log(counters: &LogCounters) -> Vec<(Deed, u64)> {

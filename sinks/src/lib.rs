@@ -16,6 +16,7 @@ pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
 mod store; // the embedded store
+pub mod click_house; // ClickHouse
 #[cfg(feature = "faults")]
 mod faults; // mistakes made on purpose
 

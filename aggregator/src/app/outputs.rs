@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use daemon::{Ended, Supervisor};
+use sinks::click_house::ClickHouseSink;
 use sinks::ipfix::IpfixSink;
 use sinks::json::JsonSink;
 use sinks::{DeliverOptions, LogSink, OptionsError, StoreSink};
@@ -71,6 +72,7 @@ impl Running {
                 Some(Made::Ipfix(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::Json(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::Log(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                Some(Made::ClickHouse(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 None => self.outlets.remove(name),
             }
             tracing::info!(output = name, "output follows the configuration");
@@ -100,11 +102,12 @@ impl Running {
 }
 
 /// An output that can be started. None reaches for its far end before it has records.
-#[expect(clippy::large_enum_variant, reason = "there are three, for a moment")]
+#[expect(clippy::large_enum_variant, reason = "there are four, for a moment")]
 enum Made {
     Ipfix(IpfixSink),
     Json(JsonSink),
     Log(LogSink),
+    ClickHouse(ClickHouseSink),
 }
 
 impl Made {
@@ -113,6 +116,7 @@ impl Made {
             Output::Ipfix(options) => Self::Ipfix(IpfixSink::new(options)?),
             Output::Json(options) => Self::Json(JsonSink::new(options)?),
             Output::Log(options) => Self::Log(LogSink::new(options)),
+            Output::ClickHouse(options) => Self::ClickHouse(ClickHouseSink::new(options)),
         })
     }
 }

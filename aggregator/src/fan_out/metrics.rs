@@ -1,6 +1,7 @@
 //! What became of the records that each sink was given. For every sink, what was given is what was
 //! delivered, what waits and what was dropped, by reason.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
@@ -76,16 +77,24 @@ impl SinkMetrics {
     /// A family for whatever some sink does.
     fn deeds(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let done = self.0.done();
-        for deed in Deed::ALL {
-            let mut counts =
-                done.iter().filter_map(|(sink, done)| Some((*sink, *done.get(&deed)?))).peekable();
+        // Deeds of one name follow each other.
+        for deeds in Deed::ALL.chunk_by(|one, next| described(*one) == described(*next)) {
+            let counts = deeds.iter().flat_map(|deed| {
+                let of = |(sink, done): &(_, BTreeMap<_, _>)| Some((*sink, *done.get(deed)?));
+                done.iter().filter_map(of).map(|(sink, count)| (sink, deed.reason(), count))
+            });
+            let mut counts = counts.peekable();
+            let Some((name, help)) = deeds.first().map(|deed| described(*deed)) else { continue };
             if counts.peek().is_none() {
                 continue;
             }
-            let (name, help) = described(deed);
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (sink, count) in counts {
-                ConstCounter::new(count).encode(family.encode_family(&[("sink", sink)])?)?;
+            for (sink, reason, count) in counts {
+                let labels: &[_] = match reason {
+                    None => &[("sink", sink)],
+                    Some(reason) => &[("sink", sink), ("reason", reason)],
+                };
+                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())
@@ -106,15 +115,16 @@ const fn described(deed: Deed) -> (&'static str, &'static str) {
             ("fyke_sink_template_refreshes", "Times templates were sent again within a session")
         }
         Deed::RecordsWritten => {
-            ("fyke_sink_records_written", "Records written whole to a connection")
+            ("fyke_sink_records_written", "Records written whole to a connection, or inserted")
         }
         Deed::RecordsInDoubt => (
             "fyke_sink_records_in_doubt",
-            "Records written last before a connection was lost: nobody knows if they were read",
+            "Records written last before a connection was lost: nobody knows if they were read; or \
+             that were repeated and may be stored twice",
         ),
         Deed::RecordsUnfit => (
             "fyke_sink_records_unfit",
-            "Records that no message, datagram or line can hold; dropped as refused",
+            "Records that no message, datagram, line or table can hold; dropped as refused",
         ),
         Deed::RecordsFiltered => ("fyke_sink_records_filtered", "Records that no filter matches"),
         Deed::WriteFailures => (
@@ -132,6 +142,18 @@ const fn described(deed: Deed) -> (&'static str, &'static str) {
             "fyke_sink_tidy_failures",
             "Times files that were put aside could not be compressed or thrown away",
         ),
+        Deed::Inserts => ("fyke_sink_inserts", "Blocks of records that were inserted"),
+        Deed::RowsShort => (
+            "fyke_sink_records_short",
+            "Records inserted into a table that lacks columns of Antrea's",
+        ),
+        Deed::NoteFailures => (
+            "fyke_sink_note_failures",
+            "Times could not be noted which records are on their way: a crash may repeat them",
+        ),
+        Deed::InsertsFailed(_) => {
+            ("fyke_sink_inserts_failed", "Attempts to insert that failed, by reason")
+        }
     }
 }
 

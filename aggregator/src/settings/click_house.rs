@@ -1,9 +1,14 @@
-//! The output to ClickHouse, of which this build has the settings alone.
+//! The output to ClickHouse.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use config::write::{Line, text};
-use config::{Key, Name, Raw, Secret, Setting, Sources, read};
+use config::{Key, Name, Raw, Secret, Setting, Severity, Sources, read};
+use flow::Uid;
+use sinks::SYSTEM_AUTHORITIES;
+use sinks::click_house::Options;
+use store::clickhouse::{Address, NoAddress, Trust};
 
 use super::keys::{DURATION, FILE, Reload, Section, TRUTH};
 use super::{print, values};
@@ -19,7 +24,7 @@ pub(super) static ENABLE: Key = Key {
     names: &[Name::current(FILE, "clickHouse.enable")],
     form: TRUTH,
     default: "false",
-    doc: "Whether records go to ClickHouse. This build cannot yet, and refuses to start with true.",
+    doc: "Whether records go to ClickHouse.",
     ..Key::NONE
 };
 
@@ -35,7 +40,9 @@ pub(super) static URL: Key = Key {
     names: &[Name::current(FILE, "clickHouse.databaseURL")],
     form: "a text such as tcp://HOST:9000, tls://, http:// or https://",
     default: "tcp://clickhouse-clickhouse.flow-visibility.svc:9000",
-    doc: "Where it is. Who we are is told by CH_USERNAME and CH_PASSWORD in the environment.",
+    doc: "Where it is. HTTP is spoken: with tcp:// and tls://, port 8123 and 8443 of the host are \
+          used in the place of 9000 and 9440. Who we are is told by CH_USERNAME and CH_PASSWORD in \
+          the environment.",
     ..Key::NONE
 };
 
@@ -59,7 +66,7 @@ pub(super) static INTERVAL: Key = Key {
     names: &[Name::current(FILE, "clickHouse.commitInterval")],
     form: DURATION,
     default: "8s",
-    doc: "How often records are inserted.",
+    doc: "How often records are inserted, unless 100,000 of them have come before.",
     ..Key::NONE
 };
 
@@ -94,12 +101,23 @@ pub(super) static PASSWORD: Key = Key {
     ..Key::NONE
 };
 
+/// Whose certificate is believed with `caCert: true`; where Antrea's chart mounts it.
+const AUTHORITY: &str = "/etc/flow-aggregator/certs/clickhouse/ca.crt";
+
+/// A server that records go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClickHouseServer {
+    pub address: Address,
+    pub database: String,
+    pub trust: Trust,
+}
+
 /// The output to ClickHouse.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClickHouse {
     pub enable: Setting<bool>,
     database: Setting<String>,
-    url: Setting<String>,
+    url: Setting<Url>,
     debug: Setting<bool>,
     compress: Setting<bool>,
     interval: Setting<Duration>,
@@ -117,8 +135,61 @@ impl ClickHouse {
         let picked = Self::pick_rest(sources, enable);
         if !is_on {
             sources.findings.soften_after(before);
+        } else if let Some(picked) = &picked {
+            picked.check(sources);
         }
         picked
+    }
+
+    /// Says what is missing, and what is otherwise than it was meant.
+    fn check(&self, sources: &mut Sources) {
+        for (name, secret) in [("CH_USERNAME", &self.username), ("CH_PASSWORD", &self.password)] {
+            let what = match secret.value.as_ref().map(Secret::reveal) {
+                None | Some("") => "must be set, and not empty, for clickHouse.enable",
+                Some(text) if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+                    "has characters that cannot be sent over HTTP: only printable ASCII can"
+                }
+                Some(_) => continue,
+            };
+            let origin = self.enable.origin.clone();
+            sources.findings.note(Severity::Error, origin, name, what);
+        }
+        let address = &self.url.value.address;
+        if let Some(note) = address.note().filter(|_| address.is_guess()) {
+            let origin = self.url.origin.clone();
+            sources.findings.note(Severity::Doubt, origin, URL.name(), note);
+        }
+    }
+
+    /// Which server it is, whether records go there or not.
+    pub fn server(&self) -> ClickHouseServer {
+        let authorities = if self.ca.value { AUTHORITY } else { SYSTEM_AUTHORITIES };
+        let trust = if self.skip_verify.value {
+            Trust::Anybody
+        } else {
+            Trust::Authorities(authorities.into())
+        };
+        let (address, database) = (self.url.value.address.clone(), self.database.value.clone());
+        ClickHouseServer { address, database, trust }
+    }
+
+    /// How records get there; `None` if they do not. `note` is a file of the output's own, beside
+    /// the spool if there is one.
+    pub(super) fn options(&self, uuid: Option<Uid>, note: Option<PathBuf>) -> Option<Options> {
+        let ClickHouseServer { address, database, trust } = self.server();
+        let secret = |it: &Setting<Option<Secret>>| it.value.clone();
+        self.enable.value.then_some(())?;
+        Some(Options {
+            address,
+            database,
+            username: secret(&self.username)?,
+            password: secret(&self.password)?,
+            compress: self.compress.value,
+            interval: self.interval.value,
+            trust,
+            cluster_uuid: uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+            note,
+        })
     }
 
     fn pick_rest(sources: &mut Sources, enable: Setting<bool>) -> Option<Self> {
@@ -149,7 +220,7 @@ impl ClickHouse {
         vec![
             print::number(&ENABLE, &self.enable),
             print::quoted(&DATABASE, &self.database),
-            print::line(&URL, &self.url, |it| text(it)),
+            print::line(&URL, &self.url, |it| text(&it.text)),
             print::number(&DEBUG, &self.debug),
             print::number(&COMPRESS, &self.compress),
             print::time(&INTERVAL, &self.interval),
@@ -161,27 +232,16 @@ impl ClickHouse {
     }
 }
 
+/// What was written, and what it means.
+#[derive(Debug, Clone, PartialEq)]
+struct Url {
+    text: String,
+    address: Address,
+}
+
 /// As in Antrea: a scheme, a host, perhaps a port, and nothing else.
-fn url(raw: &Raw) -> Result<String, &'static str> {
-    let text = read::text(raw)?;
-    let (scheme, rest) = text.split_once("://").ok_or("it has no scheme")?;
-    if !["tcp", "tls", "http", "https"].contains(&scheme) {
-        return Err("its scheme is not one of tcp, tls, http, https");
-    }
-    if rest.contains('@') {
-        return Err("it says who we are, which CH_USERNAME and CH_PASSWORD do");
-    }
-    if rest.contains(['/', '?', '#']) {
-        return Err("it has a path or more behind the port");
-    }
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (rest, None),
-    };
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    match (host.is_empty(), port.is_none_or(is_port)) {
-        (true, _) => Err("it has no host"),
-        (_, false) => Err("its port is none"),
-        _ => Ok(text.to_owned()),
-    }
+fn url(raw: &Raw) -> Result<Url, String> {
+    let text = read::text(raw)?.to_owned();
+    let address = text.parse().map_err(|why: NoAddress| why.to_string())?;
+    Ok(Url { text, address })
 }

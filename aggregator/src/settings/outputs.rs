@@ -1,11 +1,14 @@
 //! What the configuration means for outputs.
 
 use flow::{Contents, Mode, Uid};
-use sinks::{ipfix, json, log};
+use sinks::{click_house, ipfix, json, log};
 
 use super::Settings;
 use super::flow_collector::Format;
 use crate::enrich::Wanted;
+
+/// The file in which the output to ClickHouse notes how far it has come, beside the spool's.
+const CLICK_HOUSE_NOTE: &str = "click_house.note";
 
 /// Where records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,7 @@ pub enum Output {
     Ipfix(ipfix::Options),
     Json(json::Options),
     Log(log::Options),
+    ClickHouse(click_house::Options),
 }
 
 /// Every output that can change while the aggregator runs, by the name that logs and metrics call
@@ -22,11 +26,17 @@ pub struct Outputs {
     pub flow_collector: Option<Output>,
     pub flow_log: Option<Output>,
     pub log: Option<Output>,
+    pub click_house: Option<Output>,
 }
 
 impl Outputs {
-    pub fn by_name(self) -> [(&'static str, Option<Output>); 3] {
-        [("flow_collector", self.flow_collector), ("flow_log", self.flow_log), ("log", self.log)]
+    pub fn by_name(self) -> [(&'static str, Option<Output>); 4] {
+        [
+            ("flow_collector", self.flow_collector),
+            ("flow_log", self.flow_log),
+            ("log", self.log),
+            ("click_house", self.click_house),
+        ]
     }
 }
 
@@ -39,10 +49,12 @@ impl Settings {
             format: log::Format::JsonLines,
             filters: Vec::new(),
         };
+        let note = self.storage.spool().map(|spool| spool.directory.join(CLICK_HOUSE_NOTE));
         Outputs {
             flow_collector: self.flow_collector(uuid, mode),
             flow_log: self.flow_logger.options().map(Output::Log),
             log: self.record_log.value.as_ref().map(lines).map(Output::Log),
+            click_house: self.click_house.options(uuid, note).map(Output::ClickHouse),
         }
     }
 

@@ -6,14 +6,18 @@ use config::{Layer, Origin, Raw};
 use flow::LogColumns;
 use sinks::log::{Csv, Filter, Format, Options, Rotation};
 use sinks::{SYSTEM_AUTHORITIES, Transport as Way};
+use store::clickhouse::Trust;
 
 use super::keys::KIND;
 use super::*;
 
 const S: Duration = Duration::from_secs(1);
 
+/// Without these there is no output to ClickHouse.
+const CREDENTIALS: [(&str, &str); 2] = [("CH_USERNAME", "antrea"), ("CH_PASSWORD", "secret")];
+
 fn resolve(file: &str) -> (Option<Settings>, Findings) {
-    with(file, &[], &[])
+    with(file, &[], &CREDENTIALS)
 }
 
 /// The file's text, flags and the environment.
@@ -260,16 +264,57 @@ fn what_is_wrong_with_an_output_that_is_off_is_a_doubt() {
 }
 
 #[test]
-fn what_this_build_does_not_have_is_refused_at_start() {
-    for (section, key) in [
-        ("clickHouse: {enable: yes}\n", "clickHouse.enable"),
-        ("s3Uploader: {enable: yes, bucketName: b}\n", "s3Uploader.enable"),
+fn clickhouse_is_reached_by_http_as_somebody() {
+    let file = "clickHouse: {enable: true, database: d, databaseURL: 'tcp://ch:9000', \
+                commitInterval: 3s, compress: no, tls: {caCert: true}}\ndataDirectory: /data\n";
+    let uuid = "123e4567-e89b-12d3-a456-426614174000".parse().ok();
+    let (settings, findings) = resolve(file);
+    assert_eq!(told(&findings), Vec::<String>::new(), "that is how Antrea's users have it");
+    let Some(Output::ClickHouse(options)) =
+        settings.unwrap().outputs(uuid, Mode::Aggregate).click_house
+    else {
+        panic!("no output")
+    };
+    assert_eq!(options.address.to_string(), "http://ch:8123");
+    assert_eq!((options.username.reveal(), options.password.reveal()), ("antrea", "secret"));
+    assert_eq!((options.database.as_str(), options.compress), ("d", false));
+    assert_eq!(options.interval, Duration::from_secs(3));
+    assert_eq!(options.cluster_uuid, "123e4567-e89b-12d3-a456-426614174000");
+    assert_eq!(options.note, Some("/data/spool/click_house.note".into()));
+    let mounted = "/etc/flow-aggregator/certs/clickhouse/ca.crt";
+    assert_eq!(options.trust, Trust::Authorities(mounted.into()));
+    let (_, findings) = resolve("clickHouse: {enable: true, databaseURL: 'tls://ch:19440'}\n");
+    let told = told(&findings).join("\n");
+    assert!(told.contains("https://ch:8443 is used; if HTTPS is at another port"), "{told}");
+}
+
+#[test]
+fn clickhouse_needs_a_user_and_a_password() {
+    let file = "clickHouse: {enable: true}\n";
+    for (user, password, missing) in [
+        (None, Some("p"), "CH_USERNAME"),
+        (Some("u"), None, "CH_PASSWORD"),
+        (Some(""), Some("p"), "CH_USERNAME"),
+        (Some("u"), Some(""), "CH_PASSWORD"),
+        (Some("u"), Some("pässword"), "CH_PASSWORD"),
     ] {
-        let (settings, findings) = resolve(section);
-        let error = settings.unwrap().check_build().unwrap_err().to_string();
-        assert!(error.contains(key) && error.contains("does not have that output yet"), "{error}");
-        assert!(findings.any(Severity::Doubt), "a check fails");
+        let told = [("CH_USERNAME", user), ("CH_PASSWORD", password)];
+        let told: Vec<_> = told.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();
+        let (settings, findings) = with(file, &[], &told);
+        assert!(settings.is_none(), "{missing}");
+        let findings = findings.to_string();
+        assert!(findings.contains(missing) && !findings.contains("ssword\""), "{findings}");
     }
+    assert!(with("", &[], &[]).0.is_some(), "nobody asks where there is no such output");
+}
+
+#[test]
+fn what_this_build_does_not_have_is_refused_at_start() {
+    let (settings, findings) = resolve("s3Uploader: {enable: yes, bucketName: b}\n");
+    let error = settings.unwrap().check_build().unwrap_err().to_string();
+    let key = "s3Uploader.enable";
+    assert!(error.contains(key) && error.contains("does not have that output yet"), "{error}");
+    assert!(findings.any(Severity::Doubt), "a check fails");
     assert_eq!(good("").check_build(), Ok(()));
 }
 

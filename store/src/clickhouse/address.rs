@@ -21,6 +21,7 @@ pub struct Address {
     host: String,
     port: u16,
     note: Option<String>,
+    is_guess: bool,
 }
 
 /// Text that is no address of a server.
@@ -49,6 +50,11 @@ impl Address {
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
+
+    /// Whether the port is one that nobody has told, nor is usual beside the one that was.
+    pub fn is_guess(&self) -> bool {
+        self.is_guess
+    }
 }
 
 impl fmt::Display for Address {
@@ -73,27 +79,25 @@ impl FromStr for Address {
         let (host, asked) = host_and_port(rest)?;
         let usual = if is_secure { HTTPS } else { HTTP };
         let port = if is_native { usual } else { asked.unwrap_or(usual) };
-        let mut address = Self { is_secure, host, port, note: None };
+        let mut address = Self { is_secure, host, port, note: None, is_guess: false };
         if is_native {
-            address.note = Some(address.told(scheme, asked));
+            let known = [address.port, NATIVE, NATIVE_TLS];
+            address.is_guess = asked.is_some_and(|port| !known.contains(&port));
+            address.note = Some(address.told(scheme));
         }
         Ok(address)
     }
 }
 
 impl Address {
-    fn told(&self, scheme: &str, asked: Option<u16>) -> String {
-        let is_usual = match asked {
-            None => true,
-            Some(port) => port == self.port || port == NATIVE || port == NATIVE_TLS,
-        };
-        let (http, hint) = if self.is_secure { ("https", "HTTPS") } else { ("http", "HTTP") };
-        let doubt = if is_usual {
-            String::new()
+    fn told(&self, scheme: &str) -> String {
+        let (http, words) = if self.is_secure { ("https", "HTTPS") } else { ("http", "HTTP") };
+        let told = format!("{words} is spoken in the place of {scheme}: {self} is used");
+        if self.is_guess {
+            format!("{told}; if {words} is at another port there, write {http}://HOST:PORT")
         } else {
-            format!("; if {hint} is at another port there, write {http}://HOST:PORT")
-        };
-        format!("{scheme}:// is spoken over {hint}: {self} is used{doubt}")
+            told
+        }
     }
 }
 
@@ -138,6 +142,7 @@ mod tests {
             assert_eq!(address.to_string(), used, "{text}");
             let note = address.note().unwrap();
             assert!(note.contains(used), "{note}");
+            assert_eq!(address.is_guess(), is_doubtful);
             assert_eq!(note.contains("another port"), is_doubtful, "{note}");
         }
     }

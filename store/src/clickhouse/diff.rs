@@ -132,9 +132,9 @@ fn of_keys(table: &Table, there: &FoundTable, expiry: bool, all: &mut Vec<Differ
     if sorted(&mut expected.split(',')) != sorted(&mut there.sorting_key.split(',')) {
         note("sorting key", &expected, &there.sorting_key);
     }
-    if expiry && table.ttl().as_deref() != there.ttl() {
+    if expiry && table.ttl().as_deref() != there.expiry() {
         let told = |ttl: Option<&str>| ttl.unwrap_or("nothing").to_owned();
-        note("TTL", &told(table.ttl().as_deref()), &told(there.ttl()));
+        note("TTL", &told(table.ttl().as_deref()), &told(there.expiry()));
     }
     if there.is_closed() {
         note("inserts", "taken", "refused until migrate is run to its end");
@@ -165,7 +165,7 @@ fn of_view<'a>(
 
 impl FoundTable {
     /// When rows expire, as it is written in the definition.
-    fn ttl(&self) -> Option<&str> {
+    fn expiry(&self) -> Option<&str> {
         let (_, rest) = self.engine_full.split_once(" TTL ")?;
         Some(rest.split_once(" SETTINGS ").map_or(rest, |(ttl, _)| ttl))
     }

@@ -41,6 +41,8 @@ impl Found {
                        FROM system.columns WHERE database = {database:String} \
                        ORDER BY table, position";
         let asked = |text| Statement::new(text).parameter("database", database.as_str());
+        // There may be no such database.
+        let client = client.in_database("system");
         let mut found = Self::default();
         for row in client.rows(asked(tables)).await? {
             let [name, engine, engine_full, partition_key, sorting_key, comment] = cells(row)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{PASSWORD, USER, ask, post};
+use super::{PASSWORD, USER, ask, try_ask};
 use crate::authority;
 use crate::binary::{eventually, signal};
 use crate::ports::free_port;
@@ -44,7 +44,7 @@ impl OldServer {
         command.current_dir(self.folder.path());
         command.stdout(log.try_clone().expect("a file")).stderr(log);
         self.process = Some(command.spawn().expect("clickhouse-server runs: `cargo xtask setup`"));
-        let answers = || matches!(post(self.http, "/ping", "", ""), Ok((200, _)));
+        let answers = || matches!(try_ask(self.http, "SELECT 1"), Ok((200, _)));
         assert!(eventually(Duration::from_mins(1), answers), "{}", self.words());
     }
 
@@ -69,6 +69,10 @@ impl OldServer {
 
     pub fn https_url(&self) -> String {
         format!("https://localhost:{}", self.https)
+    }
+
+    pub fn https_port(&self) -> u16 {
+        self.https
     }
 
     /// Where `clickhouse-client` gets in.

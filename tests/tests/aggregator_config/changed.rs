@@ -82,7 +82,7 @@ fn a_bad_file_changes_nothing_and_is_told_until_it_is_mended() {
     for (refused, (bad, words)) in (1..).zip([
         ("flowLogger: {enable: true, maxSize: much}\n", "flowLogger.maxSize"),
         ("flowLogger: [\n", "flow-aggregator.conf:"),
-        ("clickHouse: {enable: true}\n", "does not have that output yet"),
+        ("s3Uploader: {enable: true, bucketName: b}\n", "does not have that output yet"),
     ]) {
         aggregator.change(bad);
         aggregator.wait_for(REFUSED, refused);

@@ -111,7 +111,8 @@ fn what_dashboards_read(database: &Database<'_>) {
          WHERE flowEndSeconds >= toDateTime(1700000000) AND flowType = 7 \
          GROUP BY time, pair HAVING avg(throughput) > 0 ORDER BY time",
     );
-    let expected = "2023-11-14 22:14:00\tsourcePodNamespace/sourcePodName:0->destinationPodName\t7\n";
+    let expected =
+        "2023-11-14 22:14:00\tsourcePodNamespace/sourcePodName:0->destinationPodName\t7\n";
     assert_eq!(rates, expected);
     let bytes = database.number(
         "SELECT SUM(octetDeltaCount) FROM DB.flows_policy_view WHERE ingressNetworkPolicyName != ''",
@@ -143,9 +144,8 @@ async fn rows_expire(database: &Database<'_>, client: &Client) {
     };
     assert_eq!((change().await, change().await), (5, 0));
     assert_eq!(database.differences(&asked).await, []);
-    database.ask(
-        "INSERT INTO DB.flows (timeInserted, flowEndSeconds) SELECT now() - 13 * 3600, now()",
-    );
+    database
+        .ask("INSERT INTO DB.flows (timeInserted, flowEndSeconds) SELECT now() - 13 * 3600, now()");
     database.ask("OPTIMIZE TABLE DB.flows FINAL");
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 6);
 }
@@ -170,7 +170,6 @@ async fn what_somebody_changed_is_told_and_what_is_missing_is_added() {
         told,
         [
             "flows.sourceIP: is LowCardinality(String); should be String",
-            "flows.sourceIP.codec: is ; should be CODEC(ZSTD(1))",
             "flows.originalExporterIP: missing; should be LowCardinality(String)",
             "flows.mine: is UInt8; not one of ours, stays",
             "flows_node_1h_feed: missing; should be MaterializedView",
@@ -179,7 +178,7 @@ async fn what_somebody_changed_is_told_and_what_is_missing_is_added() {
     );
     database.migrate().await.unwrap();
     let told: Vec<_> = database.differences(&asked).await.iter().map(ToString::to_string).collect();
-    assert_eq!(told.len(), 3, "what exists is nobody's to change: {told:?}");
+    assert_eq!(told.len(), 2, "what exists is nobody's to change: {told:?}");
     let journal = database.ask("SELECT step, subject FROM DB.fyke_migrations WHERE number = 3");
     assert_eq!(journal, "widened\tflows(originalExporterIP)\n");
 }
@@ -192,18 +191,27 @@ async fn a_roll_up_learns_to_tell_more_apart() {
     database.migrate().await.unwrap();
     // How it was before that column came.
     let table = "flows_node_1m";
-    let ddl = database.ask(&format!("SHOW CREATE TABLE DB.{table} FORMAT TSVRaw"));
-    let feed = database.ask(&format!("SHOW CREATE TABLE DB.{table}_feed FORMAT TSVRaw"));
     let before = |ddl: &str| {
-        let lines = ddl.lines().filter(|line| !line.trim().starts_with("`destinationNodeName`"));
-        let lines = lines.filter(|line| line.trim() != "destinationNodeName,");
+        let lines = ddl.lines().filter(|line| {
+            !["`destinationNodeName`", "destinationNodeName,"]
+                .iter()
+                .any(|of| line.trim().starts_with(of))
+        });
         lines.collect::<Vec<_>>().join("\n").replace(", destinationNodeName", "")
     };
-    for name in [&format!("{table}_feed"), table] {
+    let tables = ["flows_node_1m", "flows_node_5m", "flows_node_1h"];
+    let feeds = tables.map(|table| format!("{table}_feed"));
+    let all: Vec<_> = tables.into_iter().map(str::to_owned).chain(feeds.iter().cloned()).collect();
+    let made: Vec<_> = all
+        .iter()
+        .map(|name| before(&database.ask(&format!("SHOW CREATE TABLE DB.{name} FORMAT TSVRaw"))))
+        .collect();
+    for name in all.iter().rev() {
         database.ask(&format!("DROP TABLE DB.{name}"));
     }
-    database.ask(&before(&ddl));
-    database.ask(&before(&feed));
+    for made in &made {
+        database.ask(made);
+    }
     let insert = "INSERT INTO DB.flows (flowEndSeconds, sourceNodeName, destinationNodeName, \
                   octetDeltaCount) SELECT 1700000000, 'a', concat('n', toString(number)), 5 \
                   FROM numbers(3)";
@@ -211,7 +219,11 @@ async fn a_roll_up_learns_to_tell_more_apart() {
     assert_eq!(database.number(&format!("SELECT count() FROM DB.{table}")), 1);
     database.migrate().await.unwrap();
     assert_eq!(database.differences(&database.asked()).await, []);
-    database.ask(&insert.replace("octetDeltaCount)", "octetDeltaCount, flowId)").replace("5 FROM", "5, 1 FROM"));
+    database.ask(
+        &insert
+            .replace("octetDeltaCount)", "octetDeltaCount, flowId)")
+            .replace("5 FROM", "5, 1 FROM"),
+    );
     database.ask(&format!("OPTIMIZE TABLE DB.{table} FINAL"));
     let rows = database.ask(&format!(
         "SELECT destinationNodeName, records, octetDeltaCount FROM DB.{table} ORDER BY 1"

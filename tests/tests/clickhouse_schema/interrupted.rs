@@ -37,7 +37,8 @@ async fn goes_on(database: &Database<'_>, older: Older, fault: Fault) {
     database.migrate().await.unwrap();
     let late = u64::from(is_late);
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 600 + late, "{told}");
-    database.ask("ALTER TABLE DB.flows DELETE WHERE octetDeltaCount = 1 SETTINGS mutations_sync = 1");
+    database
+        .ask("ALTER TABLE DB.flows DELETE WHERE octetDeltaCount = 1 SETTINGS mutations_sync = 1");
     assert_eq!(older.fingerprint(database, "flows"), before, "{told}");
     let sums = database.ask("SELECT 600, sum(octetDeltaCount) FROM DB.flows");
     let sum = database.ask(&format!(

@@ -83,7 +83,8 @@ impl Older {
                  sum(octetDeltaCount) AS octetDeltaCount FROM DB.{name} \
                  GROUP BY timeInserted, flowEndSeconds, sourcePodNamespace"
             );
-            let engine = "SummingMergeTree ORDER BY (timeInserted, flowEndSeconds, sourcePodNamespace)";
+            let engine =
+                "SummingMergeTree ORDER BY (timeInserted, flowEndSeconds, sourcePodNamespace)";
             database.ask(&match self.views {
                 Views::Inner => {
                     format!("CREATE MATERIALIZED VIEW DB.flows_{kind}_view ENGINE = {engine} AS {select}")
@@ -128,13 +129,14 @@ impl Older {
     }
 }
 
-/// Rows of the last three days, and of this one up to now.
+/// Rows of two hours of each of the last three days, and of this one.
 fn value(name: &str, kind: &str) -> String {
     let hash = |of: u64| format!("cityHash64(number, '{name}') % {of}");
+    let inserted = "now() - (number % 4) * 86400 - (number % 8 > 3) * 3600";
     match (name, kind) {
-        ("timeInserted", _) => "now() - (number % 300) * 1000".to_owned(),
-        ("flowEndSeconds", _) => "now() - (number % 300) * 1000 - number % 90".to_owned(),
-        ("flowStartSeconds", _) => "now() - (number % 300) * 1000 - 600".to_owned(),
+        ("timeInserted", _) => inserted.to_owned(),
+        ("flowEndSeconds", _) => format!("{inserted} - number % 90"),
+        ("flowStartSeconds", _) => format!("{inserted} - 600"),
         (_, "DateTime") => format!("now() - {}", hash(400_000)),
         ("sourceIP" | "destinationIP", _) => format!("concat('10.0.0.', toString({}))", hash(250)),
         (_, "String") => format!("concat('it''s-', toString({}))", hash(5)),

@@ -132,17 +132,16 @@ impl<'a> Copier<'a> {
         tell: Tell<'_>,
     ) -> Result<(), ClickHouseError> {
         let client = self.client.with_patience(PATIENCE);
-        for hour in 0..DAY / HOUR {
-            let begins = day.begins + hour * HOUR;
-            let between = between(begins, begins + HOUR);
-            let full = self.schema.full(source);
-            let rows = format!("SELECT count() FROM {full} WHERE {between}");
-            let rows = number(self.client, rows).await?;
-            if rows == 0 {
-                continue;
-            }
-            let Self { columns, .. } = self;
-            let target = self.schema.full(&self.stage.flows().name);
+        let (full, columns) = (self.schema.full(source), &self.columns);
+        let target = self.schema.full(&self.stage.flows().name);
+        let hours = format!(
+            "SELECT intDiv(toUnixTimestamp(timeInserted), {HOUR}) AS hour, count() FROM {full} \
+             WHERE {} GROUP BY hour ORDER BY hour",
+            between(day.begins, day.begins + DAY)
+        );
+        for row in self.client.rows(hours).await? {
+            let [hour, rows] = cells(row)?.map(|cell| cell.parse::<u64>().unwrap_or_default());
+            let between = between(hour * HOUR, (hour + 1) * HOUR);
             let copy = format!(
                 "INSERT INTO {target} ({columns}) SELECT {columns} FROM {full} WHERE {between}"
             );

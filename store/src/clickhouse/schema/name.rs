@@ -31,7 +31,7 @@ impl Name {
     }
 
     /// As a text, for what takes names as texts. Nothing in a name wants escaping.
-    pub(super) fn literal(&self) -> String {
+    pub(in crate::clickhouse) fn literal(&self) -> String {
         format!("'{}'", self.0)
     }
 }

@@ -1,0 +1,101 @@
+//! A block on its way.
+
+use std::io;
+
+use store::clickhouse::{ClickHouseError, Client, Insert};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::TABLE;
+use super::blocks::Sealed;
+use super::note::{Note, Range};
+
+/// Runs beside whoever fills the next block. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// Taken out once it has landed.
+    pub(super) sealed: Sealed,
+    task: JoinHandle<Landed>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) inserted: Result<(), ClickHouseError>,
+    /// What could not be noted.
+    pub(super) note: io::Result<()>,
+}
+
+/// How blocks are inserted.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) client: Client,
+    pub(super) note: Option<Note>,
+    /// Settings of the server for each.
+    pub(super) settings: Vec<(String, String)>,
+    /// The server knows what a token is.
+    pub(super) has_tokens: bool,
+    /// Shards behind the table, if it is spread over some.
+    pub(super) shards: u32,
+}
+
+impl Flight {
+    pub(super) fn begin(route: Route, sealed: Sealed) -> Self {
+        let task = tokio::spawn(fly(route, sealed.clone()));
+        Self { sealed, task }
+    }
+
+    /// # Cancel safety
+    ///
+    /// Nothing is lost by dropping the future. Not to be called again once it returned.
+    pub(super) async fn landed(&mut self) -> Landed {
+        let panicked = |error| Landed {
+            inserted: Err(ClickHouseError::Request(Box::new(error))),
+            note: Ok(()),
+        };
+        (&mut self.task).await.unwrap_or_else(panicked)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn fly(route: Route, sealed: Sealed) -> Landed {
+    let mut note = Ok(());
+    let noted = route.note.zip(sealed.range);
+    if let Some((to, range)) = noted.clone() {
+        note = write(move || to.leaving(range)).await;
+    }
+    let mut settings = route.settings;
+    if route.has_tokens {
+        settings.push(("insert_deduplication_token".into(), sealed.token.clone()));
+    }
+    if route.shards > 0 {
+        // The same one each time, which so knows the token.
+        let shard = crc32c::crc32c(sealed.token.as_bytes()) % route.shards + 1;
+        settings.push(("insert_shard_id".into(), shard.to_string()));
+    }
+    let insert = Insert { table: TABLE.into(), settings };
+    let inserted = route.client.insert(insert, &sealed.block).await;
+    if let (Ok(()), Some((to, range))) = (&inserted, noted) {
+        note = note.and(write(move || to.stored(range)).await);
+    }
+    Landed { inserted, note }
+}
+
+/// On a thread that may block.
+async fn write(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+    spawn_blocking(write).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+impl Route {
+    /// Notes that the server never takes these records, so that nobody tries again.
+    pub(super) async fn give_up(&self, range: Option<Range>) -> io::Result<()> {
+        match (self.note.clone(), range) {
+            (Some(note), Some(range)) => write(move || note.stored(range)).await,
+            _ => Ok(()),
+        }
+    }
+}
