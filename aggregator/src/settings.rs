@@ -30,7 +30,7 @@ use sinks::json::JsonSink;
 
 pub use aggregation::Aggregation;
 pub use api::{Api, Stream, TlsVersion};
-pub use click_house::ClickHouse;
+pub use click_house::{ClickHouse, ClickHouseServer};
 pub use cluster::Cluster;
 pub use flow_collector::FlowCollector;
 pub use flow_logger::FlowLogger;

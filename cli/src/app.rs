@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clickhouse::{self, ClickHouseCommand};
 use crate::demo::{
     self,
     peer::Role,
@@ -35,6 +36,11 @@ enum Command {
     Aggregator(aggregator::Args),
     /// Show what is stored
     Flows(FlowsArgs),
+    /// Make, upgrade and look at the tables of a ClickHouse database
+    Clickhouse {
+        #[command(subcommand)]
+        command: ClickHouseCommand,
+    },
     /// Look at IPFIX messages, send them, or receive them
     Ipfix {
         #[command(subcommand)]
@@ -110,6 +116,9 @@ pub fn main() -> ExitCode {
             let now_ms = daemon::now_ns() / 1_000_000;
             let shown = flows::run(&args, now_ms, &mut io::stdout().lock());
             ended(shown.map(|()| ExitCode::SUCCESS))
+        }
+        Command::Clickhouse { command } => {
+            ended(clickhouse::run(&command, &mut io::stdout(), &mut io::stderr()))
         }
         Command::Ipfix { command } => {
             ended(ipfix::run(&command, io::stdout()).map(|()| ExitCode::SUCCESS))

@@ -8,11 +8,19 @@ mod client; // statements and answers
 mod columns; // what a table has, and what we have for it
 mod block; // records as columns, in ClickHouse's own format
 mod insert; // a block on its way
+pub mod schema; // what belongs into a database
+mod found; // what is there
+mod diff; // what is not as it should be
+pub mod migrations; // how it becomes so
+pub mod status; // how it does
+pub mod watchdog; // how large it becomes
 
 pub use address::{Address, NoAddress};
 pub use block::Block;
 pub use client::{Answer, Client, Options, Statement};
 pub use columns::{ANTREA, CLUSTER_UUID, Column, Columns};
+pub use diff::{Difference, differences};
 pub use error::{ClickHouseError, Reason};
+pub use found::{Found, FoundColumn, FoundTable};
 pub use insert::Insert;
 pub use trust::{Trust, TrustError};

@@ -104,6 +104,14 @@ pub(super) static PASSWORD: Key = Key {
 /// Whose certificate is believed with `caCert: true`; where Antrea's chart mounts it.
 const AUTHORITY: &str = "/etc/flow-aggregator/certs/clickhouse/ca.crt";
 
+/// A server that records go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClickHouseServer {
+    pub address: Address,
+    pub database: String,
+    pub trust: Trust,
+}
+
 /// The output to ClickHouse.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClickHouse {
@@ -153,20 +161,27 @@ impl ClickHouse {
         }
     }
 
-    /// How records get there; `None` if they do not. `note` is a file of the output's own, beside
-    /// the spool if there is one.
-    pub(super) fn options(&self, uuid: Option<Uid>, note: Option<PathBuf>) -> Option<Options> {
+    /// Which server it is, whether records go there or not.
+    pub fn server(&self) -> ClickHouseServer {
         let authorities = if self.ca.value { AUTHORITY } else { SYSTEM_AUTHORITIES };
         let trust = if self.skip_verify.value {
             Trust::Anybody
         } else {
             Trust::Authorities(authorities.into())
         };
+        let (address, database) = (self.url.value.address.clone(), self.database.value.clone());
+        ClickHouseServer { address, database, trust }
+    }
+
+    /// How records get there; `None` if they do not. `note` is a file of the output's own, beside
+    /// the spool if there is one.
+    pub(super) fn options(&self, uuid: Option<Uid>, note: Option<PathBuf>) -> Option<Options> {
+        let ClickHouseServer { address, database, trust } = self.server();
         let secret = |it: &Setting<Option<Secret>>| it.value.clone();
         self.enable.value.then_some(())?;
         Some(Options {
-            address: self.url.value.address.clone(),
-            database: self.database.value.clone(),
+            address,
+            database,
             username: secret(&self.username)?,
             password: secret(&self.password)?,
             compress: self.compress.value,

@@ -1,0 +1,117 @@
+//! A database that had flows in a table of somebody else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use store::clickhouse::migrations::{MigrateError, Told, migrate};
+use tests::clickhouse::Engine;
+
+use crate::Database;
+use crate::older::{ALL, Older};
+
+/// Counts and sums of every column, by its name: the order is another one in each table.
+#[tokio::test]
+async fn every_older_table_is_taken_over_with_its_rows() {
+    let engine = Engine::start();
+    for older in ALL {
+        let database = Database::new(&engine, older.database);
+        older.make(&database, 1000);
+        let before = older.fingerprint(&database, older.name);
+        let told = database.differences(&database.asked()).await;
+        assert!(!told.is_empty());
+        let outcome = database.migrate().await.unwrap();
+        assert_eq!(outcome.rows, 1000, "{older:?}");
+        assert!(outcome.kept.contains(&older.kept_as.to_owned()), "{:?}", outcome.kept);
+        assert_eq!(older.fingerprint(&database, "flows"), before, "{older:?}");
+        assert_eq!(older.fingerprint(&database, older.kept_as), before, "it is as it was");
+        database.sums_agree();
+        assert_eq!(database.differences(&database.asked()).await, []);
+        assert_eq!(database.migrate().await.unwrap().changes, 0);
+        let left = database.ask(&format!(
+            "SELECT name FROM system.tables WHERE database = '{}' AND name LIKE 'fyke%'",
+            older.database
+        ));
+        assert_eq!(left, "fyke_migrations\n");
+    }
+    nothing_of_it_stays(&engine).await;
+}
+
+async fn nothing_of_it_stays(engine: &Engine) {
+    for older in [Older::of("theia_0_8_fresh"), Older::of("antrea_e2e")] {
+        let database = Database::new(engine, older.database);
+        let mut asked = database.asked();
+        asked.drop_old = true;
+        let outcome = migrate(&database.client, &asked, &mut |_| {}).await.unwrap();
+        assert_eq!(outcome.kept, Vec::<String>::new());
+        let strangers = database.ask(&format!(
+            "SELECT name FROM system.tables WHERE database = '{}' AND comment != 'Fyke' \
+             AND engine NOT IN ('View', 'MaterializedView')",
+            older.database
+        ));
+        assert_eq!(strangers, "");
+        assert_eq!(database.number("SELECT count() FROM DB.flows"), 1000);
+        assert_eq!(migrate(&database.client, &asked, &mut |_| {}).await.unwrap().changes, 0);
+    }
+}
+
+/// Somebody inserts as fast as he can, and tries again when he is refused, as every writer does.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_come_meanwhile_are_not_lost() {
+    let engine = Engine::start();
+    let older = Older::of("antrea_e2e");
+    let database = Database::new(&engine, "written_to");
+    older.make(&database, 3000);
+    let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writer = {
+        let (stop, taken, client) =
+            (Arc::clone(&stop), Arc::clone(&taken), database.client.clone());
+        tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let number = taken.load(Ordering::Relaxed);
+                let insert = format!(
+                    "INSERT INTO flows (flowEndSeconds, sourcePodName, octetDeltaCount) \
+                     SELECT now(), 'late-{number}', 3"
+                );
+                match client.execute(insert).await {
+                    Ok(()) => _ = taken.fetch_add(1, Ordering::Relaxed),
+                    Err(error) => assert_eq!(error.code(), Some(252), "{error}"),
+                }
+            }
+        })
+    };
+    let mut copied = Vec::new();
+    let mut tell = |told| {
+        if let Told::Copied { rows, of } = told {
+            copied.push((rows, of));
+        }
+    };
+    let outcome = migrate(&database.client, &database.asked(), &mut tell).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(outcome.rows > 3000, "none came before the swap");
+    assert!(taken > outcome.rows - 3000, "none came after it");
+    assert_eq!(database.number("SELECT count() FROM DB.flows"), 3000 + taken);
+    let late = "SELECT uniqExact(sourcePodName) FROM DB.flows WHERE sourcePodName LIKE 'late-%'";
+    assert_eq!(database.number(late), taken);
+    database.sums_agree();
+    assert!(copied.iter().all(|(rows, of)| rows <= of), "{copied:?}");
+    assert!(copied.len() >= 8, "each hour is told");
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_is_refused() {
+    let engine = Engine::start();
+    let database = Database::new(&engine, "strange");
+    database.ask("CREATE DATABASE strange");
+    database.ask("CREATE VIEW DB.flows AS SELECT 1 AS one");
+    let refused = database.migrate().await;
+    assert!(matches!(refused, Err(MigrateError::Unknown { .. })), "{refused:?}");
+    database.ask("DROP TABLE DB.flows");
+    Older::of("antrea_e2e").make(&database, 10);
+    let mut asked = database.asked();
+    asked.place.cluster = Some("clickhouse".parse().unwrap());
+    let refused = migrate(&database.client, &asked, &mut |_| {}).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(database.number("SELECT count() FROM DB.flows"), 10);
+}
