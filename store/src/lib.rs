@@ -3,9 +3,10 @@ mod embedded; // Parquet files in a directory
 mod error; // what can go wrong
 
 pub use embedded::{
-    FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot, MAX_FLOWS, Mark, PodName, Query,
+    Checked, Dropped, FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot, Inspection, MAX_FLOWS,
+    Maintenance, MaintenanceCounters, MaintenanceOptions, Mark, PartitionInfo, PodName, Query,
     RECORDS, Reader, Records, Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED,
-    Tier, Writer, WriterOptions, schema, sums_schema,
+    Tier, Usage, Writer, WriterOptions, inspect, schema, sums_schema, verify,
 };
 pub use error::StoreError;
 
