@@ -9,7 +9,7 @@ use super::layout::Tier;
 use super::listing::Listing;
 use super::maintenance::{Usage, usage};
 use super::names::StoredFile;
-use super::sums::{RECORDS, source_batch, summed_columns, totals_of};
+use super::sums::{RECORDS, source_batch, source_columns, summed_columns, totals_of};
 use crate::StoreError;
 
 /// So many rows are checked at a time.
@@ -145,7 +145,8 @@ fn mismatch(dir: &Path, listing: &Listing, sums: &StoredFile) -> Option<String> 
 
 /// The sums of all deltas of a file, and of its records; nothing if it cannot be read.
 fn totals(dir: &Path, file: &StoredFile) -> Option<Vec<u128>> {
-    let mut batches = Batches::open(dir, file, None, BATCH_ROWS).ok()?;
+    let mut batches =
+        Batches::open(dir, file, source_columns(file.tier).as_deref(), BATCH_ROWS).ok()?;
     let mut total = Vec::new();
     while let Some(batch) = batches.next().ok()? {
         total = add(total, &totals_of(file.tier, &batch).ok()?);

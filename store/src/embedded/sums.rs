@@ -139,23 +139,12 @@ pub(crate) fn summed_columns() -> Vec<&'static str> {
     PLAN.summed.clone()
 }
 
-/// What the rows of a batch of `tier` have together: of each summed column, and of records.
+/// What the rows of a batch of `tier`, read with [`source_columns`], have together: of each summed
+/// column, and of records.
 pub(crate) fn totals_of(tier: Tier, batch: &RecordBatch) -> Result<Vec<u128>, FileError> {
-    let batch = source_batch_of(tier, batch)?;
-    let measures = Measures::of(tier, &batch)?;
+    let measures = Measures::of(tier, &source_batch(tier, batch)?)?;
     let total = |values: &UInt64Array| values.values().iter().copied().map(u128::from).sum();
     Ok(measures.values.iter().take(PLAN.summed.len() + 1).map(total).collect())
-}
-
-/// The columns that sums need of a batch that may have all.
-fn source_batch_of(tier: Tier, batch: &RecordBatch) -> Result<RecordBatch, FileError> {
-    let schema = batch.schema();
-    let wanted = source_columns(tier);
-    let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted.contains(&name));
-    let columns = schema.fields().iter().enumerate();
-    let indices: Vec<_> =
-        columns.filter(|(_, field)| is_wanted(field.name())).map(|(index, _)| index).collect();
-    source_batch(tier, &batch.project(&indices)?)
 }
 
 /// When flows ended, by which records are sorted.
