@@ -226,7 +226,8 @@ fn who_reads_meanwhile_sees_every_row_once() {
             reads
         });
         for step in 0..60 {
-            let now = START + 3 * HOUR + step * 2 * MINUTE;
+            // Replaced files stay for who has them listed, for five minutes.
+            let now = START + 3 * HOUR + step * 4000;
             let batch: Vec<_> = (0..20).map(|index| flow_at(now, index)).collect();
             writer.append(&batch, now).unwrap();
             writer.flush().unwrap();

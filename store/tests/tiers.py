@@ -32,9 +32,14 @@ for tier, step in [("1m", 60_000), ("5m", 300_000), ("1h", 3_600_000)]:
         (a, b), (c, d) = numbers(sums), numbers(record)
         return same and a <= c and d <= b
 
-    covered = [record for record in raw if any(covers(sums, record) for sums in files)]
-    # Sums whose records were dropped are left out as well.
-    used = [sums for sums in files if any(covers(sums, record) for record in covered)]
+    # Sums of which some records were dropped are left out, and so are the others of these.
+    used, covered = [], []
+    for sums in files:
+        records = [record for record in raw if covers(sums, record)]
+        spans = [numbers(record) for record in records]
+        if records and (min(spans)[0], max(b for _, b in spans)) == numbers(sums):
+            used.append(sums)
+            covered += records
     columns = [row[0] for row in db.execute("DESCRIBE SELECT * FROM read_parquet($1)", [used]).fetchall()]
     metrics = [c for c in columns if "DeltaCount" in c]
     times = ["flowStartMilliseconds", "flowEndMilliseconds"]
