@@ -6,11 +6,16 @@
 //! removing directories. Writing and reading are separate types that share nothing but that
 //! directory: a reader works from any process, beside a running writer, and sees what has been
 //! flushed.
-mod layout; // which file lies where
+mod layout; // which directory holds what
+mod names; // what a file's name says of it
+mod listing; // the files that count
 mod directory; // one writer, durable names
 mod mark; // how far it has come in a log
 mod columns; // records become columns
-mod writer; // columns become files
+mod waiting; // rows before they are written
+mod hot; // those rows, for readers in the same process
+mod encode; // columns become files
+mod writer; // all of that in order
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records
@@ -18,6 +23,8 @@ mod merge; // records become flows
 mod reader; // questions get answers
 
 pub use columns::{TIME_INSERTED, schema};
+pub use hot::{Hot, Snapshot};
+pub use layout::Tier;
 pub use mark::Mark;
 pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};

@@ -4,8 +4,8 @@ pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    Flow, Flows, Flushed, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
-    Skipped, TIME_INSERTED, Writer, WriterOptions, schema,
+    Flow, Flows, Flushed, Hot, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
+    Skipped, Snapshot, TIME_INSERTED, Tier, Writer, WriterOptions, schema,
 };
 pub use error::StoreError;
 

@@ -25,7 +25,9 @@ use parquet::file::statistics::Statistics;
 
 use super::columns::{TIME_INSERTED, with_dictionaries};
 use super::decode::{DecodeError, Decoder};
-use super::layout::{Listing, StoredFile, Window};
+use super::layout::Window;
+use super::listing::{self, Selection};
+use super::names::StoredFile;
 use crate::Row;
 
 /// So many rows are decoded at a time.
@@ -89,6 +91,7 @@ impl std::fmt::Debug for Filter {
 /// Goes through the files of a listing, oldest first.
 #[derive(Debug)]
 pub(crate) struct Scanner {
+    dir: PathBuf,
     request: Request,
     files: vec::IntoIter<StoredFile>,
     current: Option<(PathBuf, ParquetRecordBatchReader)>,
@@ -97,13 +100,14 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(listing: Listing, request: Request) -> Self {
+    pub(crate) fn new(dir: &Path, selection: Selection, request: Request) -> Self {
         Self {
+            dir: dir.to_owned(),
             request,
-            files: listing.files.into_iter(),
+            files: selection.files.into_iter(),
             current: None,
             decoder: Decoder::new(),
-            scan: Scan { pruned: listing.pruned, ..Scan::default() },
+            scan: Scan { pruned: selection.pruned, ..Scan::default() },
         }
     }
 
@@ -125,7 +129,7 @@ impl Scanner {
     fn open_next(&mut self) -> Option<()> {
         let file = self.files.next()?;
         self.scan.files += 1;
-        match guarded(|| self.request.open(&file)) {
+        match guarded(|| self.request.open(&self.dir, &file)) {
             Ok(reader) => self.current = Some((file.path, reader)),
             Err(error) => self.skip(&file.path, &error),
         }
@@ -173,8 +177,8 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileErro
 }
 
 impl Request {
-    fn open(&self, file: &StoredFile) -> Result<ParquetRecordBatchReader, FileError> {
-        let builder = reader_of(File::open(&file.path)?)?;
+    fn open(&self, dir: &Path, file: &StoredFile) -> Result<ParquetRecordBatchReader, FileError> {
+        let builder = reader_of(listing::open(dir, file)?)?;
         let mask = |columns: &[&'static str]| {
             let columns = columns.iter().copied().chain([TIME_INSERTED]);
             ProjectionMask::columns(builder.parquet_schema(), columns)
@@ -201,14 +205,14 @@ impl Request {
 
     /// Whether every row of the file lies in the window.
     fn covers(&self, file: &StoredFile) -> bool {
-        self.window.contains(file.oldest_ms) && self.window.contains(file.newest_ms)
+        let (oldest, newest) = file.inserted();
+        self.window.contains(oldest) && self.window.contains(newest)
     }
 
     /// The row groups that may hold rows of the window.
     fn row_groups(&self, groups: &[RowGroupMetaData]) -> Vec<usize> {
         let wanted = |group: &RowGroupMetaData| {
-            inserted_range(group)
-                .is_none_or(|(oldest, newest)| self.window.overlaps(oldest, newest))
+            inserted_range(group).is_none_or(|inserted| self.window.overlaps(inserted))
         };
         groups
             .iter()
