@@ -16,6 +16,8 @@ mod waiting; // rows before they are written
 mod hot; // those rows, for readers in the same process
 mod encode; // columns become files
 mod writer; // all of that in order
+mod batches; // files become columns again
+mod sums; // records become sums over time
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records
@@ -30,4 +32,5 @@ pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};
 pub use reader::{MAX_FLOWS, Reader, Records};
 pub use scan::{Scan, Skipped};
+pub use sums::{FLOWS_ENDED, FLOWS_STARTED, RECORDS, TIME_BUCKET, sums_schema};
 pub use writer::{Flushed, Writer, WriterOptions};

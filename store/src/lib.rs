@@ -4,8 +4,9 @@ pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    Flow, Flows, Flushed, Hot, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
-    Skipped, Snapshot, TIME_INSERTED, Tier, Writer, WriterOptions, schema,
+    FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot, MAX_FLOWS, Mark, PodName, Query,
+    RECORDS, Reader, Records, Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED,
+    Tier, Writer, WriterOptions, schema, sums_schema,
 };
 pub use error::StoreError;
 

@@ -1,12 +1,7 @@
 //! The rows of many files, one batch at a time.
 //!
-//! A file that cannot be read costs its own rows and nothing else: it is skipped and counted. It
-//! may be torn (a full disk, a restored backup), something else under our extension, or gone,
-//! because retention removed it after it was listed.
+//! A file that cannot be read costs its own rows and nothing else: it is skipped and counted.
 
-use std::fs::File;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -16,15 +11,14 @@ use arrow::error::ArrowError;
 use flow::FlowRecord;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReader, RowFilter,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::columns::{TIME_INSERTED, with_dictionaries};
-use super::decode::{DecodeError, Decoder};
+use super::batches::{FileError, guarded, reader_of};
+use super::columns::TIME_INSERTED;
+use super::decode::Decoder;
 use super::layout::Window;
 use super::listing::{self, Selection};
 use super::names::StoredFile;
@@ -50,20 +44,6 @@ pub struct Scan {
 pub struct Skipped {
     pub path: PathBuf,
     pub reason: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum FileError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Parquet(#[from] ParquetError),
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error("the file made the Parquet decoder panic")]
-    Panic,
 }
 
 /// What is wanted of each file.
@@ -168,14 +148,6 @@ fn next_rows(
     }
 }
 
-/// Turns a panic into an error.
-///
-/// The `parquet` crate (59.3) unwraps what a damaged page header lacks. A file is skipped after an
-/// error, so nothing that a panic left half-done is used again; the decoder holds only names.
-fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(FileError::Panic))
-}
-
 impl Request {
     fn open(&self, dir: &Path, file: &StoredFile) -> Result<ParquetRecordBatchReader, FileError> {
         let builder = reader_of(listing::open(dir, file)?)?;
@@ -221,18 +193,6 @@ impl Request {
             .map(|(index, _)| index)
             .collect()
     }
-}
-
-/// Reads a file's metadata, and asks for names as dictionaries.
-///
-/// Types come from the Parquet schema alone. The Arrow schema that some writers embed is ignored:
-/// it tells nothing more, and a damaged one makes the `arrow-ipc` crate (59.3) panic.
-fn reader_of(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, FileError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
-    let options = options.with_schema(with_dictionaries(metadata.schema()));
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
-    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
 /// When the rows of a group were inserted, if its statistics tell.
