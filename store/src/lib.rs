@@ -1,5 +1,6 @@
 //! Where flows rest, and how they are asked for.
 mod embedded; // Parquet files in a directory
+pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
