@@ -1,6 +1,7 @@
 //! The embedded store: a directory of plain Parquet files.
 //!
 //! records ─▶ [`Writer`] ─▶ Parquet files, one directory per hour ─▶ [`Reader`] ─▶ rows, flows
+//!                            └▶ [`Maintenance`]: merged files, sums over time
 //!
 //! Plain Parquet, because every other tool reads it and because dropping old flows is then
 //! removing directories. Writing and reading are separate types that share nothing but that
@@ -20,6 +21,8 @@ mod batches; // files become columns again
 mod sums; // records become sums over time
 mod maintenance; // what becomes of files
 mod inspect; // what there is
+#[cfg(test)]
+mod reference; // the page about files and columns
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records

@@ -139,7 +139,7 @@ fn a_writer_that_is_killed_loses_nothing_and_doubles_nothing() {
 
 #[test]
 #[ignore = "soak: a hundred kills take minutes"]
-fn a_writer_that_is_killed_a_hundred_times_loses_nothing() {
+fn survives_long_a_hundred_kills() {
     survives(100);
 }
 

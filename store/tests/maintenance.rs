@@ -155,7 +155,7 @@ fn days_of_flows_are_kept_as_sums_that_say_the_same() {
 
 #[test]
 #[ignore = "soak: thirty days take minutes"]
-fn thirty_days_of_flows_are_kept_as_sums_that_say_the_same() {
+fn survives_long_thirty_days() {
     simulate(30, keeping(5, 10, 20), 100);
 }
 

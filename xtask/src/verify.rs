@@ -61,6 +61,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     )?;
     let million = ["test", "--package", "tests", "--test", "spool", "--", "--ignored"];
     cargo(root, &million)?;
+    // A hundred kills, and thirty days.
+    let tests = ["test", "--package", "store", "--tests", "--", "--ignored", "survives_long"];
+    cargo(root, &tests)?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 
