@@ -4,9 +4,10 @@ pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot, MAX_FLOWS, Mark, PodName, Query,
-    RECORDS, Reader, Records, Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED,
-    Tier, Writer, WriterOptions, schema, sums_schema,
+    Answered, AskError, AskOptions, Choice, FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot,
+    MAX_FLOWS, Mark, PodName, Progress, Query, RECORDS, Reader, Records, Scan, ServiceName,
+    Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED, Tier, Writer, WriterOptions, choose_tier,
+    schema, sums_schema,
 };
 pub use error::StoreError;
 

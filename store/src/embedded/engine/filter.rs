@@ -43,7 +43,11 @@ impl Filter {
             }
             Condition::Columns { left, right, .. } => {
                 let side = |column: Column| (column, Numbers::new(column.kind() == Kind::Address));
-                Self::Texts { left: side(*left), right: side(*right), names: Box::new(Names::new()) }
+                Self::Texts {
+                    left: side(*left),
+                    right: side(*right),
+                    names: Box::new(Names::new()),
+                }
             }
             other => Self::Text(TextFilter::new(other)),
         }
@@ -81,9 +85,7 @@ impl Filter {
                 let (lefts, rights) = (numbers(batch, *left)?, numbers(batch, *right)?);
                 Ok(BooleanBuffer::collect_bool(rows, |row| {
                     let (one, other) = (lefts[row], rights[row]);
-                    !absent(left, one)
-                        && !absent(right, other)
-                        && comparison.holds(one.cmp(&other))
+                    !absent(left, one) && !absent(right, other) && comparison.holds(one.cmp(&other))
                 }))
             }
             Self::Texts { left, right, names } => {

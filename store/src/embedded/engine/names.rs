@@ -80,7 +80,9 @@ impl Names {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * 8 + self.numbers.allocation_size()
+        self.text.capacity()
+            + self.ends.capacity() * 8
+            + self.numbers.allocation_size()
             + self.wide.allocation_size()
             + self.widest.capacity() * 8
     }

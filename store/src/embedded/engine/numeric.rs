@@ -73,9 +73,9 @@ impl NumberTest {
             Holds::Always => true,
             Holds::Between(first, last) => *first <= most && least <= *last,
             Holds::Never => false,
-            Holds::OneOf(values) => {
-                values.get(values.partition_point(|value| *value < least)).is_some_and(|v| *v <= most)
-            }
+            Holds::OneOf(values) => values
+                .get(values.partition_point(|value| *value < least))
+                .is_some_and(|v| *v <= most),
         }
     }
 

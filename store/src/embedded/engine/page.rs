@@ -39,7 +39,8 @@ impl Best {
             RowOrder::OldestFirst => false,
             RowOrder::AsStored => return None,
         };
-        let mut best = Self { newest_first, after: None, room: room(listing), places: BinaryHeap::new() };
+        let mut best =
+            Self { newest_first, after: None, room: room(listing), places: BinaryHeap::new() };
         best.after = listing.after.map(|after| best.place(after.end_ms, after.flow_id));
         Some(best)
     }
@@ -73,6 +74,14 @@ impl Best {
             None => self.places.push(Reverse(place)),
         }
         true
+    }
+
+    /// Keeps only these flow ends and ids.
+    fn forget(&mut self, places: impl Iterator<Item = (u64, u64)>) {
+        self.places.clear();
+        for (end_ms, flow_id) in places {
+            self.take(self.place(end_ms, flow_id));
+        }
     }
 
     /// Of the rows that hold, those that may be on the page.
@@ -159,7 +168,8 @@ impl Values {
         }
         for (row, (into, code)) in rows.iter_mut().zip(codes).enumerate() {
             let known = usize::try_from(*code).ok().and_then(|code| self.values.get_mut(code));
-            let Some(known) = known.filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row))) else {
+            let Some(known) = known.filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)))
+            else {
                 into.push(blank.clone());
                 continue;
             };
@@ -278,6 +288,12 @@ impl Sink for Page {
 
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn lost(&mut self) {
+        if let Some(best) = &mut lock(&self.conditions).best {
+            best.forget(self.rows.iter().map(|row| row.0));
+        }
     }
 }
 
