@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
@@ -286,7 +286,9 @@ fn as_records(tier: Tier, batch: RecordBatch) -> Result<RecordBatch, ArrowError>
     }
     let mut fields = schema.fields().to_vec();
     fields[index] = Arc::new(bucket.clone().with_name(Column::END));
-    batch.with_schema(Arc::new(Schema::new(fields)))
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let (fields, columns) = (Arc::new(Schema::new(fields)), batch.columns().to_vec());
+    RecordBatch::try_new_with_options(fields, columns, &rows)
 }
 
 /// Whoever panicked with them had not begun to change them.
