@@ -18,6 +18,8 @@ mod encode; // columns become files
 mod writer; // all of that in order
 mod batches; // files become columns again
 mod sums; // records become sums over time
+mod maintenance; // what becomes of files
+mod inspect; // what there is
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records
@@ -28,7 +30,9 @@ mod engine; // any question gets an answer
 pub use columns::{TIME_INSERTED, schema};
 pub use engine::{Answered, AskError, AskOptions, Choice, Progress, choose_tier};
 pub use hot::{Hot, Snapshot};
+pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};
 pub use layout::Tier;
+pub use maintenance::{Dropped, Maintenance, MaintenanceCounters, MaintenanceOptions, Usage};
 pub use mark::Mark;
 pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};

@@ -3,7 +3,6 @@
 //! A file may be torn (a full disk, a restored backup), something else under our extension, or
 //! gone, because retention removed it after it was listed.
 
-use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +42,8 @@ pub(crate) enum FileError {
     Panic,
     #[error("it has {found} rows, and by its name {expected}")]
     Rows { found: u64, expected: u64 },
+    #[error("a row's time is none of those its name tells")]
+    Times,
     /// Not damage: it would lose that column if it were rewritten.
     #[error("it has a column {0}, which this version does not know")]
     Unknown(String),
@@ -51,16 +52,19 @@ pub(crate) enum FileError {
 impl FileError {
     /// Whether the file is at fault, and not the disk or the process.
     pub(crate) fn is_damage(&self) -> bool {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                return error.raw_os_error().is_none();
-            }
-            cause = error.source();
+        match self {
+            Self::Io(error) => error.raw_os_error().is_none(),
+            // Between their layers these two keep only the text of what the system said.
+            Self::Parquet(error) => !error.to_string().contains(SYSTEM_ERROR),
+            Self::Arrow(error) => !error.to_string().contains(SYSTEM_ERROR),
+            Self::Decode(_) | Self::Panic | Self::Rows { .. } | Self::Times => true,
+            Self::Unknown(_) => false,
         }
-        !matches!(self, Self::Unknown(_))
     }
 }
+
+/// How [`io::Error`] shows that it comes from the system.
+const SYSTEM_ERROR: &str = "(os error ";
 
 /// The rows of one file.
 pub(crate) struct Batches {
@@ -179,7 +183,9 @@ mod tests {
     fn a_disk_that_fails_is_no_damage_of_the_file() {
         let failing = || io::Error::from_raw_os_error(5);
         assert!(!FileError::from(failing()).is_damage());
-        assert!(!FileError::from(ParquetError::from(failing())).is_damage());
+        let parquet = || ParquetError::from(failing());
+        assert!(!FileError::from(parquet()).is_damage());
+        assert!(!FileError::from(ArrowError::from(parquet())).is_damage());
         assert!(FileError::from(ParquetError::EOF("torn".to_owned())).is_damage());
         assert!(FileError::from(io::Error::from(io::ErrorKind::UnexpectedEof)).is_damage());
     }

@@ -287,9 +287,16 @@ fn times(values: &mut Vec<i64>) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from(mem::take(values)).with_timezone("UTC"))
 }
 
-/// Arrow's timestamps are signed; times beyond their end, 292 million years away, become that end.
+/// The last millisecond of the year 9999. Others cannot write later times, or not even read them.
+const LAST_TIME_MS: u64 = 253_402_300_799_999;
+
+/// The time that is stored for `time_ms`: later ones than can be told become the last one.
+pub(crate) fn stored_time(time_ms: u64) -> u64 {
+    time_ms.min(LAST_TIME_MS)
+}
+
 fn signed(time_ms: u64) -> i64 {
-    i64::try_from(time_ms).unwrap_or(i64::MAX)
+    i64::try_from(stored_time(time_ms)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -48,12 +48,12 @@ impl Listing {
         Ok(Self::of(all))
     }
 
-    fn of(mut all: Vec<StoredFile>) -> Self {
+    pub(crate) fn of(mut all: Vec<StoredFile>) -> Self {
         // A replacement comes before what it replaces.
         all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.path.cmp(&b.path)));
         let (mut listing, mut held) = (Self::default(), Held::default());
         for file in all {
-            if held.contains(file.tier, &file) {
+            if held.holder(file.tier, &file).is_some() {
                 listing.replaced.push(file);
             } else {
                 held.add(&file);
@@ -72,7 +72,7 @@ impl Listing {
         let held = Held::of(&self.files);
         let is_covered = |file: &StoredFile| {
             let mut coarser = Tier::SUMS.into_iter().filter(|sums| file.tier < *sums);
-            coarser.any(|sums| sums <= tier && held.contains(sums, file))
+            coarser.any(|sums| sums <= tier && held.holder(sums, file).is_some())
         };
         let mut selection = Selection::default();
         for file in self.files.iter().filter(|file| file.tier <= tier) {
@@ -88,13 +88,6 @@ impl Listing {
         let number = |file: &StoredFile| file.label.map_or(0, |label| label.numbers.0);
         selection.files.sort_by_key(|file| (file.scope.start_ms, number(file)));
         selection
-    }
-
-    /// The files of `tier` that no file of `sums` tells of.
-    pub(crate) fn uncovered(&self, tier: Tier, sums: Tier) -> Vec<&StoredFile> {
-        let held = Held::of(&self.files);
-        let files = self.files.iter().filter(|file| file.tier == tier);
-        files.filter(|file| !held.contains(sums, file)).collect()
     }
 
     /// The first number that no file has or had.
@@ -115,11 +108,11 @@ fn order(file: &StoredFile) -> impl Ord + use<> {
 ///
 /// Of one tier and scope they never overlap, for a file is made only of whole ones.
 #[derive(Debug, Default)]
-struct Held(HashMap<(Tier, Scope), Vec<(u64, u64)>>);
+pub(crate) struct Held(HashMap<(Tier, Scope), Vec<(u64, u64)>>);
 
 impl Held {
     /// Of files in the order of a listing.
-    fn of(files: &[StoredFile]) -> Self {
+    pub(crate) fn of(files: &[StoredFile]) -> Self {
         let mut held = Self::default();
         files.iter().for_each(|file| held.add(file));
         held
@@ -131,14 +124,14 @@ impl Held {
         }
     }
 
-    /// Whether one file of `tier` holds all of `file`.
-    fn contains(&self, tier: Tier, file: &StoredFile) -> bool {
-        let Some(Label { numbers: (first, last), .. }) = file.label else { return false };
+    /// The numbers of the file of `tier` that holds all of `file`, if there is one.
+    pub(crate) fn holder(&self, tier: Tier, file: &StoredFile) -> Option<(u64, u64)> {
+        let (first, last) = file.label?.numbers;
         let day = Scope::day_of(file.scope.start_ms);
-        [file.scope, day].into_iter().any(|scope| {
-            let Some(held) = self.0.get(&(tier, scope)) else { return false };
-            let before = held.partition_point(|numbers| numbers.0 <= first);
-            before.checked_sub(1).and_then(|at| held.get(at)).is_some_and(|held| last <= held.1)
+        [file.scope, day].into_iter().find_map(|scope| {
+            let held = self.0.get(&(tier, scope))?;
+            let before = held.partition_point(|numbers| numbers.0 <= first).checked_sub(1)?;
+            held.get(before).copied().filter(|held| last <= held.1)
         })
     }
 }

@@ -144,6 +144,24 @@ pub(crate) fn is_summed(column: &str) -> bool {
     PLAN.summed.contains(&column)
 }
 
+/// The columns that are summed up.
+pub(crate) fn summed_columns() -> Vec<&'static str> {
+    PLAN.summed.clone()
+}
+
+/// What the rows of a batch of `tier`, read with [`source_columns`], have together: of each summed
+/// column, and of records.
+pub(crate) fn totals_of(tier: Tier, batch: &RecordBatch) -> Result<Vec<u128>, FileError> {
+    let measures = Measures::of(tier, &source_batch(tier, batch)?)?;
+    let total = |values: &UInt64Array| values.values().iter().copied().map(u128::from).sum();
+    Ok(measures.values.iter().take(PLAN.summed.len() + 1).map(total).collect())
+}
+
+/// When flows ended, by which records are sorted.
+pub(crate) fn end_column() -> &'static str {
+    PLAN.end
+}
+
 /// Sums that are being made.
 pub(crate) struct Sums {
     step_ms: i64,

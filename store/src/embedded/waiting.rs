@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use flow::FlowRecord;
 
-use super::columns::Columns;
+use super::columns::{Columns, stored_time};
 use super::hot::Snapshot;
 use super::layout::{LAST_MS, Scope};
 use super::names::Label;
@@ -89,7 +89,7 @@ impl Waiting {
             (self.inserted, self.ends) = ((now_ms, now_ms), (u64::MAX, 0));
         }
         self.inserted = widened(self.inserted, now_ms);
-        let end = |record: &FlowRecord| record.end_ms.min(i64::MAX.unsigned_abs());
+        let end = |record: &FlowRecord| stored_time(record.end_ms);
         self.ends = records.iter().map(end).fold(self.ends, widened);
         self.oldest_ms = Some(self.oldest_ms.map_or(now_ms, |oldest| oldest.min(now_ms)));
         self.columns.append(records, now_ms);

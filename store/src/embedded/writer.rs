@@ -14,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 use super::encode::{Draft, properties};
 use super::hot::{Hot, lock};
 use super::listing::Listing;
+use super::maintenance::{Maintenance, MaintenanceOptions};
 use super::waiting::{Sealed, Waiting};
 use super::{Mark, columns, directory, layout, mark};
 use crate::StoreError;
@@ -56,7 +57,7 @@ pub struct Writer {
     dir: PathBuf,
     properties: WriterProperties,
     /// Held for the writer's life; the system releases it when the process dies.
-    _lock: Arc<File>,
+    lock: Arc<File>,
     waiting: Arc<Mutex<Waiting>>,
     /// Behind the rows that are durable.
     stored: Option<Mark>,
@@ -71,14 +72,14 @@ impl Writer {
 
     pub fn with_options(dir: &Path, options: WriterOptions) -> Result<Self, StoreError> {
         directory::create(dir)?;
-        let lock = Arc::new(directory::lock(dir)?);
+        let held = Arc::new(directory::lock(dir)?);
         directory::ensure(&layout::flows(dir))?;
         let leftovers = directory::clear(&layout::temporary(dir))?;
         let next = Listing::read(dir)?.next_number();
         Ok(Self {
             dir: dir.to_owned(),
             properties: properties()?,
-            _lock: lock,
+            lock: held,
             waiting: Arc::new(Mutex::new(Waiting::new(options, next))),
             stored: mark::read(dir),
             leftovers,
@@ -92,6 +93,11 @@ impl Writer {
     /// Sees the rows that wait, from any thread of this process.
     pub fn hot(&self) -> Hot {
         Hot::new(Arc::clone(&self.waiting))
+    }
+
+    /// What looks after the files of this store, from any thread of this process.
+    pub fn maintenance(&self, options: MaintenanceOptions) -> Result<Maintenance, StoreError> {
+        Maintenance::new(&self.dir, options, Arc::clone(&self.lock))
     }
 
     /// How many temporary files of a crash were found and removed when the store was opened.
