@@ -102,7 +102,9 @@ impl Filter {
     pub(super) fn columns(&self, into: &mut HashSet<&'static str>) {
         match self {
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.columns(into));
+                for part in parts {
+                    part.columns(into);
+                }
             }
             Self::Not(inner) => inner.columns(into),
             Self::Number(test) => into.extend(stored(test.column)),
@@ -226,9 +228,9 @@ impl EntryTest {
             Self::Address => address(text).is_some(),
             Self::Ranges(ranges) => address(text).is_some_and(|address| is_in(ranges, address)),
             Self::Names(names) => names.contains(text),
-            Self::Text(test) => test.holds(text),
+            Self::Text(wanted) => wanted.holds(text),
             Self::HasLabel(key) => with_label(text, key, |_| true),
-            Self::Label(key, test) => with_label(text, key, |value| test.holds(value)),
+            Self::Label(key, wanted) => with_label(text, key, |value| wanted.holds(value)),
             Self::Never => false,
         }
     }

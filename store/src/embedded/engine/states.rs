@@ -72,10 +72,6 @@ impl States {
         self.all.resize(groups * self.width, 0);
     }
 
-    pub(super) fn groups(&self) -> usize {
-        self.all.len() / self.width
-    }
-
     pub(super) fn bytes(&self) -> usize {
         let sets = self.slots.iter().map(|slot| {
             slot.values.allocation_size() + slot.only.as_ref().map_or(0, Filter::bytes)

@@ -55,7 +55,9 @@ fn write(path: &Path, dir: &Path, schema: SchemaRef, batches: &[RecordBatch]) {
     directory::ensure(&layout::temporary(dir)).unwrap();
     let aside = layout::temporary(dir).join("draft");
     let mut draft = Draft::create(aside, schema, &properties().unwrap()).unwrap();
-    batches.iter().for_each(|batch| draft.write(batch).unwrap());
+    for batch in batches {
+        draft.write(batch).unwrap();
+    }
     draft.finish().unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
     draft.publish(path.parent().unwrap(), name).unwrap();

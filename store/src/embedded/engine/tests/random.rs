@@ -14,7 +14,7 @@ use crate::query::{
 /// Rows are inserted, and flows end, around this time.
 pub(super) const NOON: u64 = 1_795_262_400_000;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// `SplitMix64` (Steele, Lea, Flood 2014).
 pub(super) struct Random(pub u64);
 
 impl Random {
@@ -67,10 +67,10 @@ pub(super) fn row(random: &mut Random) -> Row {
         let name = random.of(&NAMES);
         let address: IpAddr = random.of(&ADDRESSES).parse().unwrap();
         match field.access {
-            Access::U8 { set, .. } => set(&mut record, random.below(7) as u8),
-            Access::U16 { set, .. } => set(&mut record, random.of(&SMALL) as u16),
+            Access::U8 { set, .. } => set(&mut record, u8::try_from(random.below(7)).unwrap()),
+            Access::U16 { set, .. } => set(&mut record, u16::try_from(random.of(&SMALL)).unwrap()),
             Access::U32 { set, .. } | Access::Seconds { set, .. } => {
-                set(&mut record, random.of(&SMALL) as u32);
+                set(&mut record, u32::try_from(random.of(&SMALL)).unwrap());
             }
             Access::U64 { set, .. } => set(&mut record, random.of(&LARGE)),
             Access::Milliseconds { set, .. } => set(&mut record, time(random)),
@@ -78,7 +78,7 @@ pub(super) fn row(random: &mut Random) -> Row {
             Access::Name { set, .. } => set(&mut record, name.into()),
             Access::Labels { set, .. } => set(&mut record, random.of(&LABELS).into()),
             Access::Uuid { set, .. } => {
-                let uid = Uid([random.below(3) as u8; 16]);
+                let uid = Uid([u8::try_from(random.below(3)).unwrap(); 16]);
                 set(&mut record, (!random.one_in(3)).then_some(uid));
             }
         }
