@@ -28,8 +28,10 @@ mod scan; // the files a question needs
 mod decode; // columns become records
 mod merge; // records become flows
 mod reader; // questions get answers
+mod engine; // any question gets an answer
 
 pub use columns::{TIME_INSERTED, schema};
+pub use engine::{Answered, AskError, AskOptions, Choice, Progress, choose_tier};
 pub use hot::{Hot, Snapshot};
 pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};
 pub use layout::Tier;

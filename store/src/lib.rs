@@ -4,10 +4,11 @@ pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    Checked, Dropped, FLOWS_ENDED, FLOWS_STARTED, Flow, Flows, Flushed, Hot, Inspection, MAX_FLOWS,
-    Maintenance, MaintenanceCounters, MaintenanceOptions, Mark, PartitionInfo, PodName, Query,
-    RECORDS, Reader, Records, Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED,
-    Tier, Usage, Writer, WriterOptions, inspect, schema, sums_schema, verify,
+    Answered, AskError, AskOptions, Checked, Choice, Dropped, FLOWS_ENDED, FLOWS_STARTED, Flow,
+    Flows, Flushed, Hot, Inspection, MAX_FLOWS, Maintenance, MaintenanceCounters,
+    MaintenanceOptions, Mark, PartitionInfo, PodName, Progress, Query, RECORDS, Reader, Records,
+    Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED, Tier, Usage, Writer,
+    WriterOptions, choose_tier, inspect, schema, sums_schema, verify,
 };
 pub use error::StoreError;
 

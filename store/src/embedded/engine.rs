@@ -23,3 +23,6 @@ mod ask; // all of that, by several threads
 pub use ask::{Answered, AskError, AskOptions};
 pub use progress::Progress;
 pub use tier::{Choice, choose_tier};
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,10 @@ impl Reader {
         Ok(Self { dir: dir.to_owned(), max_flows: MAX_FLOWS })
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Answers that need more distinct flows than `limit` become [`StoreError::TooManyFlows`].
     #[must_use]
     pub fn with_flow_limit(mut self, limit: usize) -> Self {

@@ -134,6 +134,16 @@ pub(crate) fn source_columns(tier: Tier) -> Option<Vec<&'static str>> {
     (tier == Tier::Raw).then(records)
 }
 
+/// Whether rows of sums are told apart by this column.
+pub(crate) fn is_key(column: &str) -> bool {
+    PLAN.keys.contains(&column)
+}
+
+/// Whether rows of sums have the sum of this column.
+pub(crate) fn is_summed(column: &str) -> bool {
+    PLAN.summed.contains(&column)
+}
+
 /// The columns that are summed up.
 pub(crate) fn summed_columns() -> Vec<&'static str> {
     PLAN.summed.clone()

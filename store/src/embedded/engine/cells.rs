@@ -51,8 +51,7 @@ fn stored_numbers(batch: &RecordBatch, column: Column) -> Result<Cow<'_, [u64]>,
         return Ok(vec![default; batch.num_rows()].into());
     };
     let expected = "a number";
-    let wrong =
-        || WrongType { column: column.name(), expected, found: array.data_type().clone() };
+    let wrong = || WrongType { column: column.name(), expected, found: array.data_type().clone() };
     Ok(match array.data_type() {
         DataType::UInt8 => widened::<UInt8Type>(array.as_primitive(), default, u64::from),
         DataType::UInt16 => widened::<UInt16Type>(array.as_primitive(), default, u64::from),

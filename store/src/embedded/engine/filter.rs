@@ -43,7 +43,11 @@ impl Filter {
             }
             Condition::Columns { left, right, .. } => {
                 let side = |column: Column| (column, Numbers::new(column.kind() == Kind::Address));
-                Self::Texts { left: side(*left), right: side(*right), names: Box::new(Names::new()) }
+                Self::Texts {
+                    left: side(*left),
+                    right: side(*right),
+                    names: Box::new(Names::new()),
+                }
             }
             other => Self::Text(TextFilter::new(other)),
         }
@@ -81,9 +85,7 @@ impl Filter {
                 let (lefts, rights) = (numbers(batch, *left)?, numbers(batch, *right)?);
                 Ok(BooleanBuffer::collect_bool(rows, |row| {
                     let (one, other) = (lefts[row], rights[row]);
-                    !absent(left, one)
-                        && !absent(right, other)
-                        && comparison.holds(one.cmp(&other))
+                    !absent(left, one) && !absent(right, other) && comparison.holds(one.cmp(&other))
                 }))
             }
             Self::Texts { left, right, names } => {
@@ -100,7 +102,9 @@ impl Filter {
     pub(super) fn columns(&self, into: &mut HashSet<&'static str>) {
         match self {
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.columns(into));
+                for part in parts {
+                    part.columns(into);
+                }
             }
             Self::Not(inner) => inner.columns(into),
             Self::Number(test) => into.extend(stored(test.column)),
@@ -224,9 +228,9 @@ impl EntryTest {
             Self::Address => address(text).is_some(),
             Self::Ranges(ranges) => address(text).is_some_and(|address| is_in(ranges, address)),
             Self::Names(names) => names.contains(text),
-            Self::Text(test) => test.holds(text),
+            Self::Text(wanted) => wanted.holds(text),
             Self::HasLabel(key) => with_label(text, key, |_| true),
-            Self::Label(key, test) => with_label(text, key, |value| test.holds(value)),
+            Self::Label(key, wanted) => with_label(text, key, |value| wanted.holds(value)),
             Self::Never => false,
         }
     }

@@ -28,8 +28,7 @@ impl<K: Packed> Series<K> {
             let of = (0..).take(groups.keys.len()).collect();
             return Self { keys: groups.keys.clone(), states: None, of, bits: 0 };
         };
-        let mut series =
-            Self { keys: Vec::new(), states: None, of: Vec::new(), bits: time.bits };
+        let mut series = Self { keys: Vec::new(), states: None, of: Vec::new(), bits: time.bits };
         let mut known = HashMap::new();
         for key in &groups.keys {
             let mut key = *key;
@@ -83,7 +82,9 @@ impl<K: Packed> Finish<'_, K> {
         let count = u32::try_from(self.series.keys.len()).unwrap_or(u32::MAX);
         let by_keys = |one: u32, other: u32| self.key_values(one).cmp(&self.key_values(other));
         match self.grouping.order {
-            GroupOrder::Keys => first((0..count).collect(), self.grouping.limit, |a, b| by_keys(*a, *b)),
+            GroupOrder::Keys => {
+                first((0..count).collect(), self.grouping.limit, |a, b| by_keys(*a, *b))
+            }
             GroupOrder::Aggregate { index, descending } => {
                 let span = self.range.len_ms();
                 let ranked = (0..count).map(|it| (states.value(it, index, span), it)).collect();
@@ -142,7 +143,8 @@ impl<K: Packed> Finish<'_, K> {
     fn others(&self, places: &[Option<usize>]) -> Vec<Group> {
         let mut intervals: Vec<u32> = Vec::new();
         let folded = |group: usize| places[self.series.of[group] as usize].is_none();
-        intervals.extend((0..self.groups.keys.len()).filter(|g| folded(*g)).map(|g| self.interval(g)));
+        intervals
+            .extend((0..self.groups.keys.len()).filter(|g| folded(*g)).map(|g| self.interval(g)));
         intervals.sort_unstable();
         intervals.dedup();
         let mut states = self.groups.states.blank(intervals.len());

@@ -170,9 +170,9 @@ pub(super) struct Groups<K> {
     /// By number.
     pub keys: Vec<K>,
     pub states: States,
-    /// The keys and the groups of the rows of one batch.
+    /// The keys and the groups of the rows of one batch; kept for their memory.
     row_keys: Vec<K>,
-    row_groups: Vec<u32>,
+    row_places: Vec<u32>,
 }
 
 impl<K: Packed> Groups<K> {
@@ -185,7 +185,7 @@ impl<K: Packed> Groups<K> {
             keys: Vec::new(),
             states: States::new(&grouping.aggregates),
             row_keys: Vec::new(),
-            row_groups: Vec::new(),
+            row_places: Vec::new(),
         };
         if grouping.keys.is_empty() {
             groups.group(K::default());
@@ -243,7 +243,7 @@ impl<K: Packed> Sink for Groups<K> {
 
     fn take(&mut self, batch: &RecordBatch) -> Result<(), Halt> {
         let mut keys = std::mem::take(&mut self.row_keys);
-        let mut groups = std::mem::take(&mut self.row_groups);
+        let mut groups = std::mem::take(&mut self.row_places);
         keys.clear();
         keys.resize(batch.num_rows(), K::default());
         for part in &mut self.parts {
@@ -253,7 +253,7 @@ impl<K: Packed> Sink for Groups<K> {
         groups.extend(keys.iter().map(|key| self.group(*key)));
         self.states.grow(self.keys.len());
         self.states.add(batch, &groups, &mut self.names)?;
-        (self.row_keys, self.row_groups) = (keys, groups);
+        (self.row_keys, self.row_places) = (keys, groups);
         Ok(())
     }
 

@@ -80,7 +80,9 @@ impl Names {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.text.capacity() + self.ends.capacity() * 8 + self.numbers.allocation_size()
+        self.text.capacity()
+            + self.ends.capacity() * 8
+            + self.numbers.allocation_size()
             + self.wide.allocation_size()
             + self.widest.capacity() * 8
     }
@@ -97,7 +99,7 @@ fn name_of<'a>(text: &'a str, ends: &[usize], number: u32) -> &'a str {
 pub(super) struct Numbers {
     dictionary: Option<StringArray>,
     /// By code; [`UNKNOWN`] until needed.
-    numbers: Vec<u32>,
+    known: Vec<u32>,
     is_address: bool,
 }
 
@@ -117,10 +119,10 @@ impl Numbers {
         let Texts::Codes { codes, nulls, dictionary } = texts else {
             return (0..rows).for_each(|_| each(EMPTY));
         };
-        if !self.dictionary.as_ref().is_some_and(|known| is_same(known, dictionary)) {
+        if !self.dictionary.as_ref().is_some_and(|last| is_same(last, dictionary)) {
             self.dictionary = Some(dictionary.clone());
-            self.numbers.clear();
-            self.numbers.resize(dictionary.len(), UNKNOWN);
+            self.known.clear();
+            self.known.resize(dictionary.len(), UNKNOWN);
         }
         for (row, code) in codes.iter().enumerate() {
             if nulls.is_some_and(|nulls| nulls.is_null(row)) {
@@ -128,7 +130,7 @@ impl Numbers {
                 continue;
             }
             // The decoder has seen to it that codes are those of the dictionary.
-            let number = usize::try_from(*code).ok().and_then(|code| self.numbers.get_mut(code));
+            let number = usize::try_from(*code).ok().and_then(|code| self.known.get_mut(code));
             let Some(number) = number else {
                 each(EMPTY);
                 continue;

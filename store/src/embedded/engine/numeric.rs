@@ -71,11 +71,11 @@ impl NumberTest {
         }
         match &self.holds {
             Holds::Always => true,
-            Holds::Between(first, last) => *first <= most && least <= *last,
+            Holds::Between(first, end) => *first <= most && least <= *end,
             Holds::Never => false,
-            Holds::OneOf(values) => {
-                values.get(values.partition_point(|value| *value < least)).is_some_and(|v| *v <= most)
-            }
+            Holds::OneOf(values) => values
+                .get(values.partition_point(|value| *value < least))
+                .is_some_and(|v| *v <= most),
         }
     }
 
@@ -84,7 +84,7 @@ impl NumberTest {
         let has_value = !self.zero_is_absent || least > 0;
         match &self.holds {
             Holds::Always => has_value,
-            Holds::Between(first, last) => has_value && *first <= least && most <= *last,
+            Holds::Between(first, end) => has_value && *first <= least && most <= *end,
             Holds::Never | Holds::OneOf(_) => false,
         }
     }

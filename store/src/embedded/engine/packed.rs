@@ -4,8 +4,6 @@ use std::hash::Hash;
 
 /// A number that others are packed into, the last one into its lowest bits.
 pub(super) trait Packed: Copy + Eq + Hash + Default + Send {
-    const BITS: u32;
-
     /// Moves what is there up by `bits`, of which there are 1 to 32, and puts `number` below it.
     fn push(&mut self, bits: u32, number: u32);
 
@@ -14,8 +12,6 @@ pub(super) trait Packed: Copy + Eq + Hash + Default + Send {
 }
 
 impl Packed for u64 {
-    const BITS: u32 = 64;
-
     fn push(&mut self, bits: u32, number: u32) {
         *self = *self << bits | Self::from(number);
     }
@@ -28,8 +24,6 @@ impl Packed for u64 {
 }
 
 impl Packed for u128 {
-    const BITS: u32 = 128;
-
     fn push(&mut self, bits: u32, number: u32) {
         *self = *self << bits | Self::from(number);
     }
@@ -44,8 +38,6 @@ impl Packed for u128 {
 
 /// Upper and lower half: what eight names take.
 impl Packed for [u128; 2] {
-    const BITS: u32 = 256;
-
     fn push(&mut self, bits: u32, number: u32) {
         let [upper, lower] = self;
         *upper = *upper << bits | *lower >> (128 - bits);
@@ -74,12 +66,12 @@ mod tests {
     use super::*;
 
     fn check<K: Packed>(numbers: &[(u32, u32)]) -> Result<(), TestCaseError> {
-        let mut used = 0;
+        let mut used = 0_usize;
         let fitting: Vec<_> = numbers
             .iter()
             .take_while(|(bits, _)| {
-                used += bits;
-                used <= K::BITS
+                used += *bits as usize;
+                used <= size_of::<K>() * 8
             })
             .map(|(bits, number)| (*bits, number >> (32 - bits)))
             .collect();

@@ -39,7 +39,8 @@ impl Best {
             RowOrder::OldestFirst => false,
             RowOrder::AsStored => return None,
         };
-        let mut best = Self { newest_first, after: None, room: room(listing), places: BinaryHeap::new() };
+        let mut best =
+            Self { newest_first, after: None, room: room(listing), places: BinaryHeap::new() };
         best.after = listing.after.map(|after| best.place(after.end_ms, after.flow_id));
         Some(best)
     }
@@ -73,6 +74,14 @@ impl Best {
             None => self.places.push(Reverse(place)),
         }
         true
+    }
+
+    /// Keeps only these flow ends and ids.
+    fn forget(&mut self, places: impl Iterator<Item = (u64, u64)>) {
+        self.places.clear();
+        for (end_ms, flow_id) in places {
+            self.take(self.place(end_ms, flow_id));
+        }
     }
 
     /// Of the rows that hold, those that may be on the page.
@@ -131,12 +140,12 @@ pub(super) fn columns(listing: &Listing) -> HashSet<&'static str> {
 struct Values {
     column: Column,
     dictionary: Option<StringArray>,
-    values: Vec<Option<Value>>,
+    known: Vec<Option<Value>>,
 }
 
 impl Values {
     fn all(columns: &[Column]) -> Vec<Self> {
-        let new = |column: &Column| Self { column: *column, dictionary: None, values: Vec::new() };
+        let new = |column: &Column| Self { column: *column, dictionary: None, known: Vec::new() };
         columns.iter().map(new).collect()
     }
 
@@ -144,29 +153,33 @@ impl Values {
     fn add_to(&mut self, rows: &mut [Vec<Value>], batch: &RecordBatch) -> Result<(), WrongType> {
         if self.column.kind().is_numeric() {
             let numbers = numbers(batch, self.column)?;
-            rows.iter_mut().zip(numbers.iter()).for_each(|(row, it)| row.push(Value::Number(*it)));
+            for (row, number) in rows.iter_mut().zip(numbers.iter()) {
+                row.push(Value::Number(*number));
+            }
             return Ok(());
         }
         let is_address = self.column.kind() == Kind::Address;
         let blank = if is_address { Value::None } else { Value::Text(Name::default()) };
         let Texts::Codes { codes, nulls, dictionary } = Texts::of(batch, self.column)? else {
-            rows.iter_mut().for_each(|row| row.push(blank.clone()));
+            for row in rows {
+                row.push(blank.clone());
+            }
             return Ok(());
         };
         if !self.dictionary.as_ref().is_some_and(|known| is_same(known, dictionary)) {
             self.dictionary = Some(dictionary.clone());
-            self.values = vec![None; dictionary.len()];
+            self.known = vec![None; dictionary.len()];
         }
         for (row, (into, code)) in rows.iter_mut().zip(codes).enumerate() {
-            let known = usize::try_from(*code).ok().and_then(|code| self.values.get_mut(code));
-            let Some(known) = known.filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row))) else {
+            let known = usize::try_from(*code).ok().and_then(|code| self.known.get_mut(code));
+            let Some(known) = known.filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(row)))
+            else {
                 into.push(blank.clone());
                 continue;
             };
             let text = || usize::try_from(*code).map_or("", |code| dictionary.value(code));
-            let value = known.get_or_insert_with(|| match is_address {
-                true => Value::address(address(text())),
-                false => Value::Text(Name::from(text())),
+            let value = known.get_or_insert_with(|| {
+                if is_address { Value::address(address(text())) } else { Value::from(text()) }
             });
             into.push(value.clone());
         }
@@ -278,6 +291,12 @@ impl Sink for Page {
 
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn lost(&mut self) {
+        if let Some(best) = &mut lock(&self.conditions).best {
+            best.forget(self.rows.iter().map(|row| row.0));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use parquet::file::statistics::Statistics;
 use super::filter::{Filter, TextFilter};
 use super::numeric::NumberTest;
 use super::source::Source;
-use crate::query::{self, Kind};
+use crate::query::Kind;
 
 /// Whether a row of the group may fulfil the filter. That none does is certain.
 pub(super) fn may_hold(
@@ -43,13 +43,14 @@ pub(super) fn may_hold(
     }
 }
 
-pub(super) fn number_may_hold(test: &NumberTest, group: &RowGroupMetaData) -> bool {
-    range(group, test.column).is_none_or(|(least, most)| test.may_hold(least, most))
+fn number_may_hold(test: &NumberTest, group: &RowGroupMetaData) -> bool {
+    range(group, test.column.name(), test.column.kind())
+        .is_none_or(|(least, most)| test.may_hold(least, most))
 }
 
 /// The smallest and the largest number in a stored column, if the group tells.
-pub(super) fn range(group: &RowGroupMetaData, column: query::Column) -> Option<(u64, u64)> {
-    let chunk = chunk(group, column.name())?;
+pub(super) fn range(group: &RowGroupMetaData, column: &str, kind: Kind) -> Option<(u64, u64)> {
+    let chunk = chunk(group, column)?;
     let statistics = chunk.statistics()?;
     // A null stands for what a record has by default.
     if statistics.null_count_opt() != Some(0) {
@@ -65,7 +66,7 @@ pub(super) fn range(group: &RowGroupMetaData, column: query::Column) -> Option<(
     };
     // Times are signed, all else is not. Statistics of a writer that saw that otherwise are of no
     // use, and show it.
-    let is_signed = column.kind() == Kind::Time;
+    let is_signed = kind == Kind::Time;
     if is_signed && least < 0 {
         return None;
     }

@@ -5,9 +5,10 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use hashbrown::HashSet;
 use parquet::arrow::ProjectionMask;
@@ -16,6 +17,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder, RowFilter,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::AskError;
 use super::cells::{WrongType, numbers, stored};
@@ -26,6 +28,8 @@ use super::progress::Control;
 use super::prune;
 use super::source::Source;
 use crate::embedded::columns::with_dictionaries;
+use crate::embedded::names::StoredFile;
+use crate::embedded::{RECORDS, TIME_BUCKET, Tier};
 use crate::query::{Column, Query};
 
 /// So many rows are decoded at a time.
@@ -43,6 +47,8 @@ pub(super) enum Halt {
     Arrow(#[from] ArrowError),
     #[error(transparent)]
     Column(#[from] WrongType),
+    #[error("the file has {rows} rows, which is not what its name says")]
+    Length { rows: i64 },
     #[error("the file made the Parquet decoder panic")]
     Panic,
     /// Costs the whole answer.
@@ -57,6 +63,8 @@ pub(super) trait Sink {
     fn take(&mut self, batch: &RecordBatch) -> Result<(), Halt>;
     /// What it holds, in bytes.
     fn bytes(&self) -> usize;
+    /// Rows that were looked at do not come, because their file cannot be read any further.
+    fn lost(&mut self) {}
 }
 
 /// What decides about a row: the times that are asked for, the filter, and the best so far.
@@ -143,28 +151,37 @@ impl<'a> Scan<'a> {
     }
 
     /// The rows of a file.
-    pub(super) fn file(&mut self, file: File, sink: &mut impl Sink) -> Result<(), Halt> {
+    pub(super) fn file(
+        &mut self,
+        file: File,
+        stored: &StoredFile,
+        sink: &mut impl Sink,
+    ) -> Result<(), Halt> {
         let source = Source::new(file, self.control.progress.clone())?;
-        let metadata = guarded(|| load(&source))?;
-        let groups = metadata.metadata().row_groups();
+        let file = Opened { metadata: guarded(|| load(&source))?, source, tier: stored.tier };
+        let rows = file.metadata.metadata().file_metadata().num_rows();
+        if stored.label.is_some_and(|label| u64::try_from(rows) != Ok(label.rows)) {
+            return Err(Halt::Length { rows });
+        }
+        let groups = file.metadata.metadata().row_groups();
         let mut order: Vec<(usize, (u64, u64))> = groups
             .iter()
-            .map(|group| prune::range(group, self.end).unwrap_or((0, u64::MAX)))
+            .map(|group| file.range(group, self.end).unwrap_or((0, u64::MAX)))
             .enumerate()
             .collect();
         if self.newest_first {
             order.sort_by_key(|(_, (_, newest))| std::cmp::Reverse(*newest));
         }
         for (index, ends) in order {
-            if !sink.wants(ends) || !self.may_hold(&metadata, index, &source)? {
+            if !sink.wants(ends) || !self.may_hold(&file, index)? {
                 continue;
             }
             self.control.add_rows(u64::try_from(groups[index].num_rows()).unwrap_or(0))?;
-            let mut reader = guarded(|| self.open(&metadata, index, &source))?;
+            let mut reader = guarded(|| self.open(&file, index))?;
             while let Some(batch) = guarded(|| Ok(reader.next().transpose()?))
                 .map_err(|halt| self.stopped().unwrap_or(halt))?
             {
-                self.hand(&batch, sink)?;
+                self.hand(&file.as_records(batch)?, sink)?;
             }
         }
         Ok(())
@@ -184,50 +201,50 @@ impl<'a> Scan<'a> {
         self.control.check().err().map(Halt::Ask)
     }
 
-    fn may_hold(
-        &self,
-        metadata: &ArrowReaderMetadata,
-        index: usize,
-        source: &Source,
-    ) -> Result<bool, Halt> {
-        let group = metadata.metadata().row_group(index);
+    fn may_hold(&self, file: &Opened, index: usize) -> Result<bool, Halt> {
+        let group = file.metadata.metadata().row_group(index);
         let conditions = lock(&self.conditions);
-        if !conditions.times.iter().all(|test| prune::number_may_hold(test, group)) {
+        let may_be = |test: &NumberTest| {
+            file.range(group, test.column).is_none_or(|(least, most)| test.may_hold(least, most))
+        };
+        if !conditions.times.iter().all(may_be) {
             return Ok(false);
         }
-        guarded(|| Ok(prune::may_hold(&conditions.filter, group, source)?))
+        guarded(|| Ok(prune::may_hold(&conditions.filter, group, &file.source)?))
     }
 
-    fn open(
-        &self,
-        metadata: &ArrowReaderMetadata,
-        index: usize,
-        source: &Source,
-    ) -> Result<ParquetRecordBatchReader, Halt> {
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(source.clone(), metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .with_row_groups(vec![index]);
+    /// Reads a row group: what decides about its rows first, and all else of those that match.
+    fn open(&self, file: &Opened, index: usize) -> Result<ParquetRecordBatchReader, Halt> {
+        let (metadata, source) = (file.metadata.clone(), file.source.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata)
+            .with_batch_size(BATCH_ROWS)
+            .with_row_groups(vec![index]);
         let mask = |columns: &HashSet<&'static str>| {
-            ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied())
+            let names = columns.iter().map(|column| file.name(column));
+            let count = (file.tier != Tier::Raw).then_some(RECORDS);
+            ProjectionMask::columns(builder.parquet_schema(), names.chain(count))
         };
         let wanted = mask(&self.wanted);
-        let group = metadata.metadata().row_group(index);
+        let group = file.metadata.metadata().row_group(index);
         let mut tested = self.tested.clone();
-        let covered = self.covers(group);
+        let conditions = self.conditions();
+        let is_covered = |test: &NumberTest| {
+            file.range(group, test.column).is_some_and(|(least, most)| test.must_hold(least, most))
+        };
+        let covered = lock(&conditions).times.iter().all(is_covered);
         if !covered {
-            tested.extend(lock(&self.conditions).times.iter().flat_map(|test| stored(test.column)));
+            tested.extend(lock(&conditions).times.iter().flat_map(|test| stored(test.column)));
         }
         if tested.is_empty() {
             return Ok(builder.with_projection(wanted).build()?);
         }
         let tested = mask(&tested);
-        let conditions = self.conditions();
-        let progress = self.control.progress.clone();
+        let (progress, tier) = (self.control.progress.clone(), file.tier);
         let predicate = ArrowPredicateFn::new(tested, move |batch: RecordBatch| {
             if progress.is_cancelled() {
                 return Err(ArrowError::ComputeError("cancelled".to_owned()));
             }
+            let batch = as_records(tier, batch)?;
             let holds = lock(&conditions).evaluate(&batch, covered);
             let holds = holds.map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
             Ok(BooleanArray::new(holds, None))
@@ -235,14 +252,43 @@ impl<'a> Scan<'a> {
         let filter = RowFilter::new(vec![Box::new(predicate)]);
         Ok(builder.with_row_filter(filter).with_projection(wanted).build()?)
     }
+}
 
-    /// Whether all rows of the group are of the times that are asked for.
-    fn covers(&self, group: &parquet::file::metadata::RowGroupMetaData) -> bool {
-        lock(&self.conditions).times.iter().all(|test| {
-            prune::range(group, test.column)
-                .is_some_and(|(least, most)| test.must_hold(least, most))
-        })
+/// A file whose metadata is read.
+struct Opened {
+    metadata: ArrowReaderMetadata,
+    source: Source,
+    tier: Tier,
+}
+
+impl Opened {
+    /// What the file calls a column of records.
+    fn name<'a>(&self, column: &'a str) -> &'a str {
+        if self.tier != Tier::Raw && column == Column::END { TIME_BUCKET } else { column }
     }
+
+    fn range(&self, group: &RowGroupMetaData, column: Column) -> Option<(u64, u64)> {
+        prune::range(group, self.name(column.name()), column.kind())
+    }
+
+    fn as_records(&self, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        as_records(self.tier, batch)
+    }
+}
+
+/// Calls the beginning of a bucket the end of the flows in it, which for whole buckets it is as
+/// good as.
+fn as_records(tier: Tier, batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let Some((index, bucket)) = schema.column_with_name(TIME_BUCKET) else { return Ok(batch) };
+    if tier == Tier::Raw {
+        return Ok(batch);
+    }
+    let mut fields = schema.fields().to_vec();
+    fields[index] = Arc::new(bucket.clone().with_name(Column::END));
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let (fields, columns) = (Arc::new(Schema::new(fields)), batch.columns().to_vec());
+    RecordBatch::try_new_with_options(fields, columns, &rows)
 }
 
 /// Whoever panicked with them had not begun to change them.
@@ -250,7 +296,7 @@ pub(super) fn lock(conditions: &Mutex<Conditions>) -> MutexGuard<'_, Conditions>
     conditions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads a file's metadata, and asks for text as dictionaries; see `embedded::scan` for why the
+/// Reads a file's metadata, and asks for text as dictionaries; see `embedded::batches` for why the
 /// Arrow schema in it is ignored.
 fn load(source: &Source) -> Result<ArrowReaderMetadata, Halt> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

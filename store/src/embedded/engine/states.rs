@@ -1,13 +1,15 @@
 //! What groups have seen: a few numbers each, side by side.
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::UInt64Type;
 use hashbrown::HashSet;
 
 use super::cells::{Texts, numbers};
 use super::filter::Filter;
 use super::names::{EMPTY, Names, Numbers};
 use super::scan::Halt;
+use crate::embedded::RECORDS;
 use crate::query::{Aggregate, Column, Function, Kind, Value};
 
 /// One aggregate's place in a state, and what it needs besides.
@@ -70,10 +72,6 @@ impl States {
         self.all.resize(groups * self.width, 0);
     }
 
-    pub(super) fn groups(&self) -> usize {
-        self.all.len() / self.width
-    }
-
     pub(super) fn bytes(&self) -> usize {
         let sets = self.slots.iter().map(|slot| {
             slot.values.allocation_size() + slot.only.as_ref().map_or(0, Filter::bytes)
@@ -96,7 +94,10 @@ impl States {
             let state = |group: u32| group as usize * width + at;
             let all = &mut self.all;
             match slot.function {
-                Function::Count => rows.each(|_, group| all[state(group)] += 1),
+                Function::Count => match records(batch) {
+                    Some(records) => rows.each(|row, group| all[state(group)] += records[row]),
+                    None => rows.each(|_, group| all[state(group)] += 1),
+                },
                 Function::Sum(column) | Function::Rate(column) => {
                     let numbers = numbers(batch, column)?;
                     rows.each(|row, group| {
@@ -189,6 +190,12 @@ impl States {
     pub(super) fn values(&self, group: u32, span_ms: u64) -> Vec<Value> {
         (0..self.slots.len()).map(|index| self.value(group, index, span_ms)).collect()
     }
+}
+
+/// How many records each row sums up, if they are sums.
+fn records(batch: &RecordBatch) -> Option<&[u64]> {
+    let records = batch.column_by_name(RECORDS)?.as_primitive_opt::<UInt64Type>()?;
+    Some(records.values())
 }
 
 /// What is distinct: numbers, or the numbers of texts.
