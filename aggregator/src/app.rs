@@ -177,8 +177,8 @@ impl Process {
 
         let uuid = kubernetes::identity(settings, api_server, &mut servers).await;
         let mut outputs = Running::new(fan_out.clone(), wanted);
-        if let Some(data) = &settings.storage.data.value {
-            outputs.store(data)?;
+        if let Some(store) = settings.storage.store() {
+            outputs.store(&store)?;
         }
         reload.outputs(*uuid.borrow(), &mut outputs)?;
         outputs.complete();

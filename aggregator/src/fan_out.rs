@@ -10,11 +10,12 @@ mod ledger; // what sinks have done
 mod metrics; // what became of the records
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use flow::Batch;
 use sinks::{Deed, Deeds, DeliveryCounters, Inlet, Queue, Spool};
+use store::MaintenanceCounters;
 use tokio::time::{Instant, timeout_at};
 
 use ledger::Ledger;
@@ -40,6 +41,8 @@ struct Shared {
     changing: Mutex<()>,
     subscribers: Arc<Subscribers>,
     spool: Option<Spool>,
+    /// What is done with the files of the embedded store.
+    store: OnceLock<Arc<MaintenanceCounters>>,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +125,16 @@ impl FanOut {
             outlets.push(Outlet { name, way, counters, ledger });
         });
         queue
+    }
+
+    /// There is an embedded store, whose files are looked after.
+    pub(crate) fn keeps(&self, counters: Arc<MaintenanceCounters>) {
+        self.shared.store.set(counters).unwrap_or_default();
+    }
+
+    /// What is done with the files of the embedded store, if there is one.
+    pub(crate) fn store(&self) -> Option<&Arc<MaintenanceCounters>> {
+        self.shared.store.get()
     }
 
     /// From now on a sink that counts there is behind the outlet `name`. What those before it have

@@ -41,7 +41,7 @@ pub use s3::S3;
 pub(crate) use sources::variables;
 pub use sources::{File, Text};
 pub(crate) use storage::OFF;
-pub use storage::Storage;
+pub use storage::{Storage, StoreSettings};
 pub use values::{Listener, Transport};
 
 use keys::{Reload, SECTIONS};

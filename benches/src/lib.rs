@@ -67,9 +67,18 @@ unsafe impl GlobalAlloc for Counting {
 
 /// How long the calling thread has been running on a CPU, in user and kernel mode.
 pub fn cpu_time() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The same of all threads of the process.
+pub fn process_time() -> Duration {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock(id: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a live `timespec`, which the call only writes to.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let result = unsafe { libc::clock_gettime(id, &raw mut time) };
     assert_eq!(result, 0, "every Linux has this clock");
     let (seconds, nanoseconds) = (time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned());
     Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)

@@ -144,7 +144,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
                 Err(_elapsed) if self.is_late() => break,
                 Err(_elapsed) => {}
             }
-            if self.sink.due((self.clock)()) && Instant::now() >= self.backoff.next {
+            let now_ms = (self.clock)();
+            self.sink.tick(now_ms);
+            if self.sink.due(now_ms) && Instant::now() >= self.backoff.next {
                 self.flush().await;
             }
         }
@@ -163,7 +165,10 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             self.sink.approach(mark);
         }
         loop {
-            let write = self.sink.write(&batch, (self.clock)());
+            let now_ms = (self.clock)();
+            // A store that is full may make room for itself.
+            self.sink.tick(now_ms);
+            let write = self.sink.write(&batch, now_ms);
             match self.end.in_time(&self.queue, write).await {
                 Ok(()) => {
                     self.queue.took();

@@ -28,6 +28,10 @@ pub trait Sink: Send {
         None
     }
 
+    /// Lets the sink do what it does beside taking records. Asked several times a second, whether
+    /// there are records or not; must not wait.
+    fn tick(&mut self, _now_ms: u64) {}
+
     /// Whether what was taken should be made durable now.
     fn due(&self, now_ms: u64) -> bool;
 

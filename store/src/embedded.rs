@@ -1,26 +1,45 @@
 //! The embedded store: a directory of plain Parquet files.
 //!
 //! records ─▶ [`Writer`] ─▶ Parquet files, one directory per hour ─▶ [`Reader`] ─▶ rows, flows
+//!                            └▶ [`Maintenance`]: merged files, sums over time
 //!
 //! Plain Parquet, because every other tool reads it and because dropping old flows is then
 //! removing directories. Writing and reading are separate types that share nothing but that
 //! directory: a reader works from any process, beside a running writer, and sees what has been
 //! flushed.
-mod layout; // which file lies where
+mod layout; // which directory holds what
+mod names; // what a file's name says of it
+mod listing; // the files that count
 mod directory; // one writer, durable names
 mod mark; // how far it has come in a log
 mod columns; // records become columns
-mod writer; // columns become files
+mod waiting; // rows before they are written
+mod hot; // those rows, for readers in the same process
+mod encode; // columns become files
+mod writer; // all of that in order
+mod batches; // files become columns again
+mod sums; // records become sums over time
+mod maintenance; // what becomes of files
+mod inspect; // what there is
+#[cfg(test)]
+mod reference; // the page about files and columns
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records
 mod merge; // records become flows
 mod reader; // questions get answers
+mod engine; // any question gets an answer
 
 pub use columns::{TIME_INSERTED, schema};
+pub use engine::{Answered, AskError, AskOptions, Choice, Progress, choose_tier};
+pub use hot::{Hot, Snapshot};
+pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};
+pub use layout::Tier;
+pub use maintenance::{Dropped, Maintenance, MaintenanceCounters, MaintenanceOptions, Usage};
 pub use mark::Mark;
 pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};
 pub use reader::{MAX_FLOWS, Reader, Records};
 pub use scan::{Scan, Skipped};
+pub use sums::{FLOWS_ENDED, FLOWS_STARTED, RECORDS, TIME_BUCKET, sums_schema};
 pub use writer::{Flushed, Writer, WriterOptions};

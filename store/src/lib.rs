@@ -1,11 +1,15 @@
 //! Where flows rest, and how they are asked for.
 pub mod clickhouse; // a server of its own, or many
 mod embedded; // Parquet files in a directory
+pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    Flow, Flows, Flushed, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
-    Skipped, TIME_INSERTED, Writer, WriterOptions, schema,
+    Answered, AskError, AskOptions, Checked, Choice, Dropped, FLOWS_ENDED, FLOWS_STARTED, Flow,
+    Flows, Flushed, Hot, Inspection, MAX_FLOWS, Maintenance, MaintenanceCounters,
+    MaintenanceOptions, Mark, PartitionInfo, PodName, Progress, Query, RECORDS, Reader, Records,
+    Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED, Tier, Usage, Writer,
+    WriterOptions, choose_tier, inspect, schema, sums_schema, verify,
 };
 pub use error::StoreError;
 

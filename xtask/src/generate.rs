@@ -23,11 +23,12 @@ fn cargo(root: &Path) -> Command {
     cargo
 }
 
-/// The daemons' keys, the exporter's custom resource and its metrics are Rust, so their own tests
+/// The daemons' keys, the exporter's custom resource, metrics and stored columns are Rust, so their own tests
 /// write what follows from them, or compare it.
 fn from_rust(cargo: &mut Command) -> Result<()> {
-    let tests = ["settings::reference", "destinations::crd", "metrics::reference"];
-    let daemons = ["-p", "exporter", "-p", "aggregator"];
+    let tests =
+        ["settings::reference", "destinations::crd", "metrics::reference", "embedded::reference"];
+    let daemons = ["-p", "exporter", "-p", "aggregator", "-p", "store"];
     run(cargo.args(["test", "--quiet"]).args(daemons).args(["--lib", "--"]).args(tests))
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         .context("cargo-deny is missing; cargo install --locked cargo-deny")?;
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
-    for bench in ["meter", "collecting", "cluster"] {
+    for bench in ["meter", "collecting", "cluster", "store"] {
         cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;
@@ -61,6 +61,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     )?;
     let million = ["test", "--package", "tests", "--test", "spool", "--", "--ignored"];
     cargo(root, &million)?;
+    // A hundred kills, and thirty days.
+    let tests = ["test", "--package", "store", "--tests", "--", "--ignored", "survives_long"];
+    cargo(root, &tests)?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 

@@ -1,6 +1,5 @@
 //! The outputs that run, and how they follow the configuration.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::timeout;
 use super::StartError;
 use crate::enrich::Wanted;
 use crate::fan_out::{FanOut, Outlets};
-use crate::settings::{Output, Outputs};
+use crate::settings::{Output, Outputs, StoreSettings};
 
 /// How long outputs may take for the last records: with what sessions and flows take before, a
 /// process that is asked to end does so within 5 s.
@@ -41,8 +40,12 @@ impl Running {
     }
 
     /// Opens the embedded store, which stays as it is as long as the process lives.
-    pub(super) fn store(&mut self, directory: &Path) -> Result<(), StartError> {
-        let sink = StoreSink::new(store::Writer::open(directory)?);
+    pub(super) fn store(&mut self, settings: &StoreSettings) -> Result<(), StartError> {
+        let StoreSettings { directory, writer, maintenance } = settings.clone();
+        let writer = store::Writer::with_options(&directory, writer)?;
+        let maintenance = writer.maintenance(maintenance)?;
+        self.outlets.keeps(maintenance.counters());
+        let sink = StoreSink::new(writer).with_maintenance(maintenance);
         self.outlets.set("store", sink, &mut self.tasks);
         Ok(())
     }

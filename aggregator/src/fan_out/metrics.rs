@@ -14,6 +14,8 @@ use sinks::{Deed, DeliveryCounters, Spool};
 
 use super::FanOut;
 
+mod store; // what is done with the files of the embedded store
+
 /// The counters of every outlet, read when they are asked for.
 #[derive(Debug)]
 pub struct SinkMetrics(pub FanOut);
@@ -66,6 +68,9 @@ impl Collector for SinkMetrics {
             value.encode(family.encode_family(&[("sink", *sink)])?)?;
         }
         self.deeds(&mut encoder)?;
+        if let Some(counters) = self.0.store() {
+            store::encode(counters, &mut encoder)?;
+        }
         match self.0.spool() {
             Some(spool) => encode_spool(spool, encoder),
             None => Ok(()),

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use daemon::{Supervisor, now_ns};
 use sinks::{Deeds, DeliverOptions, Queue, Sink, deliver};
+use store::MaintenanceCounters;
 use tokio::sync::{mpsc, watch};
 
 use super::FanOut;
@@ -72,6 +74,11 @@ impl Outlets {
         supervisor.spawn(name, outlet(self.fan_out.add(name), received));
         self.running.insert(name, Running { orders, stop });
         self.counts(name, deeds);
+    }
+
+    /// There is an embedded store, whose files are looked after.
+    pub(crate) fn keeps(&self, counters: Arc<MaintenanceCounters>) {
+        self.fan_out.keeps(counters);
     }
 
     fn counts(&self, name: &str, deeds: Option<Deeds>) {

@@ -59,6 +59,8 @@ written to a connection that was lost right after.
   where they are kept in the cluster, `readings` where they come from files.
 - `fyke_aggregator_stream_*`: if live streams are enabled.
 - `fyke_spool_*`: if there is a spool.
+- `fyke_store_*`: if there is an embedded store; `tier` is `raw` for records, and `1m`, `5m`, `1h`
+  for their sums. What there is, is counted every 10 s.
 ";
 
 /// Everything, with each family having one series at least: others have no labels to be seen.
@@ -102,6 +104,7 @@ fn sinks(folder: &TempDir) -> FanOut {
     fan_out.counts("NAME", Deeds::Json(value::channel(JsonCounters::default()).1));
     fan_out.counts("NAME", Deeds::Log(Arc::default()));
     fan_out.counts("NAME", Deeds::ClickHouse(value::channel(ClickHouseCounters::default()).1));
+    fan_out.keeps(Arc::default());
     fan_out
 }
 

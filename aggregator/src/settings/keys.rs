@@ -27,6 +27,8 @@ pub(super) static KIND: FileKind = FileKind {
         "listen",
         "tls",
         "limits",
+        "store",
+        "store.keep",
         "spool",
     ]),
     items: &[Items { path: flow_logger::FILTERS_PATH, keys: &flow_logger::FILTER_KEYS }],

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::write::{Line, text};
-use config::{Key, Name, Setting, Severity, Sources, read, size};
+use config::{Key, Name, Raw, Setting, Severity, Sources, duration, read, size};
 use sinks::SpoolOptions;
+use store::{MaintenanceOptions, WriterOptions};
 
 use super::keys::{DURATION, FILE, Reload, Section};
 use super::print;
@@ -15,6 +16,11 @@ const BESIDE_STORE: &str = "spool";
 /// What says that there is no spool.
 pub(crate) const OFF: &str = "off";
 const LEAST_SPOOL: u64 = 1 << 20;
+const LEAST_STORE: u64 = 64 << 20;
+/// What is dropped at once is an hour.
+const LEAST_KEPT: Duration = Duration::from_hours(1);
+const FOREVER: &str = "forever";
+const KEEP: &str = "a duration of 1h or more, such as 720h, or forever";
 /// The default.
 const SPOOL_SIZE: u64 = 1 << 30;
 
@@ -30,7 +36,18 @@ pub(super) static SECTION: Section = Section {
     title: "Storage",
     reload: Reload::Restart,
     antrea: &[],
-    ours: &[&DATA, &SPOOL, &SPOOL_LIMIT, &SPOOL_DURABLE],
+    ours: &[
+        &DATA,
+        &STORE_LIMIT,
+        &STORE_DURABLE,
+        &KEEP_RECORDS,
+        &KEEP_MINUTES,
+        &KEEP_FIVE_MINUTES,
+        &KEEP_HOURS,
+        &SPOOL,
+        &SPOOL_LIMIT,
+        &SPOOL_DURABLE,
+    ],
 };
 
 pub(super) static LOG: Key = Key {
@@ -47,6 +64,57 @@ pub(super) static DATA: Key = Key {
     flag: Some("data"),
     form: "a path",
     doc: "Directory of the embedded store. Without one there is none.",
+    ..Key::NONE
+};
+
+pub(super) static STORE_LIMIT: Key = Key {
+    names: &[Name::current(FILE, "store.limit")],
+    form: "a size of 64MiB or more, such as 512MiB or 2GiB",
+    default: "64GiB",
+    doc: "The size of the embedded store. Beyond, the oldest hours of records are dropped, and \
+          counted; of the sums per minute, 5 minutes and hour, the oldest days beyond 15, 10 and \
+          5 hundredths of it.",
+    ..Key::NONE
+};
+
+pub(super) static STORE_DURABLE: Key = Key {
+    names: &[Name::current(FILE, "store.durableWithin")],
+    form: DURATION,
+    default: "1s",
+    doc: "How soon records in the embedded store are seen by others, and have survived a power \
+          failure.",
+    ..Key::NONE
+};
+
+pub(super) static KEEP_RECORDS: Key = Key {
+    names: &[Name::current(FILE, "store.keep.records")],
+    form: KEEP,
+    default: "720h",
+    doc: "How long the embedded store keeps records, by the hour in which they came.",
+    ..Key::NONE
+};
+
+pub(super) static KEEP_MINUTES: Key = Key {
+    names: &[Name::current(FILE, "store.keep.minutes")],
+    form: KEEP,
+    default: "2160h",
+    doc: "How long it keeps their sums per minute.",
+    ..Key::NONE
+};
+
+pub(super) static KEEP_FIVE_MINUTES: Key = Key {
+    names: &[Name::current(FILE, "store.keep.fiveMinutes")],
+    form: KEEP,
+    default: "4320h",
+    doc: "How long it keeps their sums per 5 minutes.",
+    ..Key::NONE
+};
+
+pub(super) static KEEP_HOURS: Key = Key {
+    names: &[Name::current(FILE, "store.keep.hours")],
+    form: KEEP,
+    default: "17520h",
+    doc: "How long it keeps their sums per hour.",
     ..Key::NONE
 };
 
@@ -81,12 +149,34 @@ pub(super) static SPOOL_DURABLE: Key = Key {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Storage {
     pub data: Setting<Option<PathBuf>>,
+    store: Store,
     /// `None` for none.
     spool: Setting<Option<PathBuf>>,
     /// Bytes.
     spool_limit: Setting<u64>,
     durable_within: Setting<Duration>,
 }
+
+/// How the embedded store is kept, if there is one.
+#[derive(Debug, Clone, PartialEq)]
+struct Store {
+    /// Bytes.
+    limit: Setting<u64>,
+    durable_within: Setting<Duration>,
+    /// In the order of [`KEPT`]; `None` for ever.
+    keep: [Setting<Option<Duration>>; 4],
+}
+
+/// The embedded store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreSettings {
+    pub directory: PathBuf,
+    pub writer: WriterOptions,
+    pub maintenance: MaintenanceOptions,
+}
+
+/// From records to the coarsest sums.
+static KEPT: [&Key; 4] = [&KEEP_RECORDS, &KEEP_MINUTES, &KEEP_FIVE_MINUTES, &KEEP_HOURS];
 
 pub(super) fn pick_log(sources: &mut Sources) -> Setting<Option<PathBuf>> {
     Setting::optional(sources.pick(&LOG, read::path))
@@ -96,7 +186,72 @@ pub(super) fn log_lines(log: &Setting<Option<PathBuf>>) -> Vec<Line> {
     vec![print::maybe_path(&LOG, log)]
 }
 
+impl Store {
+    fn pick(sources: &mut Sources) -> Option<Self> {
+        let limit = sources.pick(&STORE_LIMIT, |raw| match read::bytes(raw) {
+            Ok(bytes) if bytes < LEAST_STORE => Err("it is too small"),
+            bytes => bytes,
+        });
+        let durable_within = sources.pick(&STORE_DURABLE, read::timeout);
+        let keep = KEPT.map(|key| sources.pick(key, kept));
+        let [Some(raw), Some(minute), Some(five_minutes), Some(hour)] = keep else { return None };
+        let keep = [raw, minute, five_minutes, hour];
+        for ((finer, coarser), key) in keep.iter().zip(&keep[1..]).zip(&KEPT[1..]) {
+            let longest = |keep: &Setting<Option<Duration>>| keep.value.unwrap_or(Duration::MAX);
+            if longest(coarser) < longest(finer) {
+                let what = "is shorter than for what it sums up";
+                sources.findings.note(Severity::Doubt, coarser.origin.clone(), key.name(), what);
+            }
+        }
+        Some(Self { limit: limit?, durable_within: durable_within?, keep })
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let shown = |keep: &Option<Duration>| keep.map_or_else(|| text(FOREVER), hours);
+        let keep = KEPT.iter().zip(&self.keep).map(|(key, keep)| print::line(key, keep, shown));
+        let first = [
+            print::line(&STORE_LIMIT, &self.limit, |it| size::format(*it)),
+            print::time(&STORE_DURABLE, &self.durable_within),
+        ];
+        first.into_iter().chain(keep).collect()
+    }
+}
+
+/// Days are too long to be told to the second.
+fn hours(keep: Duration) -> String {
+    let hours = keep.as_secs() / 3600;
+    if keep == Duration::from_hours(hours) { format!("{hours}h") } else { duration::format(keep) }
+}
+
+fn kept(raw: &Raw) -> Result<Option<Duration>, &'static str> {
+    if read::text(raw) == Ok(FOREVER) {
+        return Ok(None);
+    }
+    match read::duration(raw) {
+        Ok(keep) if keep < LEAST_KEPT => Err("it is too short"),
+        keep => keep.map(Some),
+    }
+}
+
 impl Storage {
+    /// The embedded store, if there is one.
+    pub fn store(&self) -> Option<StoreSettings> {
+        let directory = self.data.value.clone()?;
+        let Store { limit, durable_within, keep } = &self.store;
+        let writer = WriterOptions { flush_age: durable_within.value, ..WriterOptions::default() };
+        let [raw, minute, five_minutes, hour] = keep.clone().map(|keep| keep.value);
+        let limit = Some(limit.value);
+        let maintenance = MaintenanceOptions {
+            raw,
+            minute,
+            five_minutes,
+            hour,
+            limit,
+            ..MaintenanceOptions::default()
+        };
+        Some(StoreSettings { directory, writer, maintenance })
+    }
+
     /// How the spool is kept, if there is one.
     pub fn spool(&self) -> Option<SpoolOptions> {
         let directory = self.spool.value.clone()?;
@@ -130,16 +285,18 @@ impl Storage {
             sources.findings.note(Severity::Doubt, limit.origin.clone(), SPOOL_LIMIT.name(), what);
         }
         let durable_within = sources.pick(&SPOOL_DURABLE, read::timeout);
-        Some(Self { data, spool, spool_limit: limit?, durable_within: durable_within? })
+        let store = Store::pick(sources)?;
+        Some(Self { data, store, spool, spool_limit: limit?, durable_within: durable_within? })
     }
 
     pub(super) fn lines(&self) -> Vec<Line> {
-        vec![
-            print::maybe_path(&DATA, &self.data),
+        let spool = [
             print::line(&SPOOL, &self.spool, |it| shown_spool(it.as_ref())),
             print::line(&SPOOL_LIMIT, &self.spool_limit, |it| size::format(*it)),
             print::time(&SPOOL_DURABLE, &self.durable_within),
-        ]
+        ];
+        let data = print::maybe_path(&DATA, &self.data);
+        [data].into_iter().chain(self.store.lines()).chain(spool).collect()
     }
 }
 

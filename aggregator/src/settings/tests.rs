@@ -481,6 +481,22 @@ fn listeners_are_told_apart() {
 }
 
 #[test]
+fn a_store_is_kept_for_so_long_and_within_a_limit() {
+    assert_eq!(good("").storage.store(), None);
+    let file = "dataDirectory: /d\nstore: {limit: 2GiB, keep: {records: 24h, hours: forever}}\n";
+    let store = good(file).storage.store().unwrap();
+    assert_eq!(store.directory, std::path::Path::new("/d"));
+    let kept = &store.maintenance;
+    assert_eq!((kept.limit, kept.raw.unwrap().as_secs(), kept.hour), (Some(2 << 30), 86_400, None));
+    let default = good("dataDirectory: /d\n").storage.store().unwrap();
+    assert_eq!(default.maintenance, store::MaintenanceOptions::default());
+    assert_eq!(default.writer, store::WriterOptions::default());
+    assert!(resolve("store: {limit: 1MiB}\n").0.is_none());
+    assert!(resolve("store: {keep: {records: 59m}}\n").0.is_none());
+    assert!(resolve("store: {keep: {minutes: 24h}}\n").1.any(Severity::Doubt));
+}
+
+#[test]
 fn a_spool_is_beside_the_store() {
     let spool = |file: &str| good(file).storage.spool().map(|it| it.directory);
     assert_eq!(spool(""), None);

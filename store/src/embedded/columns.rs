@@ -4,6 +4,7 @@
 //! kept as dictionaries: a Pod's name is stored once per file, however many flows it has.
 
 use std::fmt::{Display, Write};
+use std::hash::Hash;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -85,15 +86,14 @@ fn data_type(access: Access) -> DataType {
         Access::U32 { .. } => DataType::UInt32,
         Access::U64 { .. } => DataType::UInt64,
         Access::Seconds { .. } | Access::Milliseconds { .. } => timestamp(),
-        Access::Ip { .. } | Access::Uuid { .. } => DataType::Utf8,
-        Access::Name { .. } | Access::Labels { .. } => {
+        Access::Ip { .. } | Access::Uuid { .. } | Access::Name { .. } | Access::Labels { .. } => {
             DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into())
         }
     }
 }
 
 /// Rows that are being collected.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Columns {
     inserted: Vec<i64>,
     attributes: Vec<Column>,
@@ -133,16 +133,16 @@ impl Columns {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Column {
     U8 { get: fn(&FlowRecord) -> u8, values: Vec<u8> },
     U16 { get: fn(&FlowRecord) -> u16, values: Vec<u16> },
     U32 { get: fn(&FlowRecord) -> u32, values: Vec<u32> },
     U64 { get: fn(&FlowRecord) -> u64, values: Vec<u64> },
     Milliseconds { get: fn(&FlowRecord) -> u64, values: Vec<i64> },
-    Ip { get: fn(&FlowRecord) -> Option<IpAddr>, values: StringBuilder },
+    Ip { get: fn(&FlowRecord) -> Option<IpAddr>, values: Texts<IpAddr> },
     Name { get: fn(&FlowRecord) -> &Name, values: Names },
-    Uuid { get: fn(&FlowRecord) -> Option<Uid>, values: StringBuilder },
+    Uuid { get: fn(&FlowRecord) -> Option<Uid>, values: Texts<Uid> },
 }
 
 impl Column {
@@ -154,11 +154,11 @@ impl Column {
             Access::U32 { get, .. } => Self::U32 { get, values: Vec::new() },
             Access::U64 { get, .. } => Self::U64 { get, values: Vec::new() },
             Access::Milliseconds { get, .. } => Self::Milliseconds { get, values: Vec::new() },
-            Access::Ip { get, .. } => Self::Ip { get, values: StringBuilder::new() },
+            Access::Ip { get, .. } => Self::Ip { get, values: Texts::default() },
             Access::Name { get, .. } | Access::Labels { get, .. } => {
                 Self::Name { get, values: Names::default() }
             }
-            Access::Uuid { get, .. } => Self::Uuid { get, values: StringBuilder::new() },
+            Access::Uuid { get, .. } => Self::Uuid { get, values: Texts::default() },
             Access::Seconds { .. } => return None,
         })
     }
@@ -174,16 +174,12 @@ impl Column {
                 values.extend(records.iter().map(|record| signed(get(record))));
             }
             Self::Ip { get, values } => {
-                for record in records {
-                    append_text(values, get(record));
-                }
-                return records.len() * ADDRESS_SIZE;
+                let added = records.iter().filter(|record| values.append(get(record))).count();
+                return added * ADDRESS_SIZE;
             }
             Self::Uuid { get, values } => {
-                for record in records {
-                    append_text(values, get(record));
-                }
-                return records.len() * UUID_SIZE;
+                let added = records.iter().filter(|record| values.append(get(record))).count();
+                return added * UUID_SIZE;
             }
             Self::Name { get, values } => {
                 return records.iter().map(|record| values.append(get(record))).sum();
@@ -199,7 +195,8 @@ impl Column {
             Self::U32 { values, .. } => Arc::new(UInt32Array::from(mem::take(values))),
             Self::U64 { values, .. } => Arc::new(UInt64Array::from(mem::take(values))),
             Self::Milliseconds { values, .. } => times(values),
-            Self::Ip { values, .. } | Self::Uuid { values, .. } => Arc::new(values.finish()),
+            Self::Ip { values, .. } => Arc::new(mem::take(values).finish()?),
+            Self::Uuid { values, .. } => Arc::new(mem::take(values).finish()?),
             Self::Name { values, .. } => Arc::new(mem::take(values).finish()?),
         })
     }
@@ -209,7 +206,7 @@ impl Column {
 ///
 /// Arrow's own builder hashes the text of every value. Here runs of one shared [`Name`] and the
 /// empty name, which together are most of what is appended, cost a comparison of pointers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Names {
     keys: Vec<i32>,
     known: HashMap<Name, i32>,
@@ -244,20 +241,62 @@ impl Names {
     }
 }
 
-fn append_text(values: &mut StringBuilder, value: Option<impl Display>) {
-    let Some(value) = value else { return values.append_null() };
-    // Writing into a builder cannot fail; a value that did would be stored as empty text.
-    write!(values, "{value}").unwrap_or_default();
-    values.append_value("");
+/// A dictionary of addresses or UUIDs, which become text only once each.
+#[derive(Debug, Clone)]
+struct Texts<T> {
+    keys: Vec<Option<i32>>,
+    known: HashMap<T, i32>,
+    values: Vec<T>,
+}
+
+impl<T> Default for Texts<T> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), known: HashMap::new(), values: Vec::new() }
+    }
+}
+
+impl<T: Copy + Eq + Hash + Display> Texts<T> {
+    /// Returns whether the dictionary has grown.
+    fn append(&mut self, value: Option<T>) -> bool {
+        let Some(value) = value else {
+            self.keys.push(None);
+            return false;
+        };
+        let next = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
+        let key = *self.known.entry(value).or_insert(next);
+        self.keys.push(Some(key));
+        let is_new = key == next;
+        if is_new {
+            self.values.push(value);
+        }
+        is_new
+    }
+
+    fn finish(self) -> Result<DictionaryArray<Int32Type>, ArrowError> {
+        let mut texts = StringBuilder::new();
+        for value in &self.values {
+            // Writing into a builder cannot fail; a value that did would be stored as empty text.
+            write!(texts, "{value}").unwrap_or_default();
+            texts.append_value("");
+        }
+        DictionaryArray::try_new(Int32Array::from(self.keys), Arc::new(texts.finish()))
+    }
 }
 
 fn times(values: &mut Vec<i64>) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from(mem::take(values)).with_timezone("UTC"))
 }
 
-/// Arrow's timestamps are signed; times beyond their end, 292 million years away, become that end.
+/// The last millisecond of the year 9999. Others cannot write later times, or not even read them.
+const LAST_TIME_MS: u64 = 253_402_300_799_999;
+
+/// The time that is stored for `time_ms`: later ones than can be told become the last one.
+pub(crate) fn stored_time(time_ms: u64) -> u64 {
+    time_ms.min(LAST_TIME_MS)
+}
+
 fn signed(time_ms: u64) -> i64 {
-    i64::try_from(time_ms).unwrap_or(i64::MAX)
+    i64::try_from(stored_time(time_ms)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

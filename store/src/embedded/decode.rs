@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use arrow::array::{
-    Array, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, RecordBatch, StringArray,
+    Array, ArrowPrimitiveType, AsArray, DictionaryArray, Int32Array, PrimitiveArray, RecordBatch,
+    StringArray,
 };
 use arrow::datatypes::{
     DataType, Int32Type, TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -104,17 +105,13 @@ impl Decoder {
         share: fn(&mut Interner, &str) -> Name,
         set: fn(&mut FlowRecord, Name),
     ) -> Result<(), DecodeError> {
-        let wrong = || wrong_type(column, "a dictionary of text", array);
-        let array: &DictionaryArray<Int32Type> = array.as_dictionary_opt().ok_or_else(wrong)?;
-        let values: &StringArray = array.values().as_string_opt().ok_or_else(wrong)?;
+        let (keys, values) = dictionary(column, array)?;
         // Neighbouring rows often share a name; looking up an equal key again is the main cost.
         let mut last = (-1, Name::default());
-        for (row, key) in rows.iter_mut().zip(array.keys()) {
+        for (row, key) in rows.iter_mut().zip(keys) {
             let Some(key) = key else { continue };
             if key != last.0 {
-                let index = usize::try_from(key).ok().filter(|index| *index < values.len());
-                let index = index.ok_or(DecodeError::Key { column, key })?;
-                last = (key, share(&mut self.names, values.value(index)));
+                last = (key, share(&mut self.names, entry(column, values, key)?));
             }
             set(&mut row.record, last.1.clone());
         }
@@ -144,22 +141,53 @@ fn primitive<T: ArrowPrimitiveType>(
 }
 
 /// A column of addresses or UUIDs.
-fn parsed<T: FromStr>(
+fn parsed<T: FromStr + Copy>(
     column: &'static str,
     array: &dyn Array,
     rows: &mut [Row],
     set: impl Fn(&mut Row, T),
 ) -> Result<(), DecodeError> {
-    let array: &StringArray =
-        array.as_string_opt().ok_or_else(|| wrong_type(column, "text", array))?;
-    for (row, text) in rows.iter_mut().zip(array) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
-        let value = text
-            .parse()
-            .map_err(|_| DecodeError::Text { column, found: text.chars().take(50).collect() })?;
-        set(row, value);
+    let (keys, texts) = dictionary(column, array)?;
+    let parse = |text: &str| {
+        let wrong = |_| DecodeError::Text { column, found: text.chars().take(50).collect() };
+        text.parse().map_err(wrong)
+    };
+    // What no row names may be anything, and is not looked at.
+    let mut last = None;
+    for (row, key) in rows.iter_mut().zip(keys) {
+        let Some(key) = key else { continue };
+        let value = match last {
+            Some((known, value)) if known == key => value,
+            _ => {
+                let text = entry(column, texts, key)?;
+                if text.is_empty() { None } else { Some(parse(text)?) }
+            }
+        };
+        last = Some((key, value));
+        if let Some(value) = value {
+            set(row, value);
+        }
     }
     Ok(())
+}
+
+fn dictionary<'a>(
+    column: &'static str,
+    array: &'a dyn Array,
+) -> Result<(&'a Int32Array, &'a StringArray), DecodeError> {
+    let wrong = || wrong_type(column, "a dictionary of text", array);
+    let array: &DictionaryArray<Int32Type> = array.as_dictionary_opt().ok_or_else(wrong)?;
+    let values = array.values().as_string_opt().ok_or_else(wrong)?;
+    Ok((array.keys(), values))
+}
+
+fn entry<'a>(
+    column: &'static str,
+    values: &'a StringArray,
+    key: i32,
+) -> Result<&'a str, DecodeError> {
+    let index = usize::try_from(key).ok().filter(|index| *index < values.len());
+    index.map(|index| values.value(index)).ok_or(DecodeError::Key { column, key })
 }
 
 fn wrong_type(column: &'static str, expected: &'static str, array: &dyn Array) -> DecodeError {
@@ -231,13 +259,18 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_an_error_and_so_is_a_wrong_address() {
-        for (column, message) in [
-            ("flowId", "column flowId has type Utf8, expected"),
-            ("sourcePodName", "column sourcePodName has type Utf8, expected a dictionary of text"),
-            ("sourceIP", "column sourceIP holds \"x\", which is nothing of the kind"),
+        let text = || -> ArrayRef { Arc::new(StringArray::from(vec!["x"])) };
+        let names: DictionaryArray<Int32Type> = ["x"].into_iter().collect();
+        for (column, array, message) in [
+            ("flowId", text(), "column flowId has type Utf8, expected"),
+            ("sourcePodName", text(), "column sourcePodName has type Utf8, expected a dictionary"),
+            (
+                "sourceIP",
+                Arc::new(names),
+                "column sourceIP holds \"x\", which is nothing of the kind",
+            ),
         ] {
-            let batch = batch(column, Arc::new(StringArray::from(vec!["x"])));
-            let error = Decoder::new().rows(&batch).unwrap_err().to_string();
+            let error = Decoder::new().rows(&batch(column, array)).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
     }

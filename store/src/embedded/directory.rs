@@ -1,7 +1,7 @@
 //! What a writer needs of the file system: one writer, private directories, durable names.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -61,6 +61,23 @@ pub(crate) fn publish(aside: &Path, partition: &Path, name: &str) -> Result<(), 
     let path = partition.join(name);
     fs::rename(aside, &path).during("rename a finished file to", &path)?;
     synchronise(partition)
+}
+
+/// Writes a short text that is there as a whole or not at all.
+pub(crate) fn write(
+    temporary: &Path,
+    dir: &Path,
+    name: &str,
+    text: &str,
+) -> Result<(), StoreError> {
+    ensure(temporary)?;
+    let aside = temporary.join(name);
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    let mut file = file.during("create", &aside)?;
+    file.write_all(text.as_bytes()).during("write", &aside)?;
+    file.sync_all().during("synchronise", &aside)?;
+    publish(&aside, dir, name)
 }
 
 /// Makes the entries of a directory durable.

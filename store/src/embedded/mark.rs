@@ -4,14 +4,11 @@
 //! first, with the name of the file that makes it true: if that file is there, the store has come
 //! as far as `to`, and else as far as `from`. Nothing is then stored twice after a crash.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{directory, layout};
 use crate::StoreError;
-use crate::error::IoContext;
 
 /// A place in a log of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +32,13 @@ pub(crate) fn write(
 ) -> Result<(), StoreError> {
     let from = from.filter(|from| from.log == to.log).map_or(0, |from| from.record);
     let text = format!("{:016x} {from} {} {}\n", to.log, to.record, file.display());
-    let aside = layout::temporary(dir).join("mark");
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    let mut file = file.during("create", &aside)?;
-    file.write_all(text.as_bytes()).during("write", &aside)?;
-    file.sync_all().during("synchronise", &aside)?;
-    directory::publish(&aside, dir, "mark")
+    directory::write(&layout::temporary(dir), dir, "mark", &text)
+}
+
+/// The file that is going to make the note true, or has.
+pub(crate) fn file(dir: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(path(dir)).ok()?;
+    text.trim_end().split(' ').nth(3).map(|file| dir.join(file))
 }
 
 /// Returns nothing if there is none, or none that can be read.
@@ -65,6 +62,7 @@ mod tests {
         directory::ensure(&layout::temporary(dir.path())).unwrap();
         assert_eq!(read(dir.path()), None);
         write(dir.path(), None, at(10), Path::new("rows")).unwrap();
+        assert_eq!(file(dir.path()), Some(dir.path().join("rows")));
         assert_eq!(read(dir.path()), Some(at(0)), "killed before the file had its name");
         fs::write(dir.path().join("rows"), "").unwrap();
         assert_eq!(read(dir.path()), Some(at(10)));

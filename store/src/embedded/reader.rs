@@ -9,7 +9,8 @@ use flow::{Correlation, FlowKey, FlowRecord, FlowType};
 use hashbrown::{HashMap, HashSet};
 
 use super::decode::columns_changed_by;
-use super::layout::{self, Listing, Window};
+use super::layout::{self, Tier, Window};
+use super::listing::{Listing, Selection};
 use super::merge::{Flow, Flows};
 use super::scan::{Filter, Request, Scanner};
 use super::{Query, Scan};
@@ -34,6 +35,10 @@ impl Reader {
         Ok(Self { dir: dir.to_owned(), max_flows: MAX_FLOWS })
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Answers that need more distinct flows than `limit` become [`StoreError::TooManyFlows`].
     #[must_use]
     pub fn with_flow_limit(mut self, limit: usize) -> Self {
@@ -43,10 +48,10 @@ impl Reader {
 
     /// The records that match, oldest first, a batch at a time.
     pub fn records(&self, query: &Query) -> Result<Records, StoreError> {
-        let listing = Listing::read(&self.dir, query.window())?;
+        let selection = self.select(query.window())?;
         let request = Request { window: query.window(), columns: None, filter: filter_of(query) };
         let left = query.limit.unwrap_or(usize::MAX);
-        Ok(Records { scanner: Scanner::new(listing, request), left })
+        Ok(Records { scanner: Scanner::new(&self.dir, selection, request), left })
     }
 
     /// The flows that match, put together from their records, newest first.
@@ -56,8 +61,8 @@ impl Reader {
     /// deltas missing. Therefore the files are read twice, first the ids and then the flows that
     /// will be returned.
     pub fn flows(&self, query: &Query) -> Result<Flows, StoreError> {
-        let listing = Listing::read(&self.dir, query.window())?;
-        let mut newest = self.newest_ends(listing.clone(), query)?;
+        let selection = self.select(query.window())?;
+        let mut newest = self.newest_ends(selection.clone(), query)?;
         let matched = newest.len();
         if let Some(limit) = query.limit {
             newest.sort_unstable_by_key(|&(id, end_ms)| Reverse((end_ms, id)));
@@ -72,7 +77,7 @@ impl Reader {
                 keep: Arc::new(move |record| ids.contains(&record.flow_id)),
             }),
         };
-        let (mut flows, scan) = merge(Scanner::new(listing, request));
+        let (mut flows, scan) = merge(Scanner::new(&self.dir, selection, request));
         flows.sort_unstable_by_key(|flow| Reverse((flow.record.end_ms, flow.record.flow_id)));
         Ok(Flows { flows, matched, scan })
     }
@@ -89,20 +94,29 @@ impl Reader {
         let window = Window { since_ms: Some(since_ms), until_ms: None };
         let columns = Some(columns_changed_by(touch_told));
         let request = Request { window, columns, filter: None };
-        let mut scanner = Scanner::new(Listing::read(&self.dir, window)?, request);
+        let mut scanner = Scanner::new(&self.dir, self.select(window)?, request);
         scanner.by_ref().flatten().for_each(|row| visit(&row.record));
         Ok(scanner.into_report())
     }
 
+    /// The files of records that may have been inserted in the window.
+    fn select(&self, inserted: Window) -> Result<Selection, StoreError> {
+        Ok(Listing::read(&self.dir)?.serving(Tier::Raw, inserted, Window::default()))
+    }
+
     /// The ids of the flows that match, and when each ended, by its records that match.
-    fn newest_ends(&self, listing: Listing, query: &Query) -> Result<Vec<(u64, u64)>, StoreError> {
+    fn newest_ends(
+        &self,
+        selection: Selection,
+        query: &Query,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
         let columns = Some(columns_changed_by(|record| {
             record.flow_id = 1;
             record.end_ms = 1;
         }));
         let request = Request { window: query.window(), columns, filter: filter_of(query) };
         let mut ends: HashMap<u64, u64> = HashMap::new();
-        for Row { record, .. } in Scanner::new(listing, request).flatten() {
+        for Row { record, .. } in Scanner::new(&self.dir, selection, request).flatten() {
             let end_ms = ends.entry(record.flow_id).or_default();
             *end_ms = record.end_ms.max(*end_ms);
             self.check_limit(ends.len())?;

@@ -1,12 +1,7 @@
 //! The rows of many files, one batch at a time.
 //!
-//! A file that cannot be read costs its own rows and nothing else: it is skipped and counted. It
-//! may be torn (a full disk, a restored backup), something else under our extension, or gone,
-//! because retention removed it after it was listed.
+//! A file that cannot be read costs its own rows and nothing else: it is skipped and counted.
 
-use std::fs::File;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -16,16 +11,17 @@ use arrow::error::ArrowError;
 use flow::FlowRecord;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions,
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ParquetRecordBatchReader, RowFilter,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::columns::{TIME_INSERTED, with_dictionaries};
-use super::decode::{DecodeError, Decoder};
-use super::layout::{Listing, StoredFile, Window};
+use super::batches::{FileError, guarded, reader_of};
+use super::columns::TIME_INSERTED;
+use super::decode::Decoder;
+use super::layout::Window;
+use super::listing::{self, Selection};
+use super::names::StoredFile;
 use crate::Row;
 
 /// So many rows are decoded at a time.
@@ -48,20 +44,6 @@ pub struct Scan {
 pub struct Skipped {
     pub path: PathBuf,
     pub reason: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum FileError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Parquet(#[from] ParquetError),
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error("the file made the Parquet decoder panic")]
-    Panic,
 }
 
 /// What is wanted of each file.
@@ -89,6 +71,7 @@ impl std::fmt::Debug for Filter {
 /// Goes through the files of a listing, oldest first.
 #[derive(Debug)]
 pub(crate) struct Scanner {
+    dir: PathBuf,
     request: Request,
     files: vec::IntoIter<StoredFile>,
     current: Option<(PathBuf, ParquetRecordBatchReader)>,
@@ -97,13 +80,14 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new(listing: Listing, request: Request) -> Self {
+    pub(crate) fn new(dir: &Path, selection: Selection, request: Request) -> Self {
         Self {
+            dir: dir.to_owned(),
             request,
-            files: listing.files.into_iter(),
+            files: selection.files.into_iter(),
             current: None,
             decoder: Decoder::new(),
-            scan: Scan { pruned: listing.pruned, ..Scan::default() },
+            scan: Scan { pruned: selection.pruned, ..Scan::default() },
         }
     }
 
@@ -125,7 +109,7 @@ impl Scanner {
     fn open_next(&mut self) -> Option<()> {
         let file = self.files.next()?;
         self.scan.files += 1;
-        match guarded(|| self.request.open(&file)) {
+        match guarded(|| self.request.open(&self.dir, &file)) {
             Ok(reader) => self.current = Some((file.path, reader)),
             Err(error) => self.skip(&file.path, &error),
         }
@@ -164,17 +148,9 @@ fn next_rows(
     }
 }
 
-/// Turns a panic into an error.
-///
-/// The `parquet` crate (59.3) unwraps what a damaged page header lacks. A file is skipped after an
-/// error, so nothing that a panic left half-done is used again; the decoder holds only names.
-fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(FileError::Panic))
-}
-
 impl Request {
-    fn open(&self, file: &StoredFile) -> Result<ParquetRecordBatchReader, FileError> {
-        let builder = reader_of(File::open(&file.path)?)?;
+    fn open(&self, dir: &Path, file: &StoredFile) -> Result<ParquetRecordBatchReader, FileError> {
+        let builder = reader_of(listing::open(dir, file)?)?;
         let mask = |columns: &[&'static str]| {
             let columns = columns.iter().copied().chain([TIME_INSERTED]);
             ProjectionMask::columns(builder.parquet_schema(), columns)
@@ -201,14 +177,14 @@ impl Request {
 
     /// Whether every row of the file lies in the window.
     fn covers(&self, file: &StoredFile) -> bool {
-        self.window.contains(file.oldest_ms) && self.window.contains(file.newest_ms)
+        let (oldest, newest) = file.inserted();
+        self.window.contains(oldest) && self.window.contains(newest)
     }
 
     /// The row groups that may hold rows of the window.
     fn row_groups(&self, groups: &[RowGroupMetaData]) -> Vec<usize> {
         let wanted = |group: &RowGroupMetaData| {
-            inserted_range(group)
-                .is_none_or(|(oldest, newest)| self.window.overlaps(oldest, newest))
+            inserted_range(group).is_none_or(|inserted| self.window.overlaps(inserted))
         };
         groups
             .iter()
@@ -217,18 +193,6 @@ impl Request {
             .map(|(index, _)| index)
             .collect()
     }
-}
-
-/// Reads a file's metadata, and asks for names as dictionaries.
-///
-/// Types come from the Parquet schema alone. The Arrow schema that some writers embed is ignored:
-/// it tells nothing more, and a damaged one makes the `arrow-ipc` crate (59.3) panic.
-fn reader_of(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, FileError> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
-    let options = options.with_schema(with_dictionaries(metadata.schema()));
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
-    Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
 }
 
 /// When the rows of a group were inserted, if its statistics tell.

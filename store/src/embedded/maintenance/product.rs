@@ -1,0 +1,179 @@
+//! Several files become one.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::RecordBatch;
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+
+use super::plan::Task;
+use crate::StoreError;
+use crate::embedded::batches::{Batches, FileError, conformed};
+use crate::embedded::columns::schema;
+use crate::embedded::directory;
+use crate::embedded::encode::{Draft, properties};
+use crate::embedded::layout::{self, Tier};
+use crate::embedded::names::{Label, StoredFile};
+use crate::embedded::sums::{Sums, end_column, source_batch, source_columns, span, sums_schema};
+
+/// So many rows are sorted at a time, and are a row group: about 100 MB.
+const GROUP_ROWS: usize = 131_072;
+/// So many are read at a time.
+const BATCH_ROWS: usize = 16_384;
+
+/// Why nothing was made.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Stopped,
+    Store(StoreError),
+    Input { file: Box<StoredFile>, error: FileError },
+}
+
+/// What is at fault: what was read, or what is made of it.
+#[derive(Debug)]
+enum Fault {
+    Input(FileError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<FileError> for Fault {
+    fn from(error: FileError) -> Self {
+        Self::Input(error)
+    }
+}
+
+/// Makes what the task says; it is durable and has its name afterwards.
+pub(super) fn make(dir: &Path, task: &Task, stop: &AtomicBool) -> Result<(), Failure> {
+    let labels = task.inputs.iter().filter_map(|file| file.label);
+    let Some(label) = labels.reduce(Label::and) else { return Ok(()) };
+    let temporary = layout::temporary(dir);
+    directory::ensure(&temporary)?;
+    let aside = temporary.join(format!("{}-{}", task.tier.name(), label.name()));
+    let schema = if task.tier == Tier::Raw { schema() } else { sums_schema() };
+    let mut draft = Draft::create(aside, schema, &properties()?)?;
+    let label = if task.tier == Tier::Raw {
+        merge(dir, task, stop, &mut draft)?;
+        label
+    } else {
+        let (rows, ends) = sum_up(dir, task, stop, &mut draft)?;
+        Label { rows, ends: ends.unwrap_or(label.ends), ..label }
+    };
+    draft.finish()?;
+    let (partition, name) = place(dir, task, &label)?;
+    Ok(draft.publish(&partition, &name)?)
+}
+
+/// The directory and the name of the result.
+fn place(dir: &Path, task: &Task, label: &Label) -> Result<(PathBuf, String), StoreError> {
+    let (day, hour) = task.scope.names();
+    let root = task.tier.directory(dir);
+    let day = root.join(day);
+    let mut needed = vec![dir.join("tiers"), root, day.clone()];
+    let name = label.name();
+    let placed = match task.tier {
+        Tier::Raw => {
+            needed.remove(0);
+            needed.push(day.join(hour));
+            (needed[2].clone(), name)
+        }
+        _ if task.scope.is_day() => (day, name),
+        _ => (day, format!("{hour}_{name}")),
+    };
+    needed.iter().try_for_each(|dir| directory::ensure(dir))?;
+    Ok(placed)
+}
+
+/// Calls `each` with all rows of the inputs.
+fn read(
+    dir: &Path,
+    task: &Task,
+    stop: &AtomicBool,
+    columns: Option<&[&str]>,
+    mut each: impl FnMut(RecordBatch) -> Result<(), Fault>,
+) -> Result<(), Failure> {
+    for file in &task.inputs {
+        let failed = |error| Failure::Input { file: Box::new(file.clone()), error };
+        let mut batches = Batches::open(dir, file, columns, BATCH_ROWS).map_err(failed)?;
+        while let Some(batch) = batches.next().map_err(failed)? {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Failure::Stopped);
+            }
+            each(batch).map_err(|fault| match fault {
+                Fault::Input(error) => failed(error),
+                Fault::Store(error) => error.into(),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Records, in the order of their ends within each row group.
+fn merge(dir: &Path, task: &Task, stop: &AtomicBool, draft: &mut Draft) -> Result<(), Failure> {
+    let (mut held, mut rows) = (Vec::new(), 0);
+    let each = |batch: RecordBatch| {
+        rows += batch.num_rows();
+        held.push(conformed(&batch, &schema())?);
+        if rows >= GROUP_ROWS {
+            rows = 0;
+            draft.write(&sorted(&std::mem::take(&mut held))?)?;
+        }
+        Ok(())
+    };
+    read(dir, task, stop, None, each)?;
+    if !held.is_empty() {
+        draft.write(&sorted(&held)?)?;
+    }
+    Ok(())
+}
+
+fn sorted(batches: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
+    let all = concat_batches(&schema(), batches)?;
+    let Some(ends) = all.column_by_name(end_column()) else { return Ok(all) };
+    let order = sort_to_indices(ends, None, None)?;
+    Ok(take_record_batch(&all, &order)?)
+}
+
+/// Returns how many rows there are, and when their first bucket begins and their last flow ended.
+fn sum_up(
+    dir: &Path,
+    task: &Task,
+    stop: &AtomicBool,
+    draft: &mut Draft,
+) -> Result<(u64, Option<(u64, u64)>), Failure> {
+    let source = task.source();
+    let mut sums = Sums::new(task.tier.step_ms().unwrap_or(1)).map_err(StoreError::from)?;
+    let (mut rows, mut ends): (u64, Option<(u64, u64)>) = (0, None);
+    let mut write = |sums: &mut Sums| -> Result<(), StoreError> {
+        let batch = sums.take()?;
+        rows += batch.num_rows() as u64;
+        ends = match (ends, span(&batch)) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+        draft.write(&batch)
+    };
+    let columns = source_columns(source);
+    let each = |batch: RecordBatch| {
+        sums.add(source, &source_batch(source, &batch)?)?;
+        if sums.is_full() {
+            // What follows makes further rows of the same keys, which is allowed.
+            write(&mut sums)?;
+        }
+        Ok(())
+    };
+    read(dir, task, stop, columns.as_deref(), each)?;
+    write(&mut sums)?;
+    Ok((rows, ends))
+}

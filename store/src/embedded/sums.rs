@@ -1,0 +1,327 @@
+//! Records become sums over time.
+//!
+//! A row of sums says what all records of one bucket of time have together that agree in the
+//! *keys*: who talks to whom as workloads, over which Service and port, by which policies. Pods,
+//! addresses and source ports are left out: these make one row of each record.
+//!
+//! A bucket may have several rows of one key, in one file or in several. So a record that comes
+//! late adds a row and changes none, and whoever reads adds them up.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt8Array, UInt64Array,
+};
+use arrow::compute::{cast, max, min};
+use arrow::datatypes::{
+    DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType, UInt8Type, UInt64Type,
+};
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+use flow::{FlowEndReason, FlowRecord, FlowType, PolicyRule};
+use hashbrown::HashMap;
+
+use super::batches::{FileError, conformed};
+use super::columns::schema;
+use super::decode::columns_changed_by;
+use super::layout::Tier;
+
+/// When the bucket begins, by the end of flows.
+pub const TIME_BUCKET: &str = "timeBucket";
+/// How many records a row sums up.
+pub const RECORDS: &str = "records";
+/// How many of them are the first of their flow: their deltas are their totals.
+pub const FLOWS_STARTED: &str = "flowsStarted";
+/// How many of them are the last of their flow: the connection has ended.
+pub const FLOWS_ENDED: &str = "flowsEnded";
+
+/// So many rows of sums are held at once, of about 300 bytes each.
+pub(crate) const MAX_GROUPS: usize = 262_144;
+
+/// Which columns of records become what.
+struct Plan {
+    start: &'static str,
+    end: &'static str,
+    end_reason: &'static str,
+    /// Of the flow itself, in both directions: what is counted since its beginning, and since the
+    /// record before.
+    totals: Vec<&'static str>,
+    deltas: Vec<&'static str>,
+    /// All deltas, those of each Node too.
+    summed: Vec<&'static str>,
+    keys: Vec<&'static str>,
+}
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan {
+    start: columns_changed_by(|record| record.start_ms = 1).first().copied().unwrap_or_default(),
+    end: columns_changed_by(|record| record.end_ms = 1).first().copied().unwrap_or_default(),
+    end_reason: columns_changed_by(|record| record.end_reason = FlowEndReason::EndOfFlow)
+        .first()
+        .copied()
+        .unwrap_or_default(),
+    totals: columns_changed_by(|record| {
+        for counters in [&mut record.forward, &mut record.reverse] {
+            (counters.packets_total, counters.octets_total) = (1, 1);
+        }
+    }),
+    deltas: columns_changed_by(touch_deltas),
+    summed: columns_changed_by(|record| {
+        touch_deltas(record);
+        for side in [&mut record.from_source, &mut record.from_destination] {
+            for counters in [&mut side.forward, &mut side.reverse] {
+                (counters.packets_delta, counters.octets_delta) = (1, 1);
+            }
+        }
+    }),
+    keys: columns_changed_by(touch_keys),
+});
+
+fn touch_deltas(record: &mut FlowRecord) {
+    for counters in [&mut record.forward, &mut record.reverse] {
+        (counters.packets_delta, counters.octets_delta) = (1, 1);
+    }
+}
+
+/// Changes what rows of sums are told apart by.
+fn touch_keys(record: &mut FlowRecord) {
+    for end in [&mut record.source, &mut record.destination] {
+        (end.namespace, end.node) = ("x".into(), "x".into());
+    }
+    record.key.destination_port = 1;
+    record.key.protocol = 1;
+    record.service.name = "x".into();
+    record.service.port = 1;
+    record.flow_type = FlowType::InterNode;
+    for rule in [&mut record.ingress, &mut record.egress] {
+        *rule = PolicyRule {
+            name: "x".into(),
+            namespace: "x".into(),
+            policy_type: 1,
+            rule: "x".into(),
+            action: 1,
+        };
+    }
+    record.egress_name = "x".into();
+    record.egress_node_name = "x".into();
+}
+
+/// The columns of sums and their types, the same for all tiers: the bucket; the keys; the earliest
+/// start and the latest end of the flows; the sums of all deltas, by the names of what they sum
+/// up; how many records, and how many first and last ones of their flows.
+pub fn sums_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let records = schema();
+        let known = |name: &&str| records.field_with_name(name).ok().cloned();
+        let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+        let mut fields = vec![Field::new(TIME_BUCKET, time, false)];
+        fields.extend(PLAN.keys.iter().filter_map(known));
+        fields.extend([PLAN.start, PLAN.end].iter().filter_map(known));
+        fields.extend(PLAN.summed.iter().filter_map(known));
+        let counts = [RECORDS, FLOWS_STARTED, FLOWS_ENDED];
+        fields.extend(counts.map(|name| Field::new(name, DataType::UInt64, false)));
+        Arc::new(Schema::new(fields))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+/// The columns of a file of `tier` that its sums are made of; `None` for all.
+pub(crate) fn source_columns(tier: Tier) -> Option<Vec<&'static str>> {
+    let Plan { start, end, end_reason, totals, summed, keys, .. } = &*PLAN;
+    let records = || {
+        let columns = keys.iter().chain(totals).chain(summed).chain([start, end, end_reason]);
+        columns.copied().collect()
+    };
+    (tier == Tier::Raw).then(records)
+}
+
+/// Whether rows of sums are told apart by this column.
+pub(crate) fn is_key(column: &str) -> bool {
+    PLAN.keys.contains(&column)
+}
+
+/// Whether rows of sums have the sum of this column.
+pub(crate) fn is_summed(column: &str) -> bool {
+    PLAN.summed.contains(&column)
+}
+
+/// The columns that are summed up.
+pub(crate) fn summed_columns() -> Vec<&'static str> {
+    PLAN.summed.clone()
+}
+
+/// What the rows of a batch of `tier`, read with [`source_columns`], have together: of each summed
+/// column, and of records.
+pub(crate) fn totals_of(tier: Tier, batch: &RecordBatch) -> Result<Vec<u128>, FileError> {
+    let measures = Measures::of(tier, &source_batch(tier, batch)?)?;
+    let total = |values: &UInt64Array| values.values().iter().copied().map(u128::from).sum();
+    Ok(measures.values.iter().take(PLAN.summed.len() + 1).map(total).collect())
+}
+
+/// When flows ended, by which records are sorted.
+pub(crate) fn end_column() -> &'static str {
+    PLAN.end
+}
+
+/// Sums that are being made.
+pub(crate) struct Sums {
+    step_ms: i64,
+    converter: RowConverter,
+    groups: HashMap<Vec<u8>, Group>,
+}
+
+#[derive(Debug)]
+struct Group {
+    start_ms: i64,
+    end_ms: i64,
+    /// The summed deltas, then the counts.
+    values: Vec<u64>,
+}
+
+/// What is added up of one batch.
+struct Measures {
+    start: TimestampMillisecondArray,
+    end: TimestampMillisecondArray,
+    /// What buckets are made of: the end, or the begin of a finer bucket.
+    time: TimestampMillisecondArray,
+    values: Vec<UInt64Array>,
+}
+
+impl Sums {
+    pub(crate) fn new(step_ms: u64) -> Result<Self, ArrowError> {
+        let fields = schema_of_keys().into_iter().map(SortField::new).collect();
+        Ok(Self {
+            step_ms: i64::try_from(step_ms).unwrap_or(i64::MAX).max(1),
+            converter: RowConverter::new(fields)?,
+            groups: HashMap::new(),
+        })
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.groups.len() >= MAX_GROUPS
+    }
+
+    /// Adds rows of records, or of finer sums.
+    pub(crate) fn add(&mut self, tier: Tier, batch: &RecordBatch) -> Result<(), FileError> {
+        let measures = Measures::of(tier, batch)?;
+        let bucket = measures.time.unary(|time: i64| time - time.rem_euclid(self.step_ms));
+        let bucket: TimestampMillisecondArray = bucket;
+        let mut keys: Vec<ArrayRef> = vec![Arc::new(bucket.with_timezone("UTC"))];
+        for key in &PLAN.keys {
+            keys.push(Arc::clone(column(batch, key)?));
+        }
+        let rows = self.converter.convert_columns(&keys)?;
+        for (index, row) in rows.iter().enumerate() {
+            let (start, end) = (measures.start.value(index), measures.end.value(index));
+            let group = self.groups.entry_ref(row.data()).or_insert_with(|| Group {
+                start_ms: start,
+                end_ms: end,
+                values: vec![0; measures.values.len()],
+            });
+            group.start_ms = group.start_ms.min(start);
+            group.end_ms = group.end_ms.max(end);
+            for (sum, values) in group.values.iter_mut().zip(&measures.values) {
+                *sum = sum.saturating_add(values.value(index));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the sums out, in the order of their buckets and keys.
+    pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
+        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let parser = self.converter.parser();
+        let mut columns =
+            self.converter.convert_rows(groups.iter().map(|(key, _)| parser.parse(key)))?;
+        let times = |of: fn(&Group) -> i64| -> ArrayRef {
+            let times = groups.iter().map(|(_, group)| of(group));
+            Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
+        };
+        columns.push(times(|group| group.start_ms));
+        columns.push(times(|group| group.end_ms));
+        for index in 0..PLAN.summed.len() + 3 {
+            let values = groups.iter().map(|(_, group)| group.values[index]);
+            columns.push(Arc::new(UInt64Array::from_iter_values(values)));
+        }
+        let schema = sums_schema();
+        let typed = columns.iter().zip(schema.fields());
+        let columns = typed.map(|(column, field)| cast(column, field.data_type()));
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+    }
+}
+
+/// When the first bucket of some sums begins, and when the last flow ended.
+pub(crate) fn span(batch: &RecordBatch) -> Option<(u64, u64)> {
+    let times = |name| batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>();
+    let (from, to) = (min(times(TIME_BUCKET)?)?, max(times(PLAN.end)?)?);
+    Some((u64::try_from(from).unwrap_or(0), u64::try_from(to).unwrap_or(0)))
+}
+
+impl Measures {
+    fn of(tier: Tier, batch: &RecordBatch) -> Result<Self, FileError> {
+        let numbers = |names: &[&str]| -> Result<Vec<UInt64Array>, FileError> {
+            let column = |name: &&str| Ok(typed::<UInt64Type>(batch, name)?.clone());
+            names.iter().map(column).collect()
+        };
+        let times =
+            |name| Ok::<_, FileError>(typed::<TimestampMillisecondType>(batch, name)?.clone());
+        let mut values = numbers(&PLAN.summed)?;
+        let (start, end) = (times(PLAN.start)?, times(PLAN.end)?);
+        let time = if tier == Tier::Raw {
+            values.push(UInt64Array::from(vec![1; batch.num_rows()]));
+            values.push(first_ones(&numbers(&PLAN.totals)?, &numbers(&PLAN.deltas)?));
+            values.push(last_ones(typed::<UInt8Type>(batch, PLAN.end_reason)?));
+            end.clone()
+        } else {
+            values.extend(numbers(&[RECORDS, FLOWS_STARTED, FLOWS_ENDED])?);
+            times(TIME_BUCKET)?
+        };
+        Ok(Self { start, end, time, values })
+    }
+}
+
+/// Nothing was counted of the flow before what these records tell.
+fn first_ones(totals: &[UInt64Array], deltas: &[UInt64Array]) -> UInt64Array {
+    let rows = totals.first().map_or(0, Array::len);
+    let is_first = |row: usize| {
+        totals.iter().zip(deltas).all(|(total, delta)| total.value(row) == delta.value(row))
+    };
+    UInt64Array::from_iter_values((0..rows).map(|row| u64::from(is_first(row))))
+}
+
+fn last_ones(reasons: &UInt8Array) -> UInt64Array {
+    let is_last = |reason: &u8| u64::from(*reason == FlowEndReason::EndOfFlow as u8);
+    UInt64Array::from_iter_values(reasons.values().iter().map(is_last))
+}
+
+fn schema_of_keys() -> Vec<DataType> {
+    let schema = sums_schema();
+    schema.fields().iter().take(1 + PLAN.keys.len()).map(|it| it.data_type().clone()).collect()
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {
+    let missing = || ArrowError::SchemaError(format!("column {name} is missing"));
+    batch.column_by_name(name).ok_or_else(missing)
+}
+
+fn typed<'a, T: arrow::datatypes::ArrowPrimitiveType>(
+    batch: &'a RecordBatch,
+    name: &str,
+) -> Result<&'a arrow::array::PrimitiveArray<T>, ArrowError> {
+    let wrong = || ArrowError::SchemaError(format!("column {name} has another type"));
+    column(batch, name)?.as_primitive_opt().ok_or_else(wrong)
+}
+
+/// A batch read from a file of `tier`, with all columns that sums need.
+pub(crate) fn source_batch(tier: Tier, batch: &RecordBatch) -> Result<RecordBatch, FileError> {
+    static RECORDS_OF: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let schema = schema();
+        let wanted = source_columns(Tier::Raw).unwrap_or_default();
+        let fields = schema.fields().iter().filter(|it| wanted.contains(&it.name().as_str()));
+        Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+    });
+    match tier {
+        Tier::Raw => conformed(batch, &RECORDS_OF),
+        _ => conformed(batch, &sums_schema()),
+    }
+}
