@@ -13,7 +13,10 @@ mod layout; // records as an aggregator tells them
 mod reversed; // what came back, as a flow of its own
 
 pub use domain::observation_domain;
-pub use fields::{Access, Contents, Elements, FIELDS, Field, LogColumn, LogColumns, Mode, Profile};
+pub use fields::{
+    Access, Contents, Elements, FIELDS, Field, LogColumn, LogColumns, Mode, Profile, S3Column,
+    S3Columns,
+};
 pub use layout::{Layout, Value};
 pub use name::{Interner, LABELS_LIMIT, Name, NameRoom};
 pub use record::{

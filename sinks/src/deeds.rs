@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ipfix::transport::export::ExportCounters;
 use tokio::sync::watch;
 
+use crate::Failure;
 use crate::json::JsonCounters;
 use crate::log::LogCounters;
 
@@ -28,10 +29,17 @@ pub enum Deed {
     FilesCompressed,
     FilesRemoved,
     TidyFailures,
+    ObjectsStored,
+    BytesStored,
+    PartsStored,
+    ObjectsUnnoted,
+    /// Attempts that failed, by why.
+    Failed(Failure),
 }
 
 impl Deed {
-    pub const ALL: [Self; 16] = [
+    /// Those of [`Failure::ALL`] come last, and together.
+    pub const ALL: [Self; 32] = [
         Self::Sessions,
         Self::SessionsLost,
         Self::ConnectFailures,
@@ -48,6 +56,22 @@ impl Deed {
         Self::FilesCompressed,
         Self::FilesRemoved,
         Self::TidyFailures,
+        Self::ObjectsStored,
+        Self::BytesStored,
+        Self::PartsStored,
+        Self::ObjectsUnnoted,
+        Self::Failed(Failure::NoBucket),
+        Self::Failed(Failure::Denied),
+        Self::Failed(Failure::UnknownKey),
+        Self::Failed(Failure::Signature),
+        Self::Failed(Failure::Expired),
+        Self::Failed(Failure::NoCredentials),
+        Self::Failed(Failure::WrongRegion),
+        Self::Failed(Failure::SlowDown),
+        Self::Failed(Failure::Clock),
+        Self::Failed(Failure::Timeout),
+        Self::Failed(Failure::Unreachable),
+        Self::Failed(Failure::Other),
     ];
 }
 
@@ -57,6 +81,8 @@ pub enum Deeds {
     Ipfix(watch::Receiver<ExportCounters>),
     Json(watch::Receiver<JsonCounters>),
     Log(Arc<LogCounters>),
+    #[cfg(feature = "s3")]
+    S3(Arc<crate::s3::S3Counters>),
 }
 
 impl Deeds {
@@ -66,6 +92,8 @@ impl Deeds {
             Self::Ipfix(counters) => of_ipfix(&counters.borrow()),
             Self::Json(counters) => of_json(&counters.borrow()),
             Self::Log(counters) => of_log(counters),
+            #[cfg(feature = "s3")]
+            Self::S3(counters) => counters.done(),
         }
     }
 
@@ -75,6 +103,8 @@ impl Deeds {
             Self::Ipfix(counters) => counters.has_changed().is_err(),
             Self::Json(counters) => counters.has_changed().is_err(),
             Self::Log(counters) => Arc::strong_count(counters) == 1,
+            #[cfg(feature = "s3")]
+            Self::S3(counters) => Arc::strong_count(counters) == 1,
         }
     }
 }

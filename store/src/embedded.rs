@@ -11,6 +11,7 @@ mod directory; // one writer, durable names
 mod mark; // how far it has come in a log
 mod columns; // records become columns
 mod writer; // columns become files
+mod encoder; // or one file somewhere else
 mod query; // what is asked
 mod scan; // the files a question needs
 mod decode; // columns become records
@@ -18,6 +19,7 @@ mod merge; // records become flows
 mod reader; // questions get answers
 
 pub use columns::{TIME_INSERTED, schema};
+pub use encoder::Encoder;
 pub use mark::Mark;
 pub use merge::{Flow, Flows};
 pub use query::{PodName, Query, ServiceName};

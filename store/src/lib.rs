@@ -3,8 +3,8 @@ mod embedded; // Parquet files in a directory
 mod error; // what can go wrong
 
 pub use embedded::{
-    Flow, Flows, Flushed, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan, ServiceName,
-    Skipped, TIME_INSERTED, Writer, WriterOptions, schema,
+    Encoder, Flow, Flows, Flushed, MAX_FLOWS, Mark, PodName, Query, Reader, Records, Scan,
+    ServiceName, Skipped, TIME_INSERTED, Writer, WriterOptions, schema,
 };
 pub use error::StoreError;
 

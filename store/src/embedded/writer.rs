@@ -266,7 +266,7 @@ impl Writer {
     }
 }
 
-fn properties(flush_rows: usize) -> Result<WriterProperties, StoreError> {
+pub(super) fn properties(flush_rows: usize) -> Result<WriterProperties, StoreError> {
     let level = ZstdLevel::try_new(1)
         .map_err(|source| StoreError::Encode { path: PathBuf::from("zstd level 1"), source })?;
     let mut properties = WriterProperties::builder()
