@@ -18,3 +18,4 @@ pub mod api_server; // what the processes ask about the cluster
 pub mod agent; // what they ask the Antrea Agent
 pub mod authority; // who they are to each other
 pub mod records; // what goes over the wire in tests
+pub mod s3; // where objects are stored

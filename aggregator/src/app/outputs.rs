@@ -71,6 +71,8 @@ impl Running {
                 Some(Made::Ipfix(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::Json(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::Log(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                #[cfg(feature = "s3")]
+                Some(Made::S3(sink)) => self.outlets.set(name, *sink, &mut self.tasks),
                 None => self.outlets.remove(name),
             }
             tracing::info!(output = name, "output follows the configuration");
@@ -100,11 +102,13 @@ impl Running {
 }
 
 /// An output that can be started. None reaches for its far end before it has records.
-#[expect(clippy::large_enum_variant, reason = "there are three, for a moment")]
+#[expect(clippy::large_enum_variant, reason = "there are four, for a moment")]
 enum Made {
     Ipfix(IpfixSink),
     Json(JsonSink),
     Log(LogSink),
+    #[cfg(feature = "s3")]
+    S3(Box<sinks::S3Sink>),
 }
 
 impl Made {
@@ -113,6 +117,8 @@ impl Made {
             Output::Ipfix(options) => Self::Ipfix(IpfixSink::new(options)?),
             Output::Json(options) => Self::Json(JsonSink::new(options)?),
             Output::Log(options) => Self::Log(LogSink::new(options)),
+            #[cfg(feature = "s3")]
+            Output::S3(options) => Self::S3(Box::new(sinks::S3Sink::new(options))),
         })
     }
 }

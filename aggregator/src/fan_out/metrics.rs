@@ -1,6 +1,7 @@
 //! What became of the records that each sink was given. For every sink, what was given is what was
 //! delivered, what waits and what was dropped, by reason.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
@@ -76,16 +77,27 @@ impl SinkMetrics {
     /// A family for whatever some sink does.
     fn deeds(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let done = self.0.done();
-        for deed in Deed::ALL {
-            let mut counts =
-                done.iter().filter_map(|(sink, done)| Some((*sink, *done.get(&deed)?))).peekable();
-            if counts.peek().is_none() {
-                continue;
-            }
-            let (name, help) = described(deed);
+        // Those that differ by their reason alone are one family.
+        for deeds in Deed::ALL.chunk_by(|one, next| described(*one) == described(*next)) {
+            let counts = |deed: &Deed| {
+                let deed = *deed;
+                let count = move |(sink, done): &(&'static str, BTreeMap<Deed, u64>)| {
+                    Some((deed, *sink, *done.get(&deed)?))
+                };
+                done.iter().filter_map(count)
+            };
+            let mut counts = deeds.iter().flat_map(counts).peekable();
+            let Some((deed, ..)) = counts.peek() else { continue };
+            let (name, help) = described(*deed);
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (sink, count) in counts {
-                ConstCounter::new(count).encode(family.encode_family(&[("sink", sink)])?)?;
+            for (deed, sink, count) in counts {
+                let count = ConstCounter::new(count);
+                if let Deed::Failed(failure) = deed {
+                    let labels = [("sink", sink), ("reason", failure.reason())];
+                    count.encode(family.encode_family(&labels)?)?;
+                } else {
+                    count.encode(family.encode_family(&[("sink", sink)])?)?;
+                }
             }
         }
         Ok(())
@@ -132,6 +144,16 @@ const fn described(deed: Deed) -> (&'static str, &'static str) {
             "fyke_sink_tidy_failures",
             "Times files that were put aside could not be compressed or thrown away",
         ),
+        Deed::ObjectsStored => ("fyke_sink_objects", "Objects stored"),
+        Deed::BytesStored => ("fyke_sink_object_bytes", "Length of the objects stored, in bytes"),
+        Deed::PartsStored => {
+            ("fyke_sink_object_parts", "Parts stored of objects that take several")
+        }
+        Deed::ObjectsUnnoted => (
+            "fyke_sink_objects_unnoted",
+            "Objects not noted beside the spool; a process killed meanwhile may store them twice",
+        ),
+        Deed::Failed(_) => ("fyke_sink_failures", "Attempts that failed, by reason"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the configuration means for outputs.
 
 use flow::{Contents, Mode, Uid};
+#[cfg(feature = "s3")]
+use sinks::s3;
 use sinks::{ipfix, json, log};
 
 use super::Settings;
@@ -13,6 +15,8 @@ pub enum Output {
     Ipfix(ipfix::Options),
     Json(json::Options),
     Log(log::Options),
+    #[cfg(feature = "s3")]
+    S3(s3::Options),
 }
 
 /// Every output that can change while the aggregator runs, by the name that logs and metrics call
@@ -22,11 +26,17 @@ pub struct Outputs {
     pub flow_collector: Option<Output>,
     pub flow_log: Option<Output>,
     pub log: Option<Output>,
+    pub s3: Option<Output>,
 }
 
 impl Outputs {
-    pub fn by_name(self) -> [(&'static str, Option<Output>); 3] {
-        [("flow_collector", self.flow_collector), ("flow_log", self.flow_log), ("log", self.log)]
+    pub fn by_name(self) -> [(&'static str, Option<Output>); 4] {
+        [
+            ("flow_collector", self.flow_collector),
+            ("flow_log", self.flow_log),
+            ("log", self.log),
+            ("s3", self.s3),
+        ]
     }
 }
 
@@ -43,7 +53,20 @@ impl Settings {
             flow_collector: self.flow_collector(uuid, mode),
             flow_log: self.flow_logger.options().map(Output::Log),
             log: self.record_log.value.as_ref().map(lines).map(Output::Log),
+            s3: self.s3(uuid),
         }
+    }
+
+    #[cfg(feature = "s3")]
+    fn s3(&self, uuid: Option<Uid>) -> Option<Output> {
+        let spool = self.storage.spool().map(|spool| spool.directory);
+        self.s3.options(uuid, spool).map(Output::S3)
+    }
+
+    /// [`Settings::check_build`] has refused to have one.
+    #[cfg(not(feature = "s3"))]
+    fn s3(&self, _uuid: Option<Uid>) -> Option<Output> {
+        None
     }
 
     /// What records are completed with.

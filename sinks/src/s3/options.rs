@@ -1,5 +1,6 @@
 //! How flows are stored in S3.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,21 @@ pub struct Options {
     pub journal: Option<PathBuf>,
 }
 
+impl Options {
+    /// Whether everybody on the way can read what is sent.
+    pub(super) fn is_open(&self) -> bool {
+        let endpoint = self.endpoint.as_deref().unwrap_or_default();
+        let Some(rest) = endpoint.strip_prefix("http://") else { return false };
+        let host = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => rest,
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        !is_here && host != "localhost"
+    }
+}
+
 /// What objects are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
@@ -59,4 +75,43 @@ pub enum Naming {
     /// `PREFIX/date=2026-11-21/hour=08/records-….csv`: by when the first record of an object was
     /// taken.
     Hive,
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Secret;
+
+    use super::*;
+
+    #[test]
+    fn what_leaves_the_machine_unprotected_is_open() {
+        for (endpoint, is_open) in [
+            (None, false),
+            (Some("https://minio:9000"), false),
+            (Some("http://minio:9000"), true),
+            (Some("http://minio"), true),
+            (Some("http://127.0.0.1:9000"), false),
+            (Some("http://localhost"), false),
+            (Some("http://[::1]:9000"), false),
+            (Some("http://[fd00::1]"), true),
+        ] {
+            let secret = |text: &str| Secret::new(text.to_owned());
+            let options = Options {
+                bucket: "b".to_owned(),
+                prefix: String::new(),
+                region: None,
+                endpoint: endpoint.map(str::to_owned),
+                path_style: false,
+                credentials: Credentials::Key { id: secret("a"), secret: secret("b"), token: None },
+                format: Format::Parquet,
+                naming: Naming::Hive,
+                max_records: 1,
+                max_bytes: 1,
+                interval: Duration::ZERO,
+                timeout: Duration::ZERO,
+                journal: None,
+            };
+            assert_eq!(options.is_open(), is_open, "{endpoint:?}");
+        }
+    }
 }

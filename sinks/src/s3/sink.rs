@@ -41,6 +41,12 @@ impl S3Sink {
     pub fn new(options: Options) -> Self {
         let counters = Arc::<S3Counters>::default();
         let journal = options.journal.as_deref().map(Journal::in_directory);
+        if let Some(endpoint) = options.endpoint.as_ref().filter(|_| options.is_open()) {
+            tracing::warn!(
+                endpoint,
+                "flows go there unprotected: anybody on the way can read them"
+            );
+        }
         let options = Arc::new(options);
         Self {
             gather: Arc::new(Mutex::new(Gather::new(Arc::clone(&options), journal.clone()))),
