@@ -154,8 +154,8 @@ async fn pyarrow_reads_parquet_as_it_reads_the_embedded_stores_files() {
                   file = next(pathlib.Path(sys.argv[1]).rglob('*.parquet'))\n\
                   for field in p.read_table(file).schema: print(field.name, field.type, sep='|')";
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-venv/bin/python");
-    let printed = std::process::Command::new(python).args(["-c", script]).arg(folder.path());
-    let printed = { printed }.output().expect("it runs").stdout;
+    let mut command = std::process::Command::new(python);
+    let printed = command.args(["-c", script]).arg(folder.path()).output().expect("it runs").stdout;
     let printed = String::from_utf8(printed).expect("UTF-8");
     let embedded: Vec<_> = printed.lines().filter_map(|line| line.split_once('|')).collect();
     let stored: Vec<_> =
