@@ -1,6 +1,7 @@
 //! S3 for tests: moto's server, who looks into it, and a bad way there.
 pub mod proxy; // the way there
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -69,10 +70,17 @@ impl Judge {
         told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
-    /// All objects, unpacked, one after the other.
+    /// Every object as text, unpacked, by its key.
     #[track_caller]
-    pub fn bytes(&self, bucket: &str) -> Vec<u8> {
-        self.ask("bytes", bucket)
+    pub fn texts(&self, bucket: &str) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Text {
+            key: String,
+            text: String,
+        }
+        let told = String::from_utf8(self.ask("texts", bucket)).expect("UTF-8");
+        let texts = told.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        texts.map(|Text { key, text }| (key, text)).collect()
     }
 
     /// How many uploads in parts are unfinished.
@@ -106,7 +114,7 @@ impl Moto {
         let mut answer = [0; 15];
         stream.write_all(b"GET /moto-api/ HTTP/1.0\r\nHost: x\r\n\r\n").is_ok()
             && stream.read_exact(&mut answer).is_ok()
-            && answer.ends_with(b" 200 O")
+            && answer.ends_with(b" 200 OK")
     }
 
     pub const fn port(&self) -> u16 {

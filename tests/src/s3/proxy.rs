@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     Pass,
-    /// The next connection is cut after so many bytes of the client's; those behind it pass.
+    /// What is sent passes up to so many bytes, then the connection is cut; all that follow pass.
     Cut {
         after: u64,
     },
@@ -109,21 +109,42 @@ async fn connection(
             server.write_all(&head).await?;
             copy_bidirectional(&mut client, &mut server).await.map(drop)
         }
-        Mode::Cut { after } => {
+        Mode::Cut { .. } => {
             let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
             server.write_all(&head).await?;
             let (mut from_client, mut to_client) = client.split();
             let (mut from_server, mut to_server) = server.split();
-            let mut some = (&mut from_client).take(after);
             tokio::select! {
-                copied = copy(&mut some, &mut to_server) => {
-                    copied?;
-                    // Those that follow get through; this one ends by it.
-                    mode.send_replace(Mode::Pass);
-                    Ok(())
-                }
+                cut = pass_some(&mut from_client, &mut to_server, mode) => cut,
                 copied = copy(&mut from_server, &mut to_client) => copied.map(drop),
             }
+        }
+    }
+}
+
+/// Passes on what clients say until all of them together have said as much as they may.
+async fn pass_some(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    mode: &watch::Sender<Mode>,
+) -> std::io::Result<()> {
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        to.write_all(&bytes[..count]).await?;
+        let mut is_cut = count == 0;
+        mode.send_if_modified(|mode| {
+            let Mode::Cut { after } = mode else { return false };
+            *after = after.saturating_sub(count as u64);
+            is_cut |= *after == 0;
+            if *after == 0 {
+                // Those that follow get through; this one ends by it.
+                *mode = Mode::Pass;
+            }
+            *mode == Mode::Pass
+        });
+        if is_cut {
+            return Ok(());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 judge.py ENDPOINT make BUCKET
 judge.py ENDPOINT rows BUCKET      a line of JSON per object: key, rows (or columns and rows)
-judge.py ENDPOINT bytes BUCKET     all objects, unpacked, one after the other
+judge.py ENDPOINT texts BUCKET     a line of JSON per object: key, text
 judge.py ENDPOINT uploads BUCKET   how many uploads in parts are unfinished
 """
 
@@ -59,9 +59,9 @@ if command == "make":
 elif command == "rows":
     for key, body in objects():
         print(json.dumps(rows(key, body)))
-elif command == "bytes":
+elif command == "texts":
     for key, body in objects():
-        sys.stdout.buffer.write(unpacked(key, body))
+        print(json.dumps({"key": key, "text": unpacked(key, body).decode()}))
 elif command == "uploads":
     print(len(s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])))
 else:

@@ -42,24 +42,24 @@ async fn store(options: Options, batches: &[Batch]) -> S3Sink {
 #[tokio::test]
 async fn rows_are_antreas_octet_by_octet_in_each_releases_columns() {
     let judge = moto().judge();
+    judge.make("rows");
     for columns in S3Columns::ALL {
-        let expected = fs::read(golden(&format!("v{}.csv", columns.release()))).expect("a file");
         for compress in [false, true] {
-            let bucket = format!("rows-{}-{compress}", columns.release().replace('.', "-"));
-            judge.make(&bucket);
+            let prefix = format!("{}/{compress}", columns.release());
             let format = csv(columns, compress);
-            let options = Options { format, ..options(&moto().endpoint(), &bucket) };
+            let options = Options { format, prefix, ..options(&moto().endpoint(), "rows") };
             store(options, &[mixed()]).await;
-            let stored = judge.bytes(&bucket);
-            assert_eq!(
-                String::from_utf8_lossy(&stored),
-                String::from_utf8_lossy(&expected),
-                "{columns:?}"
-            );
         }
     }
+    let texts = judge.texts("rows");
+    assert_eq!(texts.len(), 12);
+    for (key, text) in texts {
+        let (release, _) = key.split_once('/').expect("a prefix");
+        let expected = fs::read_to_string(golden(&format!("v{release}.csv"))).expect("a file");
+        assert_eq!(text, expected, "{key}");
+    }
     // As Snowflake and Python read them, with single quotes around.
-    for object in judge.objects("rows-2-7-true") {
+    for object in judge.objects("rows").iter().filter(|object| object.key.starts_with("2.7/")) {
         let lengths: Vec<_> = object.rows.iter().map(Vec::len).collect();
         assert_eq!(lengths, [53; 4]);
         let labels: serde_json::Value = serde_json::from_str(&object.rows[3][40]).expect("JSON");
