@@ -270,12 +270,11 @@ fn what_is_wrong_with_an_output_that_is_off_is_a_doubt() {
 
 #[test]
 fn what_this_build_does_not_have_is_refused_at_start() {
-    for (section, key) in [("clickHouse: {enable: yes}\n", "clickHouse.enable")] {
-        let (settings, findings) = resolve(section);
-        let error = settings.unwrap().check_build().unwrap_err().to_string();
-        assert!(error.contains(key) && error.contains("does not have that output"), "{error}");
-        assert!(findings.any(Severity::Doubt), "a check fails");
-    }
+    let (settings, findings) = resolve("clickHouse: {enable: yes}\n");
+    let error = settings.unwrap().check_build().unwrap_err().to_string();
+    let words = "does not have that output";
+    assert!(error.contains("clickHouse.enable") && error.contains(words), "{error}");
+    assert!(findings.any(Severity::Doubt), "a check fails");
     assert_eq!(good("").check_build(), Ok(()));
 }
 

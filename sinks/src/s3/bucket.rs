@@ -102,14 +102,14 @@ impl Bucket {
         parts: &[Bytes],
     ) -> Result<(), S3Error> {
         let bucket = &self.options.bucket;
-        let upload = match self.upload.take().filter(|upload| upload.key == key) {
-            Some(upload) => upload,
-            None => {
-                let begun = client.create_multipart_upload().bucket(bucket).key(key).send().await;
-                let id = begun.map_err(S3Error::new)?.upload_id;
-                let id = id.ok_or_else(|| S3Error::incomplete("upload id"))?;
-                Upload { key: key.to_owned(), id, done: Vec::new() }
-            }
+        let known = self.upload.take().filter(|upload| upload.key == key);
+        let upload = if let Some(upload) = known {
+            upload
+        } else {
+            let begun = client.create_multipart_upload().bucket(bucket).key(key).send().await;
+            let id = begun.map_err(S3Error::new)?.upload_id;
+            let id = id.ok_or_else(|| S3Error::incomplete("upload id"))?;
+            Upload { key: key.to_owned(), id, done: Vec::new() }
         };
         let upload = self.upload.insert(upload);
         for (number, part) in (1..).zip(parts).skip(upload.done.len()) {

@@ -68,10 +68,11 @@ mod tests {
     fn a_key_is_not_shown() {
         let secret = |text: &str| Secret::new(text.to_owned());
         let key = Credentials::Key {
-            id: secret("hunter1"),
+            id: secret("someone"),
             secret: secret("hunter2"),
             token: Some(secret("hunter3")),
         };
+        assert!(!format!("{key:?}").contains("someone"));
         let shown = format!("{key:?} {:?}", key.provider("here"));
         assert!(!shown.contains("hunter"), "{shown}");
     }

@@ -46,7 +46,7 @@ impl S3Error {
         let is_upload_gone = code == "NoSuchUpload";
         let source: Box<dyn Error + Send + Sync> = match error {
             // Around this one there is nothing but its kind.
-            SdkError::ServiceError(inner) => Box::new(Answer::new(status, inner.into_err())),
+            SdkError::ServiceError(inner) => Box::new(Answer::new(status, inner.err())),
             error => Box::new(error),
         };
         Self { failure, region, is_upload_gone, source }
@@ -69,7 +69,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(status: Option<u16>, error: impl ProvideErrorMetadata) -> Self {
+    fn new(status: Option<u16>, error: &impl ProvideErrorMetadata) -> Self {
         let text = |text: Option<&str>| text.unwrap_or("-").chars().take(300).collect();
         Self {
             status: status.unwrap_or(0),
@@ -82,7 +82,7 @@ impl Answer {
 /// By S3's error codes; answers to HEAD have none but the status.
 fn sort(code: &str, status: Option<u16>, tells_region: bool) -> Failure {
     match (code, status) {
-        ("NoSuchBucket", _) => Failure::NoBucket,
+        ("NoSuchBucket", _) | ("NotFound", Some(404)) => Failure::NoBucket,
         ("InvalidAccessKeyId" | "InvalidClientTokenId", _) => Failure::UnknownKey,
         ("SignatureDoesNotMatch", _) => Failure::Signature,
         ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "ExpiredTokenException", _) => {
@@ -103,7 +103,6 @@ fn sort(code: &str, status: Option<u16>, tells_region: bool) -> Failure {
         ("RequestTimeout", _) | (_, Some(408 | 504)) => Failure::Timeout,
         (_, Some(400)) if tells_region => Failure::WrongRegion,
         (_, Some(403)) => Failure::Denied,
-        ("NotFound", Some(404)) => Failure::NoBucket,
         _ => Failure::Other,
     }
 }

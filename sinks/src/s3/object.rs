@@ -92,7 +92,9 @@ impl Open {
     ) -> Result<(), EncodeError> {
         let mut made = |rows: &Rows| {
             lines.clear();
-            records.iter().for_each(|record| rows.append(record, now_ms / 1000, lines));
+            for record in records {
+                rows.append(record, now_ms / 1000, lines);
+            }
         };
         match &mut self.content {
             Content::Plain(rows, parts) => {

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn all_parts_but_the_last_have_one_length() {
-        let bytes: Vec<u8> = (0..PART * 2 + 5).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251).cycle().take(PART * 2 + 5).collect();
         let mut parts = Parts::default();
         for piece in bytes.chunks(999_983) {
             parts.write_all(piece).unwrap();

@@ -40,6 +40,10 @@ fn the_output_to_s3_is_as_the_file_says() {
             journal: Some("/spool".into()),
         }
     );
+}
+
+#[test]
+fn every_key_of_the_output_to_s3_is_taken_and_printed() {
     let file = "s3Uploader: {enable: true, bucketName: b, bucketPrefix: p/q, region: eu-south-1, \
                 recordFormat: CSV, compress: false, maxRecordsPerFile: 7, uploadInterval: 5s, \
                 endpoint: 'https://minio:9000', columns: v1.9, objectNames: hive, \
@@ -71,7 +75,7 @@ fn the_output_to_s3_is_as_the_file_says() {
             max_bytes: 1 << 20,
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(9),
-            ..plain
+            journal: Some("/spool".into()),
         }
     );
     // What is printed says the same.
