@@ -197,8 +197,10 @@ impl Settings {
 
     /// What is asked for that this build does not have.
     fn not_there(&self) -> Vec<(&'static str, &config::Origin)> {
-        let asked = [(&s3::ENABLE, &self.s3.enable)];
-        let asked = asked.into_iter().filter(|(_, setting)| setting.value);
+        let asked = [(&s3::ENABLE, &self.s3.enable, cfg!(not(feature = "s3")))];
+        let asked =
+            asked.into_iter().filter(|(_, setting, is_missing)| setting.value && *is_missing);
+        let asked = asked.map(|(key, setting, _)| (key, setting));
         asked.map(|(key, setting)| (key.name(), &setting.origin)).collect()
     }
 
@@ -211,7 +213,7 @@ impl Settings {
     }
 }
 
-const NOT_THERE: &str = "this build does not have that output yet";
+const NOT_THERE: &str = "this build does not have that output";
 
 /// Something is asked for that this build does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

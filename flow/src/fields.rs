@@ -11,6 +11,7 @@ mod orders; // orders that others expect them in
 pub(crate) mod mediator; // the template of Antrea's Flow Aggregator
 mod log_columns; // the columns of its log
 mod click_house; // the columns of its table
+mod s3_columns; // and of what it writes to S3
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +23,7 @@ use crate::{Family, FlowRecord, Interner, Name, Uid};
 pub use click_house::{CLUSTER, KeyColumn, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn};
 pub use log_columns::LogColumn;
 pub use orders::{Contents, LogColumns, Mode};
+pub use s3_columns::{S3Column, S3Columns};
 
 /// One attribute of a flow.
 #[derive(Debug, Clone, Copy)]

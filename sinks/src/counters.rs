@@ -55,6 +55,11 @@ impl DeliveryCounters {
         self.held.load(Ordering::Relaxed) > 0
     }
 
+    /// The sink holds so many less.
+    pub(crate) fn release_some(&self, records: u64) {
+        self.held.fetch_sub(records.min(self.held.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
     /// Returns how many records the sink held, and forgets them.
     pub(crate) fn release(&self) -> u64 {
         self.held.swap(0, Ordering::Relaxed)

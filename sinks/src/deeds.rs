@@ -8,6 +8,7 @@ use store::clickhouse::Reason;
 use tokio::sync::watch;
 
 use crate::click_house::ClickHouseCounters;
+use crate::Failure;
 use crate::json::JsonCounters;
 use crate::log::LogCounters;
 
@@ -35,10 +36,17 @@ pub enum Deed {
     NoteFailures,
     /// Attempts to insert that failed for this reason.
     InsertsFailed(Reason),
+    ObjectsStored,
+    BytesStored,
+    PartsStored,
+    ObjectsUnnoted,
+    /// Attempts to store an object that failed, by why.
+    Failed(Failure),
 }
 
 impl Deed {
-    pub const ALL: [Self; 19 + Reason::ALL.len()] = [
+    /// Those that differ by their reason alone are together.
+    pub const ALL: [Self; 23 + Reason::ALL.len() + Failure::ALL.len()] = [
         Self::Sessions,
         Self::SessionsLost,
         Self::ConnectFailures,
@@ -73,12 +81,29 @@ impl Deed {
         Self::InsertsFailed(Reason::Setting),
         Self::InsertsFailed(Reason::Data),
         Self::InsertsFailed(Reason::Other),
+        Self::ObjectsStored,
+        Self::BytesStored,
+        Self::PartsStored,
+        Self::ObjectsUnnoted,
+        Self::Failed(Failure::NoBucket),
+        Self::Failed(Failure::Denied),
+        Self::Failed(Failure::UnknownKey),
+        Self::Failed(Failure::Signature),
+        Self::Failed(Failure::Expired),
+        Self::Failed(Failure::NoCredentials),
+        Self::Failed(Failure::WrongRegion),
+        Self::Failed(Failure::SlowDown),
+        Self::Failed(Failure::Clock),
+        Self::Failed(Failure::Timeout),
+        Self::Failed(Failure::Unreachable),
+        Self::Failed(Failure::Other),
     ];
 
     /// Why it was done, of what is told by reason.
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::InsertsFailed(reason) => Some(reason.word()),
+            Self::Failed(failure) => Some(failure.reason()),
             _ => None,
         }
     }
@@ -91,6 +116,8 @@ pub enum Deeds {
     Json(watch::Receiver<JsonCounters>),
     Log(Arc<LogCounters>),
     ClickHouse(watch::Receiver<ClickHouseCounters>),
+    #[cfg(feature = "s3")]
+    S3(Arc<crate::s3::S3Counters>),
 }
 
 impl Deeds {
@@ -101,6 +128,8 @@ impl Deeds {
             Self::Json(counters) => of_json(&counters.borrow()),
             Self::Log(counters) => of_log(counters),
             Self::ClickHouse(counters) => of_click_house(&counters.borrow()),
+            #[cfg(feature = "s3")]
+            Self::S3(counters) => counters.done(),
         }
     }
 
@@ -111,6 +140,8 @@ impl Deeds {
             Self::Json(counters) => counters.has_changed().is_err(),
             Self::Log(counters) => Arc::strong_count(counters) == 1,
             Self::ClickHouse(counters) => counters.has_changed().is_err(),
+            #[cfg(feature = "s3")]
+            Self::S3(counters) => Arc::strong_count(counters) == 1,
         }
     }
 }

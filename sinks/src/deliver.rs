@@ -14,7 +14,7 @@ use flow::Batch;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{DeliveryCounters, Queue, Sink, SinkError};
+use crate::{DeliveryCounters, Queue, Sink, SinkError, Stored};
 
 /// How to deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +172,8 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             match self.end.in_time(&self.queue, write).await {
                 Ok(()) => {
                     self.queue.took();
-                    return self.counters().taken(batch.len());
+                    self.counters().taken(batch.len());
+                    return self.settle();
                 }
                 Err(error @ SinkError::Refused { .. }) => {
                     self.queue.took();
@@ -196,7 +197,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         if !self.counters().holds_any() {
             return;
         }
-        match self.end.in_time(&self.queue, self.sink.flush()).await {
+        let flushed = self.end.in_time(&self.queue, self.sink.flush()).await;
+        self.settle();
+        match flushed {
             Ok(()) => self.delivered(),
             Err(error @ SinkError::Refused { .. }) => {
                 let records = self.counters().release();
@@ -271,12 +274,29 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         }
     }
 
+    /// What the sink has stored without being asked to is delivered.
+    fn settle(&mut self) {
+        let Stored { records, mark } = self.sink.stored();
+        if records > 0 {
+            self.counters().release_some(records);
+            add(&self.counters().delivered, records);
+            if let Some(mark) = mark {
+                self.queue.acknowledge_to(mark);
+            }
+            self.succeeded();
+        }
+    }
+
     fn delivered(&mut self) {
         let records = self.counters().release();
         self.queue.acknowledge();
         let refused = self.sink.let_go();
         add(&self.counters().refused, refused);
         add(&self.counters().delivered, records.saturating_sub(refused));
+        self.succeeded();
+    }
+
+    fn succeeded(&mut self) {
         self.backoff.wait = self.options.first_retry;
         self.backoff.next = Instant::now();
         if std::mem::take(&mut self.backoff.failing) {

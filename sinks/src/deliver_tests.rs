@@ -201,3 +201,48 @@ async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     assert_eq!([delivered, abandoned].map(|c| c.load(Ordering::Relaxed)), [2, 6]);
     assert!(started.elapsed() <= options.close_within + options.tick);
 }
+
+/// Stores each second batch at once, and the rest when it is asked to.
+#[derive(Debug, Default)]
+struct Early {
+    held: u64,
+    stored: u64,
+    batches: u64,
+}
+
+impl Sink for Early {
+    async fn write(&mut self, batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        self.batches += 1;
+        self.held += batch.len() as u64;
+        if self.batches.is_multiple_of(2) {
+            self.stored += std::mem::take(&mut self.held);
+        }
+        Ok(())
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        false
+    }
+
+    fn stored(&mut self) -> Stored {
+        Stored { records: std::mem::take(&mut self.stored), mark: None }
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        // Away until the end of time, for what is still held.
+        Err(Fault::Away.error())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_early_is_delivered_and_only_the_rest_is_abandoned() {
+    let (inlet, queue, counters) = queue();
+    for _ in 0..3 {
+        inlet.send(&Arc::from([FlowRecord::default(), FlowRecord::default()]));
+    }
+    drop(inlet);
+    run(Early::default(), queue, DeliverOptions::default()).await;
+    assert_eq!(counters.delivered.load(Ordering::Relaxed), 4);
+    assert_eq!(counters.abandoned.load(Ordering::Relaxed), 2);
+    assert_eq!(counters.waiting(), 0);
+}

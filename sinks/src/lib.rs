@@ -10,11 +10,15 @@ mod deliver; // runs a sink until its queue closes
 pub mod spool; // what sinks cannot take now, on disk
 mod counters; // what became of the records
 mod deeds; // what sinks do beside
+mod failure; // and what they cannot do
 mod far_end; // where on the network
 mod way; // and how to get there
+mod value; // one value as text
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file
+#[cfg(feature = "s3")]
+pub mod s3; // objects in a bucket of S3
 mod store; // the embedded store
 pub mod click_house; // ClickHouse
 #[cfg(feature = "faults")]
@@ -23,10 +27,13 @@ mod faults; // mistakes made on purpose
 pub use counters::DeliveryCounters;
 pub use deeds::{Deed, Deeds};
 pub use deliver::{DeliverOptions, deliver};
+pub use failure::Failure;
 pub use far_end::{FarEnd, SYSTEM_AUTHORITIES, Tls, Transport};
 pub use log::LogSink;
 pub use queue::{Inlet, Queue};
-pub use sink::{Sink, SinkError};
+#[cfg(feature = "s3")]
+pub use s3::S3Sink;
+pub use sink::{Sink, SinkError, Stored};
 pub use spool::{Spool, SpoolError, SpoolOptions, SpoolPanicked};
 pub use store::StoreSink;
 pub use way::OptionsError;

@@ -131,6 +131,13 @@ impl Queue {
         }
     }
 
+    /// What the sink took up to `mark` is durable.
+    pub(crate) fn acknowledge_to(&self, mark: Mark) {
+        if let Source::Spool(reading) = &self.source {
+            reading.acknowledge_to(mark);
+        }
+    }
+
     /// Where the log stands behind the batch that was handed out last.
     pub(crate) fn mark(&self) -> Option<Mark> {
         match &self.source {

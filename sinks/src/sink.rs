@@ -39,6 +39,12 @@ pub trait Sink: Send {
     /// holds it; after [`SinkError::Refused`] it has let go of it.
     fn flush(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// What has become durable since this was last asked, before a flush: of what was taken, the
+    /// first. For sinks that need not wait for all of it.
+    fn stored(&mut self) -> Stored {
+        Stored::default()
+    }
+
     /// Takes leave of the far end, once no more comes.
     fn end(&mut self) -> impl Future<Output = ()> + Send {
         async {}
@@ -54,6 +60,14 @@ pub trait Sink: Send {
     fn let_go(&mut self) -> u64 {
         0
     }
+}
+
+/// What a sink has made durable of its own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stored {
+    pub records: u64,
+    /// Behind them in the log, if the sink was told places in one.
+    pub mark: Option<Mark>,
 }
 
 /// Why a sink did not do what it was asked to, split by what to do about it.

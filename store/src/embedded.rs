@@ -16,6 +16,7 @@ mod columns; // records become columns
 mod waiting; // rows before they are written
 mod hot; // those rows, for readers in the same process
 mod encode; // columns become files
+mod encoder; // or one file somewhere else
 mod writer; // all of that in order
 mod batches; // files become columns again
 mod sums; // records become sums over time
@@ -31,6 +32,7 @@ mod reader; // questions get answers
 mod engine; // any question gets an answer
 
 pub use columns::{TIME_INSERTED, schema};
+pub use encoder::Encoder;
 pub use engine::{Answered, AskError, AskOptions, Choice, Progress, choose_tier};
 pub use hot::{Hot, Snapshot};
 pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};

@@ -64,7 +64,18 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     // A hundred kills, and thirty days.
     let tests = ["test", "--package", "store", "--tests", "--", "--ignored", "survives_long"];
     cargo(root, &tests)?;
+    signing_server(root)?;
+    cargo(root, &["test", "--package", "tests", "--test", "s3", "--", "--ignored"])?;
     fuzz::fuzz(root, fuzz::LONG)
+}
+
+/// A server of S3's interface that looks at signatures, built once.
+fn signing_server(root: &Path) -> Result<()> {
+    if root.join("target/tools/bin/s3s-fs").exists() {
+        return Ok(());
+    }
+    let server = ["install", "s3s-fs@0.14.1", "--locked", "--features", "binary"];
+    run(in_root(root, &server).args(["--root", "target/tools"]))
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {

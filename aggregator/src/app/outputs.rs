@@ -76,6 +76,8 @@ impl Running {
                 Some(Made::Json(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::Log(sink)) => self.outlets.set(name, sink, &mut self.tasks),
                 Some(Made::ClickHouse(sink)) => self.outlets.set(name, sink, &mut self.tasks),
+                #[cfg(feature = "s3")]
+                Some(Made::S3(sink)) => self.outlets.set(name, *sink, &mut self.tasks),
                 None => self.outlets.remove(name),
             }
             tracing::info!(output = name, "output follows the configuration");
@@ -111,6 +113,8 @@ enum Made {
     Json(JsonSink),
     Log(LogSink),
     ClickHouse(ClickHouseSink),
+    #[cfg(feature = "s3")]
+    S3(Box<sinks::S3Sink>),
 }
 
 impl Made {
@@ -120,6 +124,8 @@ impl Made {
             Output::Json(options) => Self::Json(JsonSink::new(options)?),
             Output::Log(options) => Self::Log(LogSink::new(options)),
             Output::ClickHouse(options) => Self::ClickHouse(ClickHouseSink::new(options)),
+            #[cfg(feature = "s3")]
+            Output::S3(options) => Self::S3(Box::new(sinks::S3Sink::new(options))),
         })
     }
 }

@@ -159,6 +159,16 @@ const fn described(deed: Deed) -> (&'static str, &'static str) {
         Deed::InsertsFailed(_) => {
             ("fyke_sink_inserts_failed", "Attempts to insert that failed, by reason")
         }
+        Deed::ObjectsStored => ("fyke_sink_objects", "Objects stored"),
+        Deed::BytesStored => ("fyke_sink_object_bytes", "Length of the objects stored, in bytes"),
+        Deed::PartsStored => {
+            ("fyke_sink_object_parts", "Parts stored of objects that take several")
+        }
+        Deed::ObjectsUnnoted => (
+            "fyke_sink_objects_unnoted",
+            "Objects not noted beside the spool; a process killed meanwhile may store them twice",
+        ),
+        Deed::Failed(_) => ("fyke_sink_failures", "Attempts that failed, by reason"),
     }
 }
 

@@ -45,9 +45,9 @@ Of what an output is given, for each `sink`, at any time and across reloads:
 
 What is under way between two of these when the metrics are read is missing on the right.
 
-`sink` is the output: `flow_collector`, `flow_log`, `log` or `store`. What else an output does, such
-as making connections or putting files aside, is there for those that do it, and goes on counting
-when a reload replaces the output. `fyke_sink_records_in_doubt` are among those delivered: they were
+`sink` is the output: `flow_collector`, `flow_log`, `log`, `s3` or `store`. What else an output does,
+such as making connections, putting files aside or storing objects, is there for those that do it,
+and goes on counting when a reload replaces the output. `fyke_sink_records_in_doubt` are among those delivered: they were
 written to a connection that was lost right after.
 
 ## What is there when
@@ -105,6 +105,8 @@ fn sinks(folder: &TempDir) -> FanOut {
     fan_out.counts("NAME", Deeds::Log(Arc::default()));
     fan_out.counts("NAME", Deeds::ClickHouse(value::channel(ClickHouseCounters::default()).1));
     fan_out.keeps(Arc::default());
+    #[cfg(feature = "s3")]
+    fan_out.counts("NAME", Deeds::S3(Arc::default()));
     fan_out
 }
 

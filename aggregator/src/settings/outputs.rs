@@ -2,6 +2,8 @@
 
 use flow::{Contents, Mode, Uid};
 use sinks::{click_house, ipfix, json, log};
+#[cfg(feature = "s3")]
+use sinks::s3;
 
 use super::Settings;
 use super::flow_collector::Format;
@@ -17,6 +19,8 @@ pub enum Output {
     Json(json::Options),
     Log(log::Options),
     ClickHouse(click_house::Options),
+    #[cfg(feature = "s3")]
+    S3(s3::Options),
 }
 
 /// Every output that can change while the aggregator runs, by the name that logs and metrics call
@@ -27,6 +31,7 @@ pub struct Outputs {
     pub flow_log: Option<Output>,
     pub log: Option<Output>,
     pub click_house: Option<Output>,
+    pub s3: Option<Output>,
 }
 
 impl Outputs {
@@ -36,6 +41,7 @@ impl Outputs {
             ("flow_log", self.flow_log),
             ("log", self.log),
             ("click_house", self.click_house),
+            ("s3", self.s3),
         ]
     }
 }
@@ -55,7 +61,20 @@ impl Settings {
             flow_log: self.flow_logger.options().map(Output::Log),
             log: self.record_log.value.as_ref().map(lines).map(Output::Log),
             click_house: self.click_house.options(uuid, note).map(Output::ClickHouse),
+            s3: self.s3(uuid),
         }
+    }
+
+    #[cfg(feature = "s3")]
+    fn s3(&self, uuid: Option<Uid>) -> Option<Output> {
+        let spool = self.storage.spool().map(|spool| spool.directory);
+        self.s3.options(uuid, spool).map(Output::S3)
+    }
+
+    /// [`Settings::check_build`] has refused to have one.
+    #[cfg(not(feature = "s3"))]
+    fn s3(&self, _uuid: Option<Uid>) -> Option<Output> {
+        None
     }
 
     /// What records are completed with.

@@ -76,9 +76,14 @@ fn page() -> String {
         key_row(&mut page, key, false);
     }
     page += "\n## Environment\n\nWhat no file says.\n\n| Variable | Meaning |\n|---|---|\n";
-    for key in
-        [&click_house::USERNAME, &click_house::PASSWORD, &s3::KEY_ID, &s3::SECRET_KEY, &s3::TOKEN]
-    {
+    for key in [
+        &click_house::USERNAME,
+        &click_house::PASSWORD,
+        &s3::KEY_ID,
+        &s3::SECRET_KEY,
+        &s3::TOKEN,
+        &s3::REGION_AROUND,
+    ] {
         row(&mut page, &[&format!("`{}`", key.name()), key.doc]);
     }
     page

@@ -18,8 +18,14 @@ pub struct Text(pub Option<Result<String, String>>);
 
 /// Variables of the environment that tell something.
 pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
-    let secrets =
-        [&click_house::USERNAME, &click_house::PASSWORD, &s3::KEY_ID, &s3::SECRET_KEY, &s3::TOKEN];
+    let secrets = [
+        &click_house::USERNAME,
+        &click_house::PASSWORD,
+        &s3::KEY_ID,
+        &s3::SECRET_KEY,
+        &s3::TOKEN,
+        &s3::REGION_AROUND,
+    ];
     let keys = keys::all().into_iter().chain(secrets);
     keys.filter_map(|key| key.variable).chain([cluster::POD])
 }

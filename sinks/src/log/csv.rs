@@ -4,12 +4,10 @@
 //! a line in it, which no name of an object can have but a hostile exporter may send, would make
 //! other columns of the rest; such characters become spaces.
 
-use std::io::Write;
-use std::net::IpAddr;
-
 use flow::{Access, FlowRecord, LogColumn};
 
 use super::Csv;
+use crate::value;
 
 /// Makes rows of records.
 #[derive(Debug)]
@@ -43,27 +41,13 @@ impl Rows {
             | LogColumn::Action(access)
             | LogColumn::PolicyType(access) => access,
         };
-        match access {
-            Access::U8 { get, .. } => {
-                let number = get(record);
-                match name(column, number).filter(|_| self.pretty) {
-                    Some(name) => out.extend_from_slice(name.as_bytes()),
-                    None => put_number(out, number.into()),
-                }
-            }
-            Access::U16 { get, .. } => put_number(out, get(record).into()),
-            Access::U32 { get, .. } | Access::Seconds { get, .. } => {
-                put_number(out, get(record).into());
-            }
-            Access::U64 { get, .. } | Access::Milliseconds { get, .. } => {
-                put_number(out, get(record));
-            }
-            Access::Name { get, .. } | Access::Labels { get, .. } => self.text(get(record), out),
-            Access::Uuid { get, .. } => {
-                self.text(&get(record).map(|uid| uid.to_string()).unwrap_or_default(), out);
-            }
-            Access::Ip { get, .. } => put_address(out, get(record)),
+        if let Access::U8 { get, .. } = access
+            && self.pretty
+            && let Some(name) = name(column, get(record))
+        {
+            return out.extend_from_slice(name.as_bytes());
         }
+        value::put(*access, record, out, |text, out| self.text(text, out));
     }
 
     fn text(&self, text: &str, out: &mut Vec<u8>) {
@@ -82,17 +66,6 @@ impl Rows {
             let separates = |byte| matches!(byte, b',' | b'\n' | b'\r');
             out.extend(text.bytes().map(|byte| if separates(byte) { b' ' } else { byte }));
         }
-    }
-}
-
-// Writing to a vector cannot fail.
-fn put_number(out: &mut Vec<u8>, number: u64) {
-    write!(out, "{number}").ok();
-}
-
-fn put_address(out: &mut Vec<u8>, address: Option<IpAddr>) {
-    if let Some(address) = address {
-        write!(out, "{address}").ok();
     }
 }
 

@@ -168,6 +168,13 @@ impl Reading {
         self.place.acknowledge(self.taken);
     }
 
+    /// What the sink took up to `mark` is durable.
+    pub(crate) fn acknowledge_to(&self, mark: Mark) {
+        if mark.log == self.log.id {
+            self.place.acknowledge(mark.record.min(self.taken));
+        }
+    }
+
     /// Hands out again what was not acknowledged.
     pub(crate) fn rewind(&mut self) {
         self.place.rewind();

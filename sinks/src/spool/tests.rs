@@ -475,3 +475,24 @@ async fn a_segment_of_an_earlier_version_is_read() {
     open(&options(dir.path())).visit(|record| seen.push(record.clone())).unwrap();
     assert_eq!(seen, batch(0..3).to_vec());
 }
+
+#[tokio::test]
+async fn a_part_of_what_was_taken_is_acknowledged_and_the_rest_comes_again() {
+    let folder = tempdir().unwrap();
+    let spool = open(&options(folder.path()));
+    let (mut one, counters) = queue(&spool, "one");
+    fill(&spool, 0..10, 10).await;
+    let taken = one.recv().await.unwrap();
+    assert_eq!(taken.len(), 10);
+    one.took();
+    let mark = one.mark().unwrap();
+    one.acknowledge_to(store::Mark { record: mark.record - 4, ..mark });
+    // Neither another log's place nor one that was not taken yet counts.
+    one.acknowledge_to(store::Mark { log: !mark.log, ..mark });
+    spool.finish().await;
+    drop((one, spool));
+    let spool = open(&options(folder.path()));
+    let mut again = spool.queue("one", Arc::clone(&counters));
+    spool.close();
+    assert_eq!(drain(&mut again).await, (6..10).collect::<Vec<_>>());
+}
