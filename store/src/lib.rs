@@ -1,4 +1,5 @@
 //! Where flows rest, and how they are asked for.
+pub mod clickhouse; // a server of its own, or many
 mod embedded; // Parquet files in a directory
 pub mod query; // what is asked, of any store
 mod error; // what can go wrong

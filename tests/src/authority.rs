@@ -9,6 +9,12 @@ use tempfile::TempDir;
 
 /// An authority, a collector's certificate for `collector.test`, and an exporter's.
 pub fn certificates() -> TempDir {
+    certificates_for(&["collector.test", "exporter.test"])
+}
+
+/// An authority (`ca.pem`), and a certificate and a key for each of these names (`NAME.pem`,
+/// `NAME.key`).
+pub fn certificates_for(names: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -20,9 +26,9 @@ pub fn certificates() -> TempDir {
         fs::write(folder.path().join(name), text).expect("a file");
     };
     write("ca.pem", authority.pem());
-    for name in ["collector.test", "exporter.test"] {
+    for name in names {
         let key = KeyPair::generate().expect("a key");
-        let parameters = CertificateParams::new([name.to_owned()]).expect("a name");
+        let parameters = CertificateParams::new([(*name).to_owned()]).expect("a name");
         let certificate = parameters.signed_by(&key, &authority).expect("a certificate");
         write(&format!("{name}.pem"), certificate.pem());
         write(&format!("{name}.key"), key.serialize_pem());

@@ -17,4 +17,5 @@ pub mod way; // writes that arrive late
 pub mod api_server; // what the processes ask about the cluster
 pub mod agent; // what they ask the Antrea Agent
 pub mod authority; // who they are to each other
+pub mod clickhouse; // where flows are kept
 pub mod records; // what goes over the wire in tests

@@ -1,0 +1,179 @@
+//! Today's engine, without a server around it, behind an HTTP interface that fails on demand.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::{PASSWORD, USER, ask, post};
+use crate::binary::signal;
+use crate::ports::free_port;
+
+/// A process with a database of its own, which ends with the test. The certificate, if it has one,
+/// is for `localhost`.
+#[derive(Debug)]
+pub struct Engine {
+    folder: TempDir,
+    port: u16,
+    /// Certificate and key.
+    pair: Option<(PathBuf, PathBuf)>,
+    process: Option<Child>,
+}
+
+/// What happens to the next statements with a text in them.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Fault {
+    /// In any case.
+    #[serde(rename = "match")]
+    pub text: String,
+    /// How many of them.
+    pub times: u32,
+    /// An exception of this code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    pub delay_ms: u32,
+    /// The connection is reset after so many bytes of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_after: Option<u64>,
+    /// It is done, but nobody is told: the connection is reset.
+    pub no_answer: bool,
+    /// It waits for [`Engine::release`].
+    pub hold: bool,
+}
+
+/// What became of statements so far.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Stats {
+    pub statements: u64,
+    pub refused: u64,
+    /// Statements that had a [`Fault`].
+    pub faults: u64,
+    /// Statements that wait for [`Engine::release`].
+    pub held: u64,
+    /// Those that the engine took, also if it knew their tokens.
+    pub inserts: Vec<Seen>,
+}
+
+/// An insert.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Seen {
+    pub rows: u64,
+    /// As they came over the wire.
+    pub bytes: u64,
+    pub token: String,
+    pub query: String,
+}
+
+impl Engine {
+    /// Starts it, and waits until it answers.
+    pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Over TLS.
+    pub fn start_with(pair: Option<(PathBuf, PathBuf)>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut engine = Self { folder, port: free_port(), pair, process: None };
+        engine.start_again();
+        engine
+    }
+
+    /// Starts it after [`Self::stop`], where it was, with what it has stored.
+    pub fn start_again(&mut self) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python = root.join("../target/test-venv/bin/python");
+        assert!(python.exists(), "{} is missing: run `cargo xtask setup`", python.display());
+        let mut command = Command::new(python);
+        command.arg(root.join("src/clickhouse_engine.py")).arg(self.folder.path().join("data"));
+        command.args([&self.port.to_string(), USER, PASSWORD]);
+        if let Some((certificate, key)) = &self.pair {
+            command.args([certificate, key]);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("Python runs");
+        let mut line = String::new();
+        let told = BufReader::new(process.stdout.as_mut().expect("a pipe")).read_line(&mut line);
+        self.process = Some(process);
+        assert!(told.is_ok() && line == "ready\n", "the engine does not start");
+    }
+
+    /// Ends it in good order; what it has stored stays.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            signal(process.id(), "TERM");
+            process.wait().expect("its end");
+        }
+    }
+
+    /// As `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        match self.pair {
+            None => format!("http://127.0.0.1:{}", self.port),
+            Some(_) => format!("https://localhost:{}", self.port),
+        }
+    }
+
+    /// What the engine says, by no client of ours, as values with tabs between them. Not over TLS.
+    #[track_caller]
+    pub fn ask(&self, statement: &str) -> String {
+        ask(self.port, statement)
+    }
+
+    /// The one number that the engine says.
+    #[track_caller]
+    pub fn number(&self, statement: &str) -> u64 {
+        let answer = self.ask(statement);
+        answer.trim().parse().unwrap_or_else(|_| panic!("{statement}: {answer}"))
+    }
+
+    pub fn fault(&self, fault: &Fault) {
+        self.control("/_fault", &serde_json::to_string(fault).expect("JSON"));
+    }
+
+    /// Nothing fails from now on, but for what is under way.
+    pub fn heal(&self) {
+        self.control("/_heal", "");
+    }
+
+    pub fn release(&self) {
+        self.control("/_release", "");
+    }
+
+    /// From now on only who knows this password gets in. [`Self::ask`] does not.
+    pub fn set_password(&self, password: &str) {
+        self.control("/_password", &format!("{{\"password\": {password:?}}}"));
+    }
+
+    pub fn stats(&self) -> Stats {
+        serde_json::from_str(&self.control("/_stats", "")).expect("JSON")
+    }
+
+    fn control(&self, path: &str, body: &str) -> String {
+        let (status, answer) = post(self.port, path, "", body).expect("an answer");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
