@@ -10,6 +10,7 @@ mod enriched; // what others know of it
 mod orders; // orders that others expect them in
 pub(crate) mod mediator; // the template of Antrea's Flow Aggregator
 mod log_columns; // the columns of its log
+mod click_house; // the columns of its table
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,6 +19,7 @@ use ipfix::registry::InformationElement;
 
 use crate::{Family, FlowRecord, Interner, Name, Uid};
 
+pub use click_house::{CLUSTER, KeyColumn, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn};
 pub use log_columns::LogColumn;
 pub use orders::{Contents, LogColumns, Mode};
 

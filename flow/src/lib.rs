@@ -13,7 +13,10 @@ mod layout; // records as an aggregator tells them
 mod reversed; // what came back, as a flow of its own
 
 pub use domain::observation_domain;
-pub use fields::{Access, Contents, Elements, FIELDS, Field, LogColumn, LogColumns, Mode, Profile};
+pub use fields::{
+    Access, CLUSTER, Contents, Elements, FIELDS, Field, KeyColumn, LogColumn, LogColumns, Mode,
+    Profile, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn,
+};
 pub use layout::{Layout, Value};
 pub use name::{Interner, LABELS_LIMIT, Name, NameRoom};
 pub use record::{
