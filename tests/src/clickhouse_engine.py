@@ -54,6 +54,7 @@ NO_SETTINGS = {
     "enable_http_compression",
 }
 INSERT = re.compile(r"^\s*INSERT\s", re.I)
+READING = re.compile(r"^\s*(SELECT|WITH|SHOW|DESCRIBE|EXISTS)\s", re.I)
 FORMAT = re.compile(r"\sFORMAT\s+(\w+)\s*;?\s*$", re.I)
 
 directory = sys.argv[1]
@@ -81,6 +82,9 @@ def quoted(text):
 
 def run(sql, form, database, settings, params):
     names = []
+    # A session that is read-only stays so.
+    if settings.pop("readonly", "0") != "0" and not READING.match(sql):
+        raise Refusal(164, "Cannot execute query in readonly mode")
     try:
         if database:
             engine.query("USE `" + database.replace("`", "\\`") + "`", "TSV")

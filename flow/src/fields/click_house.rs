@@ -95,6 +95,13 @@ const FIRST_RATE: usize = 4;
 /// Of what the latest is kept.
 const LATEST: [&str; 2] = ["flowEndSecondsFromSourceNode", "flowEndSecondsFromDestinationNode"];
 
+impl Field {
+    /// The column that tells the same in tables that lack the attribute's own.
+    pub fn older_column(&self) -> Option<&'static str> {
+        (self.name == "destinationServiceIP").then_some("destinationClusterIP")
+    }
+}
+
 impl TableColumn {
     /// Every column: Antrea's in its order, then ours.
     pub fn all() -> Vec<Self> {

@@ -195,10 +195,27 @@ impl Answer {
         next.map_err(|error| self.client.failed(error))
     }
 
+    /// What the server has read for it, if it was asked to tell only at the end.
+    pub fn read(&self) -> ReadBy {
+        let summary = self.bytes.summary();
+        let told = |count: Option<u64>| count.unwrap_or(0);
+        ReadBy {
+            rows: told(summary.and_then(clickhouse::QuerySummary::read_rows)),
+            bytes: told(summary.and_then(clickhouse::QuerySummary::read_bytes)),
+        }
+    }
+
     /// Bytes that have come over the wire so far.
     pub fn received(&self) -> u64 {
         self.bytes.received_bytes()
     }
+}
+
+/// What a server has read for an answer; 0 if it does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadBy {
+    pub rows: u64,
+    pub bytes: u64,
 }
 
 impl fmt::Debug for Answer {

@@ -104,6 +104,11 @@ impl Needle {
         &self.text
     }
 
+    /// In lower case.
+    pub fn lower(&self) -> &str {
+        &self.lower
+    }
+
     pub fn holds(&self, text: &str) -> bool {
         lower(text).contains(&self.lower)
     }

@@ -1,0 +1,142 @@
+//! The same question has the same answer from ClickHouse as from plain evaluation.
+//!
+//! Rows are put into the engine by hand, as JSON, and questions are random.
+
+#[path = "clickhouse_queries/dice.rs"]
+mod dice; // chance that repeats itself
+#[path = "clickhouse_queries/rows.rs"]
+mod rows; // random flows, and how the engine gets them
+#[path = "clickhouse_queries/questions.rs"]
+mod questions; // random questions
+
+use std::time::Duration;
+
+use config::Secret;
+use flow::Field;
+use store::Row;
+use store::clickhouse::{Asker, Client, Options, Trust};
+use store::query::{Answer, Limits, Query, Rows, Wanted, evaluate};
+use tests::clickhouse::{ANTREA_COLUMNS, Engine, PASSWORD, USER, antrea_table};
+
+use dice::Dice;
+
+/// Questions for each table.
+const QUESTIONS: u64 = 250;
+
+fn client(engine: &Engine) -> Client {
+    Client::new(Options {
+        address: engine.url().parse().expect("an address"),
+        database: "default".to_owned(),
+        username: Secret::new(USER.to_owned()),
+        password: Secret::new(PASSWORD.to_owned()),
+        compress: false,
+        trust: Trust::Anybody,
+        patience: Duration::from_mins(1),
+    })
+}
+
+/// Asks as often as there are pages, and compares each.
+async fn compare(asker: &Asker, rows: &[Row], mut query: Query, what: u64) {
+    loop {
+        query.check().expect("a question that makes sense");
+        let expected = evaluate(&query, rows);
+        let found = asker.ask(&query).await;
+        let statement = asker.statement(&query).map(|it| it.text);
+        let (found, _) = found.unwrap_or_else(|error| panic!("{what}: {error}\n{statement:?}"));
+        assert_eq!(found, expected, "{what}: {query:#?}\n{statement:#?}");
+        let (Answer::Rows(Rows { next, .. }), Wanted::Rows(listing)) = (found, &mut query.wanted)
+        else {
+            return;
+        };
+        if next.is_none() {
+            return;
+        }
+        listing.after = next;
+    }
+}
+
+async fn compare_all(asker: &Asker, rows: &[Row], first: u64) {
+    let mut answered = 0;
+    for what in first..first + QUESTIONS {
+        let query = questions::question(&mut Dice::new(what), rows);
+        if let Answer::Groups(groups) = evaluate(&query, rows) {
+            answered += usize::from(!groups.groups.is_empty());
+        }
+        compare(asker, rows, query, what).await;
+    }
+    assert!(answered > 20, "hardly any question is about rows there are: {answered}");
+}
+
+#[tokio::test]
+async fn our_table_answers_as_plain_evaluation_does() {
+    let engine = Engine::start();
+    engine.ask(&rows::our_table());
+    let rows = rows::random(&mut Dice::new(7), 600);
+    engine.ask(&rows::insert(&rows, &rows::our_columns()));
+    let asker = Asker::open(client(&engine)).await.expect("a table");
+    compare_all(&asker, &rows, 1_000).await;
+    nothing_of_a_filter_is_in_a_statement(&asker, &rows);
+    an_export_has_every_row(&asker, &rows).await;
+    limits_hold(&asker).await;
+}
+
+/// What a table of Antrea's does not have counts as not told.
+#[tokio::test]
+async fn antreas_table_answers_as_if_the_rest_were_not_told() {
+    let engine = Engine::start();
+    engine.ask(&antrea_table("flows"));
+    let mut rows = rows::random(&mut Dice::new(8), 300);
+    let has = |name: &str| ANTREA_COLUMNS.iter().any(|(column, _)| *column == name);
+    for row in &mut rows {
+        let told = std::mem::take(&mut row.record);
+        for field in Field::columns().filter(|field| has(&rows::twin(field.name))) {
+            rows::copy(field, &told, &mut row.record);
+        }
+        rows::cut_times(&mut row.record);
+    }
+    engine.ask(&rows::insert(&rows, &rows::columns_of(&ANTREA_COLUMNS)));
+    let asker = Asker::open(client(&engine)).await.expect("a table");
+    compare_all(&asker, &rows, 5_000).await;
+}
+
+/// Texts of a filter travel beside the statement.
+fn nothing_of_a_filter_is_in_a_statement(asker: &Asker, rows: &[Row]) {
+    let mut texts = 0;
+    for what in 0..10_000 {
+        let query = questions::question(&mut Dice::new(what), rows);
+        let statement = asker.statement(&query).expect("a question that makes sense");
+        for text in questions::texts(&query) {
+            texts += 1;
+            let is_there = statement.text.contains(&text);
+            assert!(!is_there, "{text:?} is part of {}", statement.text);
+        }
+    }
+    assert!(texts > 1_000, "hardly any question has a text: {texts}");
+}
+
+async fn an_export_has_every_row(asker: &Asker, rows: &[Row]) {
+    let query = questions::everything();
+    let Wanted::Rows(listing) = &query.wanted else { unreachable!("an export is of rows") };
+    let mut export = asker.export(&query, listing).expect("a question that makes sense");
+    let mut found = Vec::new();
+    while let Some(part) = export.next().await.expect("rows") {
+        found.extend(part);
+    }
+    let Answer::Rows(Rows { rows: mut expected, .. }) = evaluate(&query, rows) else {
+        unreachable!("an export is of rows")
+    };
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(found.len(), rows.len());
+}
+
+async fn limits_hold(asker: &Asker) {
+    let mut query = questions::everything();
+    query.limits = Limits { rows: 10, ..Limits::default() };
+    let error = asker.ask(&query).await.expect_err("too many rows").to_string();
+    assert_eq!(error, "more than 10 rows would have to be read: ask for less time");
+    query.limits = Limits { memory: 1_000, ..Limits::default() };
+    let error = asker.ask(&query).await.expect_err("too much").to_string();
+    assert!(error.starts_with("more than 1000 bytes would have to be held"), "{error}");
+}
