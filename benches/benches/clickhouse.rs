@@ -128,7 +128,8 @@ async fn pipeline(batches: &[Batch], compress: bool, least: f64) {
     delivering.await.unwrap();
     let wall = begun.elapsed().as_nanos() as f64;
     let each = |time: Duration| time.as_nanos() as f64 / ROWS as f64;
-    let (ours, theirs) = (cpu() - ours, cpu_of(engine.process_id()) - theirs);
+    let ours = cpu().saturating_sub(ours);
+    let theirs = cpu_of(engine.process_id()).saturating_sub(theirs);
     assert_eq!(counters.lost(), 0);
     assert_eq!(engine.number("SELECT count() FROM flows"), ROWS as u64);
     let inserts = engine.stats().inserts;

@@ -6,6 +6,7 @@
 //! (`target/test-venv`), each in a process of its own; so does the store, for its peak of memory.
 #![expect(clippy::print_stdout, reason = "its purpose")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
+#![expect(clippy::cast_possible_truncation, reason = "numbers of Pods and ports are small")]
 #[path = "store/data.rs"]
 mod data; // ten million records
 #[path = "store/queries.rs"]

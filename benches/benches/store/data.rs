@@ -6,14 +6,15 @@ use std::path::Path;
 use flow::{Counters, FlowEndReason, FlowRecord, FlowType, Name};
 use store::{Writer, WriterOptions};
 
-pub const PODS: u64 = 5_000;
-pub const NAMESPACES: u64 = 60;
+pub(crate) const PODS: u64 = 5_000;
+pub(crate) const NAMESPACES: u64 = 60;
 /// Pods of one application, which have the same labels but one.
-pub const PODS_PER_APP: u64 = 10;
-pub const HOURS: u64 = 10;
+pub(crate) const PODS_PER_APP: u64 = 10;
+const PORTS: [u16; 8] = [80, 443, 8080, 9090, 5432, 6379, 53, 3306];
+pub(crate) const HOURS: u64 = 10;
 const HOUR_MS: u64 = 3_600_000;
 /// 2026-11-21T00:00:00Z.
-pub const BEGIN_MS: u64 = 1_795_219_200_000;
+pub(crate) const BEGIN_MS: u64 = 1_795_219_200_000;
 
 /// `SplitMix64` (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -66,7 +67,7 @@ fn pod(number: u64) -> Pod {
     }
 }
 
-pub fn write(dir: &Path, records: usize) {
+pub(crate) fn write(dir: &Path, records: usize) {
     let pods: Vec<Pod> = (0..PODS).map(pod).collect();
     let cluster = Name::from("ESTABLISHED");
     let mut random = Random(7);
@@ -105,8 +106,9 @@ fn record(number: u64, now_ms: u64, pods: &[Pod], state: &Name, random: &mut Ran
     record.key.source = source.address;
     record.key.destination = destination.address;
     record.key.source_port = 32_768 + random.below(28_000) as u16;
-    record.key.destination_port =
-        [80, 443, 8080, 9090, 5432, 6379, 53, 3306][random.skewed(8) as usize];
+    // Each application listens on two ports.
+    let app = to / PODS_PER_APP;
+    record.key.destination_port = PORTS[((2 * app + random.below(2)) % 8) as usize];
     record.key.protocol = if record.key.destination_port == 53 { 17 } else { 6 };
     for (end, pod) in [(&mut record.source, source), (&mut record.destination, destination)] {
         end.pod = pod.name.clone();
@@ -117,7 +119,7 @@ fn record(number: u64, now_ms: u64, pods: &[Pod], state: &Name, random: &mut Ran
     record.destination_labels = destination.labels.clone();
     record.service.name = destination.service.clone();
     record.service.port = record.key.destination_port;
-    record.service.ip = Some(Ipv4Addr::from_bits(0x0a60_0000 | (to / PODS_PER_APP) as u32).into());
+    record.service.ip = Some(Ipv4Addr::from_bits(0x0a60_0000 | app as u32).into());
     for (rule, end) in [(&mut record.ingress, destination), (&mut record.egress, source)] {
         rule.name = end.policy.clone();
         rule.namespace = end.namespace.clone();

@@ -11,7 +11,7 @@ use crate::data::{BEGIN_MS, HOURS};
 const HOUR_MS: u64 = 3_600_000;
 const END_MS: u64 = BEGIN_MS + HOURS * HOUR_MS;
 
-pub const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 7] = [
     "top pairs of Pods",
     "ns to ns to Service",
     "series, 10 minutes",
@@ -72,8 +72,7 @@ fn port() -> Predicate {
     Condition::Number { column, comparison: Comparison::Equal, value }.into()
 }
 
-/// All of a group, as `max(…)` of one of them: the keys of the series.
-pub fn queries() -> Vec<(&'static str, Query)> {
+pub(crate) fn queries() -> Vec<(&'static str, Query)> {
     let all = |wanted| query(0, Predicate::TRUE, wanted);
     let pairs = keys(&["sourcePodName", "destinationPodName"]);
     let mut pair_sums = sums();
@@ -107,7 +106,7 @@ pub fn queries() -> Vec<(&'static str, Query)> {
 
 /// The same in SQL. `{last N}` is a condition on the last N milliseconds, `{bucket N}` the interval
 /// of so many in which a flow ended.
-pub fn sql() -> Value {
+pub(crate) fn sql() -> Value {
     let rows = "select \"flowEndMilliseconds\", \"sourcePodNamespace\", \"sourcePodName\", \
         \"destinationPodNamespace\", \"destinationPodName\", \"destinationTransportPort\", \
         \"octetDeltaCount\", \"reverseOctetDeltaCount\" from flows";

@@ -46,7 +46,7 @@ impl Delivery {
             match Spool::open(&SpoolOptions::new(folder.join("spool"))) {
                 // Threads of the one before are about to end.
                 Err(SpoolError::Locked { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(5)).await
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 spool => break spool.expect("a spool"),
             }
@@ -170,10 +170,10 @@ pub(crate) fn sums(numbers: std::ops::Range<u64>) -> String {
                 let packets: u64 = of_flow.iter().sum();
                 let octets: u64 = of_flow.iter().map(|number| number * 1000 + 7).sum();
                 let totals: u64 = of_flow.iter().map(|number| number * number).sum();
-                format!("10.0.0.{}\t{count}\t{count}\t{packets}\t{octets}\t{totals}", flow + 1)
+                format!("10.0.0.{}\t{count}\t{count}\t{packets}\t{octets}\t{totals}\n", flow + 1)
             })
         })
         .collect();
     lines.sort();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.concat()
 }

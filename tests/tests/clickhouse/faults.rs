@@ -5,8 +5,9 @@ use tests::clickhouse::{Engine, Fault, antrea_table};
 
 use crate::delivery::{Delivery, SUMS, options, records, sums};
 
-fn insert(fault: Fault) -> Fault {
-    Fault { text: "INSERT".into(), ..fault }
+fn insert(mut fault: Fault) -> Fault {
+    fault.text = "INSERT".into();
+    fault
 }
 
 fn engine() -> Engine {
