@@ -60,7 +60,7 @@ impl Decoder {
         let decoded = session.decode_at(now, message, compile, |plan, _, data| {
             domain = data.domain;
             if plan.is_flow() {
-                records.push(plan.decode(data.values(), names));
+                records.push(plan.decode(&data, names));
             } else {
                 *unusable += 1;
             }

@@ -87,9 +87,12 @@ fn two_halves_become_one_record_in_either_order() {
         assert_eq!(flow.correlation, Correlation::Complete);
         assert_eq!((flow.source.pod.as_str(), flow.destination.pod.as_str()), ("a", "b"));
         assert_eq!(flow.service.name.as_str(), "shop/db:sql");
-        assert_eq!(flow.from_source.forward.octets_delta, 700);
-        assert_eq!(flow.from_destination.forward.octets_delta, 600);
-        assert_eq!((flow.from_source.flow_id, flow.from_destination.flow_id), (1000, 1_001_003));
+        assert_eq!(flow.joined.from_source.forward.octets_delta, 700);
+        assert_eq!(flow.joined.from_destination.forward.octets_delta, 600);
+        assert_eq!(
+            (flow.joined.from_source.flow_id, flow.joined.from_destination.flow_id),
+            (1000, 1_001_003)
+        );
         assert_eq!(flow.forward.octets_delta, 700, "common counters are the source Node's");
         assert_eq!(flow.end_reason, FlowEndReason::EndOfFlow);
         ids.push(flow.flow_id);
@@ -108,7 +111,7 @@ fn a_flow_is_over_when_both_nodes_say_so() {
     let told = tell(&mut correlator(), records, 1_000_000);
     let reasons: Vec<_> = told.iter().map(|flow| flow.end_reason).collect();
     assert_eq!(reasons, [ActiveTimeout, ActiveTimeout, EndOfFlow]);
-    let sum: u64 = told.iter().map(|flow| flow.from_destination.forward.octets_delta).sum();
+    let sum: u64 = told.iter().map(|flow| flow.joined.from_destination.forward.octets_delta).sum();
     assert_eq!(sum, 300);
 }
 
@@ -119,7 +122,7 @@ fn a_half_without_its_other_half_is_told_marked_and_counted() {
     assert_eq!(told, []);
     let told = tell(&mut correlator, [], 90_000);
     assert_eq!(told[0].correlation, Correlation::SourceOnly);
-    assert_eq!(told[0].from_source.forward.octets_delta, 100);
+    assert_eq!(told[0].joined.from_source.forward.octets_delta, 100);
     assert_eq!(correlator.stats().unpaired, 1);
     assert!(correlator.is_empty());
 }
@@ -132,7 +135,8 @@ fn the_other_half_may_come_after_the_first_was_told_alone() {
     let told = tell(&mut correlator, records.chain([late]), 660_001);
     assert_eq!(told.last().map(|flow| flow.correlation), Some(Correlation::Complete));
     assert!(told.iter().all(|flow| flow.flow_id == told[0].flow_id));
-    let destination: u64 = told.iter().map(|f| f.from_destination.forward.octets_delta).sum();
+    let destination: u64 =
+        told.iter().map(|f| f.joined.from_destination.forward.octets_delta).sum();
     assert_eq!((destination, correlator.stats().joined_late), (1000, 1));
 }
 
@@ -152,8 +156,8 @@ fn the_halfs_counters_that_were_told_first_stay_the_flows() {
     assert_eq!(told.last().map(|flow| flow.correlation), Some(Correlation::Complete));
     let sum = |of: fn(&FlowRecord) -> u64| told.iter().map(of).sum::<u64>();
     assert_eq!(sum(|flow| flow.forward.octets_delta), 1200);
-    assert_eq!(sum(|flow| flow.from_source.forward.octets_delta), 1200);
-    assert_eq!(sum(|flow| flow.from_destination.forward.octets_delta), 1200);
+    assert_eq!(sum(|flow| flow.joined.from_source.forward.octets_delta), 1200);
+    assert_eq!(sum(|flow| flow.joined.from_destination.forward.octets_delta), 1200);
 }
 
 /// As routers tell it: each record has what came since the last one, and nothing else.
@@ -185,7 +189,12 @@ fn a_5_tuple_used_again_is_another_flow() {
     let told = tell(&mut correlator(), records.map(|half| (3000, half)), 1_000_000);
     let totals: Vec<_> = told
         .iter()
-        .map(|f| (f.from_source.forward.octets_total, f.from_destination.forward.octets_total))
+        .map(|f| {
+            (
+                f.joined.from_source.forward.octets_total,
+                f.joined.from_destination.forward.octets_total,
+            )
+        })
         .collect();
     assert_eq!(totals, [(100, 100), (200, 200)]);
     assert_ne!(told[0].flow_id, told[1].flow_id);
@@ -246,7 +255,7 @@ fn after_a_restart_either_half_alone_keeps_the_flows_id() {
         restarted.learn(&first[0]);
         let told = tell(&mut restarted, [(0, later)], 1_000_000);
         assert_eq!(told[0].flow_id, first[0].flow_id);
-        let sides = [&told[0].from_source, &told[0].from_destination];
+        let sides = [&told[0].joined.from_source, &told[0].joined.from_destination];
         assert_eq!(sides.map(|side| side.forward.octets_delta).iter().sum::<u64>(), 50);
     }
 }
@@ -272,7 +281,7 @@ fn a_quiet_flow_of_two_nodes_keeps_its_id_whoever_speaks_first() {
     let records = records.chain(later.map(|half| (1_000_000, half)));
     let told = tell(&mut correlator(), records, 2_000_000);
     assert!(told.iter().all(|flow| flow.flow_id == told[0].flow_id));
-    let sum: u64 = told.iter().map(|flow| flow.from_destination.forward.octets_delta).sum();
+    let sum: u64 = told.iter().map(|flow| flow.joined.from_destination.forward.octets_delta).sum();
     assert_eq!(sum, 650);
 }
 
@@ -339,7 +348,7 @@ fn throughput_is_over_the_interval_that_is_covered() {
         (61_000, whole(record(0, 61_000, 61_000, 60_000))),
     ];
     let told = tell(&mut correlator(), records, 130_000);
-    let rates: Vec<_> = told.iter().map(|flow| flow.throughput).collect();
+    let rates: Vec<_> = told.iter().map(|flow| flow.joined.throughput).collect();
     assert_eq!(rates, [8000, 8000]);
 }
 
@@ -363,7 +372,7 @@ fn flows_beyond_the_limit_are_told_together_and_counted() {
     let [overflow] = overflow.as_slice() else { panic!("{overflow:?}") };
     assert_eq!(overflow.forward.octets_delta, 15 * 250);
     assert_eq!(overflow.end_reason, FlowEndReason::LackOfResources);
-    assert_eq!((overflow.source.node.as_str(), overflow.from_source.domain), ("node-a", 1));
+    assert_eq!((overflow.source.node.as_str(), overflow.joined.from_source.domain), ("node-a", 1));
     let stats = correlator.stats();
     assert_eq!((stats.folded, stats.folded_octets), (45, 15 * 250));
 }
@@ -378,7 +387,10 @@ fn halves_without_room_do_not_count_twice_among_the_sources() {
     let sides: Vec<_> = told
         .iter()
         .map(|flow| {
-            (flow.from_source.forward.octets_delta, flow.from_destination.forward.octets_delta)
+            (
+                flow.joined.from_source.forward.octets_delta,
+                flow.joined.from_destination.forward.octets_delta,
+            )
         })
         .collect();
     assert_eq!(common, 700);
@@ -428,8 +440,8 @@ fn what_one_node_let_out_and_the_other_refused_is_one_flow_in_either_order() {
         assert_eq!(flow.correlation, Correlation::Complete);
         assert_eq!((flow.source.pod.as_str(), flow.destination.pod.as_str()), ("a", "b"));
         assert_eq!(flow.ingress.name.as_str(), "keep-out");
-        assert_eq!(flow.from_source.forward.octets_total, 180);
-        assert_eq!(flow.from_destination.forward.octets_total, 60);
+        assert_eq!(flow.joined.from_source.forward.octets_total, 180);
+        assert_eq!(flow.joined.from_destination.forward.octets_total, 60);
     }
 }
 
@@ -519,7 +531,7 @@ proptest! {
         }
         let told = tell(&mut correlator, records, now + 1_000_000);
         let sums = told.iter().fold([0, 0], |[a, b], flow| {
-            [a + flow.from_source.forward.octets_delta, b + flow.from_destination.forward.octets_delta]
+            [a + flow.joined.from_source.forward.octets_delta, b + flow.joined.from_destination.forward.octets_delta]
         });
         prop_assert_eq!(sums, last_totals);
         prop_assert!(told.iter().all(|flow| flow.flow_id == told[0].flow_id));

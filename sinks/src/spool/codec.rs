@@ -85,8 +85,8 @@ impl Reader {
             };
             let read = session.decode(
                 message,
-                |template| Plan::with(template, |field| access(*field)),
-                |plan, _, record| records.push(plan.decode(record.values(), names)),
+                |template| Plan::with(template, |field| row(*field)),
+                |plan, _, record| records.push(plan.decode(&record, names)),
             );
             if read.is_err() {
                 return false;
@@ -114,12 +114,12 @@ fn specifier(field: &Field) -> FieldSpecifier {
     }
 }
 
-fn access(told: FieldSpecifier) -> Option<Access> {
+fn row(told: FieldSpecifier) -> Option<&'static Field> {
     let same = |field: &&&Field| {
         let ours = specifier(field);
         (ours.pen, ours.id) == (told.pen, told.id)
     };
-    FIELDS.iter().find(same).map(|field| field.access)
+    FIELDS.iter().find(same).copied()
 }
 
 /// A number of 15 bits made of a name (FNV-1a, folded).
