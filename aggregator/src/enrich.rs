@@ -71,7 +71,7 @@ impl Enricher {
         let (cluster, wanted) = (self.cluster.load(), **self.wanted.load());
         self.ends.follow(&cluster, wanted);
         let counts = is_counted.then_some(self.counts.as_ref());
-        let asking = Asking { cluster: &cluster, wanted, counts };
+        let asking = Asking { cluster: &cluster, counts };
         for record in records {
             asking.record(record, &mut self.ends);
             if wanted.uids {
@@ -84,7 +84,6 @@ impl Enricher {
 /// What records are completed with.
 struct Asking<'a> {
     cluster: &'a Cluster,
-    wanted: Wanted,
     counts: Option<&'a Counts>,
 }
 

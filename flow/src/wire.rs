@@ -147,16 +147,38 @@ impl Plan {
         for run in &self.runs {
             run.read(&mut record, data, names);
         }
-        if let Some(profile) = self.profile {
-            profile.decode(&mut record, data.values(), names);
-            return record;
+        match self.profile {
+            Some(profile) => profile.decode(&mut record, data.values(), names),
+            None => self.read_others(&mut record, data.values(), names),
         }
-        for (step, bytes) in self.steps.iter().zip(data.values()) {
-            if let Some(access) = step {
+        record
+    }
+
+    /// As [`Self::decode`], of a record that somebody else has taken apart: its values, in the order
+    /// of the template.
+    pub fn decode_values(&self, values: &[&[u8]], names: &mut Interner) -> FlowRecord {
+        let mut record = FlowRecord::default();
+        for run in &self.runs {
+            let values = values.get(run.fields.clone()).unwrap_or_default();
+            for (access, bytes) in run.steps.iter().zip(values) {
                 read(&mut record, access, bytes, names);
             }
         }
+        self.read_others(&mut record, values.iter().copied(), names);
         record
+    }
+
+    fn read_others<'a>(
+        &self,
+        record: &mut FlowRecord,
+        values: impl Iterator<Item = &'a [u8]>,
+        names: &mut Interner,
+    ) {
+        for (step, bytes) in self.steps.iter().zip(values) {
+            if let Some(access) = step {
+                read(record, access, bytes, names);
+            }
+        }
     }
 }
 

@@ -21,7 +21,12 @@ const NOBODY: u32 = u32::MAX;
 /// Distinct names that one reader shares among its records.
 const NAMES: usize = 65_536;
 
-static FIELDS: LazyLock<Vec<&'static Field>> = LazyLock::new(|| Field::columns().collect());
+/// What tells one part of a record is next to each other: it is read as a whole.
+static FIELDS: LazyLock<Vec<&'static Field>> = LazyLock::new(|| {
+    let mut fields: Vec<_> = Field::columns().collect();
+    fields.sort_by_key(|field| field.group);
+    fields
+});
 
 /// Writes the records of one block after the other.
 #[derive(Debug)]
