@@ -60,7 +60,7 @@ pub struct CollectorLimits {
     pub sessions: usize,
     /// Peers that are remembered over UDP, and of `NetFlow`. Anybody can make some up.
     pub datagram_peers: usize,
-    /// Records that are being decoded or wait for correlation, over all sessions: about 45 MB.
+    /// Records that are being decoded or wait for correlation, over all sessions: about 20 MB.
     pub records: usize,
     /// A session on a connection that is silent for this long is closed.
     pub idle: Duration,

@@ -18,6 +18,8 @@ mod wheel; // when each is to be looked at
 mod overflow; // flows without room
 mod told; // what has been told of connections nobody follows
 mod route; // which correlator a flow is for
+mod telling; // when flows are told
+mod stats; // what was counted
 
 use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
@@ -28,7 +30,7 @@ use flow::{FlowKey, FlowRecord};
 use hashbrown::DefaultHashBuilder;
 
 use about::Books;
-use flow_entry::{Admitted, FlowEntry, Report, Shared};
+use flow_entry::{FlowEntry, Report, Shared};
 use overflow::Overflow;
 use states::States;
 use table::Table;
@@ -36,6 +38,7 @@ use told::Memory;
 use wheel::Wheel;
 
 pub use route::Route;
+pub use stats::CorrelatorStats;
 
 /// When records leave, and how far apart two Nodes' clocks may be.
 #[derive(Debug, Clone, Copy)]
@@ -47,67 +50,6 @@ pub struct Timeouts {
     pub inactive: Duration,
     /// Halves whose starts differ by more than this belong to different connections.
     pub clock_skew: Duration,
-}
-
-/// What happened, counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CorrelatorStats {
-    pub received: u64,
-    pub emitted: u64,
-    /// Flows whose two halves were joined.
-    pub joined: u64,
-    /// Flows told with one half only, since the other never came.
-    pub unpaired: u64,
-    /// Flows whose other half came after they had been told alone.
-    pub joined_late: u64,
-    /// Records that continue a flow of which earlier records never came.
-    pub gaps: u64,
-    /// Octets (both directions) that those records told.
-    pub gap_octets: u64,
-    /// Records whose counters are below those of earlier ones: somebody reset them, or the
-    /// exporter does not tell two connections apart. What they count is not told.
-    pub totals_fell: u64,
-    /// Flows continued from what had been told of them in an earlier life.
-    pub resumed: u64,
-    /// Halves whose earlier life was forgotten for want of room.
-    pub crowded_out: u64,
-    /// Records of flows that are told with all others of their Node, because `max_flows` are being
-    /// followed already.
-    pub folded: u64,
-    /// Octets (both directions) of those.
-    pub folded_octets: u64,
-    /// Names of TCP states beyond those there is room for.
-    pub states_left_out: u64,
-}
-
-impl CorrelatorStats {
-    #[inline]
-    fn admitted(&mut self, admitted: Admitted) {
-        self.resumed += u64::from(admitted.resumed);
-        self.gaps += u64::from(admitted.gap_octets > 0);
-        // What hostile counters amount to is not worth an overflow.
-        self.gap_octets = self.gap_octets.saturating_add(admitted.gap_octets);
-        self.totals_fell += u64::from(admitted.fell);
-    }
-
-    /// Adds what another correlator has counted.
-    pub fn add(&mut self, other: &Self) {
-        let Self { received, emitted, joined, unpaired, joined_late, gaps, gap_octets, .. } = other;
-        let Self { totals_fell, resumed, crowded_out, folded, folded_octets, .. } = other;
-        self.received += received;
-        self.emitted += emitted;
-        self.joined += joined;
-        self.unpaired += unpaired;
-        self.joined_late += joined_late;
-        self.gaps += gaps;
-        self.gap_octets = self.gap_octets.saturating_add(*gap_octets);
-        self.totals_fell += totals_fell;
-        self.resumed += resumed;
-        self.crowded_out += crowded_out;
-        self.folded += folded;
-        self.folded_octets = self.folded_octets.saturating_add(*folded_octets);
-        self.states_left_out += other.states_left_out;
-    }
 }
 
 /// How many connections with one 5-tuple may follow each other within the inactive timeout. All
@@ -323,119 +265,6 @@ impl Correlator {
         };
         entry.next = self.wheel.insert(number, at);
     }
-
-    /// Hands out what is due at `now_ms`, and forgets flows that nobody reports any more.
-    pub fn expire(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        self.shared.memory.age(now_ms);
-        self.tell_hot(now_ms, emit);
-        let mut look = self.wheel.look(now_ms);
-        while let Some(first) = self.wheel.next(&mut look) {
-            let mut number = first;
-            while number != wheel::NONE {
-                let Some(entry) = self.flows.get(number) else { break };
-                let next = entry.next;
-                if entry.due_ms <= now_ms {
-                    self.tell(number, emit);
-                    self.settle(number, now_ms);
-                }
-                self.link(number, now_ms);
-                number = next;
-            }
-        }
-        self.overflow.expire(now_ms, millis(self.timeouts.active), emit);
-    }
-
-    fn tell_hot(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        let mut hot = std::mem::take(&mut self.hot);
-        for number in hot.drain(..) {
-            self.tell(number, emit);
-            if let Some(entry) = self.flows.get_mut(number) {
-                entry.is_hot = false;
-                entry.due_ms = next_look(entry, &self.timeouts, now_ms);
-            }
-        }
-        self.hot = hot;
-    }
-
-    /// Hands out everything that has not been told, for shutdown.
-    pub fn flush(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        let mut from = Some(0);
-        while let Some(next) = from {
-            from = self.flush_some(next, u32::MAX, now_ms, emit);
-        }
-    }
-
-    /// As [`Self::flush`], of `count` flows from number `from` on. Returns where to go on.
-    pub fn flush_some(
-        &mut self,
-        from: u32,
-        count: u32,
-        now_ms: u64,
-        emit: &mut Vec<FlowRecord>,
-    ) -> Option<u32> {
-        let end = from.saturating_add(count).min(self.flows.numbers());
-        for number in from..end {
-            self.tell(number, emit);
-        }
-        if end < self.flows.numbers() {
-            return Some(end);
-        }
-        self.overflow.flush(now_ms, emit);
-        None
-    }
-
-    /// Hands out a flow's record if it has news.
-    fn tell(&mut self, number: u32, emit: &mut Vec<FlowRecord>) {
-        let Some(entry) = self.flows.get_mut(number) else { return };
-        if !entry.changed {
-            return;
-        }
-        let is_alone = !entry.is_complete() && !entry.may_be_alone();
-        self.stats.unpaired += u64::from(!entry.told && is_alone);
-        self.stats.emitted += 1;
-        emit.push(entry.export(&self.shared.states));
-    }
-
-    /// Plans the next look at a flow that was just looked at, or forgets it.
-    fn settle(&mut self, number: u32, now_ms: u64) {
-        let Some(entry) = self.flows.get_mut(number) else { return };
-        entry.due_ms = next_look(entry, &self.timeouts, now_ms);
-        if entry.due_ms > now_ms {
-            return;
-        }
-        let key = entry.key;
-        let hash = self.hash(&key);
-        if let Some(entry) = self.flows.remove(hash, number) {
-            entry.forget(&mut self.shared.memory);
-        }
-    }
-
-    /// Flows as they are now, beginning with number `from`, of the `count` numbers from there on.
-    /// Returns where to go on, unless there are no more. A flow is `wanted` by the key under which
-    /// its halves met, or by the one it is told with.
-    pub fn look(
-        &self,
-        from: u32,
-        count: u32,
-        wanted: impl Fn(&FlowKey) -> bool,
-        mut visit: impl FnMut(FlowRecord),
-    ) -> Option<u32> {
-        let end = from.saturating_add(count).min(self.flows.numbers());
-        for number in from..end {
-            let Some(entry) = self.flows.get(number) else { continue };
-            if wanted(&entry.key) || wanted(&entry.shown_key()) {
-                visit(entry.peek(&self.shared.states));
-            }
-        }
-        (end < self.flows.numbers()).then_some(end)
-    }
-}
-
-/// When a flow is to be looked at again; not in the future if it is to be forgotten.
-fn next_look(entry: &FlowEntry, timeouts: &Timeouts, now_ms: u64) -> u64 {
-    let forgotten = entry.received_ms + millis(timeouts.inactive);
-    let next = now_ms + millis(timeouts.active);
-    if entry.has_ended() { forgotten } else { next.min(forgotten) }
 }
 
 /// A key in few steps: it is hashed for every record.

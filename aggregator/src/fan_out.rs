@@ -24,7 +24,7 @@ pub use outlets::Outlets;
 use subscription::Subscribers;
 pub use subscription::Subscription;
 
-/// Records that wait for a sink: 400 MB at worst, were no two sinks to share them.
+/// Records that wait for a sink: 300 MB at worst, were no two sinks to share them.
 const QUEUE: usize = if cfg!(test) { 512 } else { 512 * 1024 };
 
 /// Hands batches to sinks. Its clones are the same.

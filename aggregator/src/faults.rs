@@ -28,8 +28,9 @@ pub(crate) fn spoil(records: &mut [FlowRecord]) {
 }
 
 fn double_sides(record: &mut FlowRecord) {
-    record.from_source.forward.octets_delta *= 2;
-    record.from_destination.forward.octets_delta *= 2;
+    let joined = &mut *record.joined;
+    joined.from_source.forward.octets_delta *= 2;
+    joined.from_destination.forward.octets_delta *= 2;
 }
 
 fn double_common(record: &mut FlowRecord) {

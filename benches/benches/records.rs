@@ -111,7 +111,7 @@ impl Reader {
         for message in messages.iter() {
             let mut records = Vec::new();
             let decoded = session.decode(message, Plan::compile, |plan, _, data| {
-                records.push(plan.decode(data.values(), &mut self.names));
+                records.push(plan.decode(&data, &mut self.names));
             });
             decoded.expect("it is sound");
             take(records);

@@ -78,8 +78,8 @@ fn batch(first: u64, size: u64) -> Batch {
         record.service.name = name("shop/backend:http", number % 50);
         record.tcp_state = "ESTABLISHED".into();
         record.forward = Counters { packets_total: number, octets_total: number, ..record.forward };
-        record.from_source = told;
-        record.from_destination = told;
+        record.joined.from_source = told;
+        record.joined.from_destination = told;
         record
     };
     (first..first + size).map(record).collect()

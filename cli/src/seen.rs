@@ -38,8 +38,8 @@ fn of(flow: &store::Flow) -> SeenFlow {
             reverse_packets: record.reverse.packets_delta,
             reverse_octets: record.reverse.octets_delta,
         },
-        from_source: side(&record.from_source),
-        from_destination: side(&record.from_destination),
+        from_source: side(&record.joined.from_source),
+        from_destination: side(&record.joined.from_destination),
     }
 }
 

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use flow::{Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, Service};
+use flow::{
+    Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, PolicyRule, Service, Shared,
+};
 use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
 use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
@@ -21,7 +23,6 @@ use crate::meter::{Due, EndReason};
 use crate::names::egress::Egresses;
 use crate::names::{Counts, End, Policies};
 use classify::{Map, Place};
-use exit::Exit;
 
 pub use classify::{Rules, TrafficMode, Untold};
 pub use labels::PodLabels;
@@ -31,6 +32,9 @@ pub use labels::PodLabels;
 pub struct Enricher {
     cluster: Arc<ArcSwap<Cluster>>,
     node: Name,
+    /// What a record has of an end on this Node that is not known by name, and of a rule that let a
+    /// connection pass and is not either.
+    nameless: (Shared<Endpoint>, Shared<PolicyRule>),
     rules: Rules,
     policies: Option<Policies>,
     egresses: Option<Egresses>,
@@ -65,6 +69,10 @@ impl Enricher {
         Self {
             cluster,
             node: node.into(),
+            nameless: (
+                Endpoint { node: node.into(), ..Endpoint::default() }.into(),
+                PolicyRule { action: PolicyRule::ALLOW, ..PolicyRule::default() }.into(),
+            ),
             rules: Rules::default(),
             policies: None,
             egresses: None,
@@ -135,7 +143,7 @@ impl Enricher {
         let [ingress, egress] = self.allowing(due);
         let exit = match flow_type {
             FlowType::ToExternal => self.exit(cluster, source, destination.place.address),
-            _ => Exit::default(),
+            _ => Shared::NOTHING,
         };
         let tcp_state = due.tcp_state.and_then(|state| self.tcp_states.get(usize::from(state)));
         Some(FlowRecord {
@@ -153,9 +161,7 @@ impl Enricher {
             egress,
             tcp_state: tcp_state.cloned().unwrap_or_default(),
             flow_type,
-            egress_name: exit.name,
-            egress_ip: exit.address,
-            egress_node_name: exit.node,
+            exit,
             proxy_snat_ip: snat.map(|(address, _)| address),
             proxy_snat_port: snat.map_or(0, |(_, port)| port),
             ..FlowRecord::default()
@@ -234,16 +240,15 @@ impl Enricher {
 
     /// Only a Pod of this Node is named. If it is one, but not known for certain which, the Node
     /// is told alone: that is certain.
-    fn endpoint(&self, seat: Seat<'_>, end: End) -> Endpoint {
+    fn endpoint(&self, seat: Seat<'_>, end: End) -> Shared<Endpoint> {
         if !seat.place.is_local {
-            return Endpoint::default();
+            return Shared::NOTHING;
         }
-        let node = self.node.clone();
         if let Some(pod) = seat.pod.owner() {
-            return Endpoint { pod: pod.name.clone(), namespace: pod.namespace.clone(), node };
+            return pod.end.clone();
         }
         self.counts.unresolved(end, seat.pod.reason().map_or("", Reason::name));
-        Endpoint { node, ..Endpoint::default() }
+        self.nameless.0.clone()
     }
 
     /// The address that the client used, if destination NAT replaced it. It is told even when no

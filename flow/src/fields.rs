@@ -35,6 +35,18 @@ pub struct Field {
     /// Where Antrea's gRPC message `Flow` has it: field numbers from the outermost message in.
     /// Empty if it has no place there.
     pub path: &'static [u8],
+    /// The part of a record that it is of, if that is shared.
+    pub group: Option<Group>,
+}
+
+/// The shared parts of a record that several attributes tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    Source,
+    Destination,
+    Ingress,
+    Egress,
+    Exit,
 }
 
 /// The Information Elements that carry an attribute.
@@ -119,7 +131,8 @@ impl Profile {
         }
     }
 
-    /// Sets the attributes of this profile, whose values come in the order of its templates.
+    /// Sets the attributes of this profile, whose values come in the order of its templates; but
+    /// those that are of some [`Group`].
     pub(crate) fn decode<'a>(
         self,
         record: &mut FlowRecord,
@@ -150,6 +163,12 @@ impl Field {
     /// Says where the gRPC message has this attribute.
     const fn at(mut self, path: &'static [u8]) -> Self {
         self.path = path;
+        self
+    }
+
+    /// Says of which part this attribute is.
+    const fn of(mut self, group: Group) -> Self {
+        self.group = Some(group);
         self
     }
 
@@ -197,7 +216,12 @@ impl Field {
 }
 
 const fn one(name: &'static str, element: InformationElement, access: Access) -> Field {
-    Field { name, elements: Elements::One(element), access, path: &[] }
+    Field { name, elements: Elements::One(element), access, path: &[], group: None }
+}
+
+/// Nobody has registered an element for it.
+const fn unregistered(name: &'static str, access: Access) -> Field {
+    Field { name, elements: Elements::None, access, path: &[], group: None }
 }
 
 const fn per_family(
@@ -206,7 +230,7 @@ const fn per_family(
     v6: InformationElement,
     access: Access,
 ) -> Field {
-    Field { name, elements: Elements::PerFamily { v4, v6 }, access, path: &[] }
+    Field { name, elements: Elements::PerFamily { v4, v6 }, access, path: &[], group: None }
 }
 
 /// Builds an [`Access`] to a plain member of [`FlowRecord`].
@@ -218,10 +242,24 @@ macro_rules! member {
     };
 }
 
-/// As [`member!`], for the members that are lent instead of copied.
+/// As [`member!`], for members of what is shared: what says nothing new makes no copy.
+macro_rules! part {
+    ($kind:ident, $($path:ident).+) => {
+        Access::$kind {
+            get: |r| r.$($path).+,
+            set: |r, v| if r.$($path).+ != v { r.$($path).+ = v },
+        }
+    };
+}
+
+/// As [`part!`], for the members that are lent instead of copied.
 macro_rules! name {
-    ($($path:ident).+) => {
-        Access::Name { get: |r| &r.$($path).+, set: |r, v| r.$($path).+ = v }
+    ($($path:ident).+) => { name!(Name, $($path).+) };
+    ($kind:ident, $($path:ident).+) => {
+        Access::$kind {
+            get: |r| &r.$($path).+,
+            set: |r, v| if r.$($path).+ != v { r.$($path).+ = v },
+        }
     };
 }
 
@@ -243,14 +281,17 @@ macro_rules! table {
             $(const { &$row.access }.write(record, family, writer);)*
         }
 
-        /// Sets these attributes of `record`, whose values come in the order of the rows.
+        /// Sets these attributes of `record`, whose values come in the order of the rows; but those
+        /// that are of some [`super::Group`].
         $vis fn decode<'a>(
             record: &mut $crate::FlowRecord,
             values: &mut impl Iterator<Item = &'a [u8]>,
             names: &mut $crate::Interner,
         ) {
             $(
-                if let Some(value) = values.next() {
+                if let Some(value) = values.next()
+                    && const { $row.group.is_none() }
+                {
                     $crate::wire::read(record, const { &$row.access }, value, names);
                 }
             )*
@@ -258,7 +299,7 @@ macro_rules! table {
     };
 }
 
-use {member, name, table};
+use {member, name, part, table};
 
 #[cfg(test)]
 mod tests {
@@ -337,6 +378,31 @@ mod tests {
             };
             assert!(is_unset, "{}", field.name);
             assert!(record != before, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_a_group_is_of_that_part_and_of_nothing_else() {
+        for field in Field::all() {
+            let mut record = FlowRecord::default();
+            match field.access {
+                Access::U8 { set, .. } => set(&mut record, 1),
+                Access::Name { set, .. } | Access::Labels { set, .. } => {
+                    set(&mut record, "told".into());
+                }
+                Access::Uuid { set, .. } => set(&mut record, Some(Uid([7; 16]))),
+                _ => {
+                    assert_eq!(field.group, None, "{}", field.name);
+                    continue;
+                }
+            }
+            let mut changed = Vec::new();
+            let rules = [(Group::Ingress, &record.ingress), (Group::Egress, &record.egress)];
+            changed.extend(rules.iter().filter(|it| !it.1.is_nothing()).map(|it| it.0));
+            let ends = [(Group::Source, &record.source), (Group::Destination, &record.destination)];
+            changed.extend(ends.iter().filter(|it| !it.1.is_nothing()).map(|it| it.0));
+            changed.extend((!record.exit.is_nothing()).then_some(Group::Exit));
+            assert_eq!(changed, Vec::from_iter(field.group), "{}", field.name);
         }
     }
 

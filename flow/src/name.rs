@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashSet;
 
+use crate::told::{Parts, Shape, Told};
+
 /// A shared string. The empty string, by far the most frequent, takes no memory.
 #[derive(Clone, Default, Eq, PartialOrd, Ord)]
 pub struct Name(Option<Arc<str>>);
@@ -28,6 +30,8 @@ impl Hash for Name {
 }
 
 impl Name {
+    pub const EMPTY: Self = Self(None);
+
     #[inline]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
@@ -108,6 +112,10 @@ pub struct Interner {
     names: HashSet<Arc<str>>,
     /// Of all `names` together.
     bytes: usize,
+    /// What is made of several names, and numbers beside them.
+    parts: Parts,
+    /// What was taken of `room`.
+    taken: usize,
     limit: usize,
     room: Option<Arc<NameRoom>>,
     resets: u64,
@@ -126,7 +134,17 @@ impl Interner {
     }
 
     fn making(limit: usize, room: Option<Arc<NameRoom>>) -> Self {
-        Self { names: HashSet::new(), bytes: 0, limit, room, resets: 0, cut: 0, unshared: 0 }
+        Self {
+            names: HashSet::new(),
+            bytes: 0,
+            parts: Parts::default(),
+            taken: 0,
+            limit,
+            room,
+            resets: 0,
+            cut: 0,
+            unshared: 0,
+        }
     }
 
     pub fn intern(&mut self, text: &str) -> Name {
@@ -145,7 +163,7 @@ impl Interner {
             self.forget();
         }
         let name: Arc<str> = Arc::from(text);
-        if self.has_room(text.len()) {
+        if self.has_room(text.len() + OVERHEAD) {
             self.bytes += text.len();
             self.names.insert(Arc::clone(&name));
         } else {
@@ -154,21 +172,41 @@ impl Interner {
         Name(Some(name))
     }
 
-    /// Takes room for one name more, if need be from that of those before it.
-    fn has_room(&mut self, length: usize) -> bool {
-        let Some(room) = &self.room else { return true };
-        if room.take(length + OVERHEAD) {
-            return true;
-        }
-        let room = Arc::clone(room);
-        if !self.names.is_empty() {
+    /// The part that these octets told before.
+    #[inline]
+    pub(crate) fn part(&self, shape: Shape, octets: &[u8]) -> Option<&Told> {
+        self.parts.get(shape, octets)
+    }
+
+    /// Keeps what these octets tell for the next time. Parts count as names do.
+    pub(crate) fn keep_part(&mut self, shape: Shape, octets: &[u8], told: Told) {
+        if self.parts.len() >= self.limit {
             self.forget();
         }
-        room.take(length + OVERHEAD)
+        if self.has_room(octets.len() + Parts::OVERHEAD) {
+            self.parts.insert(shape, octets, told);
+        } else {
+            self.unshared += 1;
+        }
+    }
+
+    /// Takes room for so many bytes more, if need be from that of what came before.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let Some(room) = self.room.clone() else { return true };
+        let mut has = room.take(bytes);
+        if !has {
+            if self.taken > 0 {
+                self.forget();
+            }
+            has = room.take(bytes);
+        }
+        self.taken += if has { bytes } else { 0 };
+        has
     }
 
     fn forget(&mut self) {
         self.give_back();
+        self.parts = Parts::default();
         if self.room.is_some() {
             // With the table, which is part of what was taken.
             self.names = HashSet::new();
@@ -176,12 +214,13 @@ impl Interner {
             self.names.clear();
         }
         self.bytes = 0;
+        self.taken = 0;
         self.resets += 1;
     }
 
     fn give_back(&self) {
         if let Some(room) = &self.room {
-            room.give_back(self.bytes + self.names.len() * OVERHEAD);
+            room.give_back(self.taken);
         }
     }
 

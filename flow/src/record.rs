@@ -1,9 +1,8 @@
 //! A flow, as one Node reports it or as the aggregator has put it together.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
-use crate::{Name, Uids};
+use crate::{Name, Part, Shared, Uid, Uids};
 
 /// IANA protocol numbers that Fyke treats in a way of their own.
 pub mod protocol {
@@ -118,6 +117,32 @@ impl Correlation {
     }
 }
 
+/// At which ends of a flow there was somebody who told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum ObservedBy {
+    /// Nobody has said where.
+    #[default]
+    Unspecified = 0,
+    /// Only the Node of the source.
+    Source = 1,
+    /// Only the Node of the destination.
+    Destination = 2,
+    /// Both Nodes, or the one that both ends are on.
+    Both = 3,
+}
+
+impl ObservedBy {
+    pub fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::Source,
+            2 => Self::Destination,
+            3 => Self::Both,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
 /// Which way a flow passes its observer: `flowDirection` (RFC 5102, element 61).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[repr(u8)]
@@ -195,6 +220,32 @@ pub struct Endpoint {
     pub pod: Name,
     pub namespace: Name,
     pub node: Name,
+    /// The Pod's labels as a JSON object whose keys are sorted: `{}` if it has none, empty if they
+    /// were not looked up.
+    pub labels: Name,
+    /// What a person would say the Pod belongs to: `Kind/name` of the controller that is at the
+    /// top, `Deployment/web` rather than its `ReplicaSet`.
+    pub workload: Name,
+    /// The zone where the Node stands.
+    pub zone: Name,
+    pub pod_uid: Option<Uid>,
+    pub node_uid: Option<Uid>,
+}
+
+impl Part for Endpoint {
+    fn nothing() -> &'static Self {
+        static NOTHING: Endpoint = Endpoint {
+            pod: Name::EMPTY,
+            namespace: Name::EMPTY,
+            node: Name::EMPTY,
+            labels: Name::EMPTY,
+            workload: Name::EMPTY,
+            zone: Name::EMPTY,
+            pod_uid: None,
+            node_uid: None,
+        };
+        &NOTHING
+    }
 }
 
 /// The Service address the client used, before destination NAT.
@@ -204,6 +255,13 @@ pub struct Service {
     pub port: u16,
     /// `namespace/name:portName`.
     pub name: Name,
+}
+
+impl Part for Service {
+    fn nothing() -> &'static Self {
+        static NOTHING: Service = Service { ip: None, port: 0, name: Name::EMPTY };
+        &NOTHING
+    }
 }
 
 /// The NetworkPolicy rule that decided about one direction.
@@ -224,6 +282,34 @@ impl PolicyRule {
     pub const REJECT: u8 = 3;
 }
 
+impl Part for PolicyRule {
+    fn nothing() -> &'static Self {
+        static NOTHING: PolicyRule = PolicyRule {
+            name: Name::EMPTY,
+            namespace: Name::EMPTY,
+            policy_type: 0,
+            rule: Name::EMPTY,
+            action: 0,
+        };
+        &NOTHING
+    }
+}
+
+/// The Egress by which a flow leaves the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Exit {
+    pub name: Name,
+    pub ip: Name,
+    pub node: Name,
+}
+
+impl Part for Exit {
+    fn nothing() -> &'static Self {
+        static NOTHING: Exit = Exit { name: Name::EMPTY, ip: Name::EMPTY, node: Name::EMPTY };
+        &NOTHING
+    }
+}
+
 /// What one Node counted of a flow; only the aggregator fills it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Side {
@@ -242,7 +328,44 @@ pub struct Side {
     pub reverse_throughput: u64,
 }
 
+/// What both Nodes told; only the aggregator fills it in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Joined {
+    pub from_source: Side,
+    pub from_destination: Side,
+    /// Bits per second, from the Node that reported last.
+    pub throughput: u64,
+    pub reverse_throughput: u64,
+}
+
+impl Part for Joined {
+    fn nothing() -> &'static Self {
+        const NONE: Counters =
+            Counters { packets_total: 0, octets_total: 0, packets_delta: 0, octets_delta: 0 };
+        const SIDE: Side = Side {
+            domain: 0,
+            flow_id: 0,
+            start_ms: 0,
+            end_ms: 0,
+            forward: NONE,
+            reverse: NONE,
+            throughput: 0,
+            reverse_throughput: 0,
+        };
+        static NOTHING: Joined = Joined {
+            from_source: SIDE,
+            from_destination: SIDE,
+            throughput: 0,
+            reverse_throughput: 0,
+        };
+        &NOTHING
+    }
+}
+
 /// A Flow Record (RFC 7011, section 2) with Antrea's attributes.
+///
+/// There are many at a time, and each is handed on several times: what flows have in common is
+/// [`Shared`], and so is what only the aggregator's have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FlowRecord {
     /// From an exporter: the conntrack id. From the aggregator: one id for all records of a flow.
@@ -253,34 +376,27 @@ pub struct FlowRecord {
     /// Milliseconds since 1970.
     pub end_ms: u64,
     pub end_reason: FlowEndReason,
+    pub flow_type: FlowType,
+    pub correlation: Correlation,
+    pub observed_by: ObservedBy,
+    pub direction: Direction,
     pub forward: Counters,
     pub reverse: Counters,
-    pub source: Endpoint,
-    pub destination: Endpoint,
+    pub source: Shared<Endpoint>,
+    pub destination: Shared<Endpoint>,
     pub service: Service,
-    pub ingress: PolicyRule,
-    pub egress: PolicyRule,
+    pub ingress: Shared<PolicyRule>,
+    pub egress: Shared<PolicyRule>,
     /// The kernel's name of the TCP state, such as `TIME_WAIT`; empty for other protocols.
     pub tcp_state: Name,
-    pub flow_type: FlowType,
-    pub egress_name: Name,
-    pub egress_ip: Name,
-    pub egress_node_name: Name,
+    pub exit: Shared<Exit>,
     /// The address and port that source NAT put in the place of the client's.
     pub proxy_snat_ip: Option<IpAddr>,
     pub proxy_snat_port: u16,
-    pub correlation: Correlation,
-    pub from_source: Side,
-    pub from_destination: Side,
-    /// Bits per second, from the Node that reported last.
-    pub throughput: u64,
-    pub reverse_throughput: u64,
-    /// The source Pod's labels as a JSON object whose keys are sorted: `{}` if it has none, empty
-    /// if they were not looked up.
-    pub source_labels: Name,
-    pub destination_labels: Name,
-    /// Shared: flows between the same objects have the same.
-    pub uids: Option<Arc<Uids>>,
+    pub joined: Shared<Joined>,
+    pub uids: Shared<Uids>,
     pub origin: Origin,
-    pub direction: Direction,
 }
+
+/// A record is copied on its way, and many wait: it has not grown unnoticed.
+const _: () = assert!(size_of::<FlowRecord>() <= 296);

@@ -1,9 +1,8 @@
 //! What came back, as a flow of its own: for who knows no reverse elements (RFC 5103).
 
 use std::mem::swap;
-use std::sync::Arc;
 
-use crate::{Direction, FlowRecord, Service, Side, Uids};
+use crate::{Direction, FlowRecord, Joined, ObservedBy, Service, Side};
 
 impl FlowRecord {
     /// The opposite direction: source and destination, and what was counted of each direction,
@@ -17,14 +16,19 @@ impl FlowRecord {
         swap(&mut key.source, &mut key.destination);
         swap(&mut key.source_port, &mut key.destination_port);
         swap(&mut record.forward, &mut record.reverse);
-        swap(&mut record.throughput, &mut record.reverse_throughput);
         swap(&mut record.source, &mut record.destination);
-        swap(&mut record.source_labels, &mut record.destination_labels);
-        swap(&mut record.from_source, &mut record.from_destination);
-        reverse(&mut record.from_source);
-        reverse(&mut record.from_destination);
-        record.uids = record.uids.map(|uids| Arc::new(reversed(&uids)));
+        if !record.joined.is_nothing() {
+            record.joined = reversed(&record.joined).into();
+        }
         record.service = Service::default();
+        if record.uids.service.is_some() {
+            record.uids.service = None;
+        }
+        record.observed_by = match record.observed_by {
+            ObservedBy::Source => ObservedBy::Destination,
+            ObservedBy::Destination => ObservedBy::Source,
+            same => same,
+        };
         record.proxy_snat_ip = None;
         record.proxy_snat_port = 0;
         record.direction = match record.direction {
@@ -36,26 +40,29 @@ impl FlowRecord {
     }
 }
 
-fn reverse(side: &mut Side) {
-    swap(&mut side.forward, &mut side.reverse);
-    swap(&mut side.throughput, &mut side.reverse_throughput);
+fn reversed(joined: &Joined) -> Joined {
+    Joined {
+        from_source: opposite(&joined.from_destination),
+        from_destination: opposite(&joined.from_source),
+        throughput: joined.reverse_throughput,
+        reverse_throughput: joined.throughput,
+    }
 }
 
-fn reversed(uids: &Uids) -> Uids {
-    Uids {
-        source_pod: uids.destination_pod,
-        source_node: uids.destination_node,
-        destination_pod: uids.source_pod,
-        destination_node: uids.source_node,
-        service: None,
-        ..*uids
+fn opposite(side: &Side) -> Side {
+    Side {
+        forward: side.reverse,
+        reverse: side.forward,
+        throughput: side.reverse_throughput,
+        reverse_throughput: side.throughput,
+        ..*side
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Counters, Endpoint, FlowKey, Uid};
+    use crate::{Counters, Endpoint, FlowKey, Uid, Uids};
 
     #[test]
     fn both_directions_change_places_and_the_connection_stays() {
@@ -80,21 +87,18 @@ mod tests {
             start_ms: 5,
             forward: counters(10),
             reverse: counters(20),
-            throughput: 30,
-            reverse_throughput: 40,
-            source: end("client"),
-            destination: end("server"),
-            source_labels: "{\"a\":\"1\"}".into(),
+            source: Endpoint { labels: "{}".into(), pod_uid: uid(1), ..end("client") }.into(),
+            destination: end("server").into(),
             service: Service { port: 80, ..Service::default() },
-            from_source: side(100),
-            from_destination: side(200),
-            uids: Some(Arc::new(Uids {
-                source_pod: uid(1),
-                destination_pod: uid(2),
-                service: uid(3),
-                egress: uid(4),
-                ..Uids::default()
-            })),
+            joined: Joined {
+                from_source: side(100),
+                from_destination: side(200),
+                throughput: 30,
+                reverse_throughput: 40,
+            }
+            .into(),
+            uids: Uids { service: uid(3), egress: uid(4), ..Uids::default() }.into(),
+            observed_by: ObservedBy::Source,
             direction: Direction::Egress,
             tcp_state: "CLOSE".into(),
             ..FlowRecord::default()
@@ -103,20 +107,21 @@ mod tests {
         assert_eq!((back.key.source, back.key.source_port), (record.key.destination, 2));
         assert_eq!((back.key.destination, back.key.destination_port), (record.key.source, 1));
         assert_eq!((back.forward, back.reverse), (counters(20), counters(10)));
-        assert_eq!((back.throughput, back.reverse_throughput), (40, 30));
+        assert_eq!((back.joined.throughput, back.joined.reverse_throughput), (40, 30));
         assert_eq!((&*back.source.pod, &*back.destination.pod), ("server", "client"));
-        assert_eq!((&*back.source_labels, &*back.destination_labels), ("", "{\"a\":\"1\"}"));
-        let from = back.from_source;
+        assert!(
+            back.source.is_same(&record.destination) && back.destination.is_same(&record.source)
+        );
+        let from = back.joined.from_source;
         assert_eq!((from.forward, from.reverse), (counters(201), counters(200)));
         assert_eq!((from.throughput, from.reverse_throughput), (203, 202));
-        let uids = back.uids.clone().unwrap();
-        assert_eq!((uids.source_pod, uids.destination_pod), (uid(2), uid(1)));
-        assert_eq!((uids.service, uids.egress), (None, uid(4)));
+        assert_eq!((back.uids.service, back.uids.egress), (None, uid(4)));
+        assert_eq!(back.observed_by, ObservedBy::Destination);
         assert_eq!(back.service, Service::default());
         assert_eq!((back.start_ms, &*back.tcp_state), (5, "CLOSE"));
         assert_eq!(back.direction, Direction::Ingress);
         let again = FlowRecord { service: record.service.clone(), ..back.reversed() };
-        let uids = record.uids.as_deref().map(|uids| Uids { service: None, ..*uids });
-        assert_eq!(again, FlowRecord { uids: uids.map(Arc::new), ..record });
+        let uids = Uids { service: None, ..*record.uids };
+        assert_eq!(again, FlowRecord { uids: uids.into(), ..record });
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use crate::FlowRecord;
+use crate::Part;
 
 /// An object's `metadata.uid`: a UUID (RFC 9562), in network byte order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,13 +53,10 @@ impl fmt::Debug for Uid {
     }
 }
 
-/// The identities that go with a flow's names, as far as they are known.
+/// The identities that go with a flow's names, as far as they are known. Those of its ends are
+/// with the ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Uids {
-    pub source_pod: Option<Uid>,
-    pub source_node: Option<Uid>,
-    pub destination_pod: Option<Uid>,
-    pub destination_node: Option<Uid>,
     pub service: Option<Uid>,
     pub ingress_policy: Option<Uid>,
     pub egress_policy: Option<Uid>,
@@ -68,22 +64,16 @@ pub struct Uids {
     pub egress_node: Option<Uid>,
 }
 
-impl FlowRecord {
-    /// One of the record's identities.
-    pub(crate) fn uid(&self, which: fn(&Uids) -> Option<Uid>) -> Option<Uid> {
-        self.uids.as_deref().and_then(which)
-    }
-
-    /// Sets one of them. A record without any has no [`Uids`] at all.
-    pub(crate) fn set_uid(&mut self, which: fn(&mut Uids) -> &mut Option<Uid>, value: Option<Uid>) {
-        if value.is_none() && self.uids.is_none() {
-            return;
-        }
-        let uids = Arc::make_mut(self.uids.get_or_insert_default());
-        *which(uids) = value;
-        if *uids == Uids::default() {
-            self.uids = None;
-        }
+impl Part for Uids {
+    fn nothing() -> &'static Self {
+        static NOTHING: Uids = Uids {
+            service: None,
+            ingress_policy: None,
+            egress_policy: None,
+            egress: None,
+            egress_node: None,
+        };
+        &NOTHING
     }
 }
 
@@ -110,16 +100,5 @@ mod tests {
         {
             assert_eq!(text.parse::<Uid>(), Err(NoUid), "{text}");
         }
-    }
-
-    #[test]
-    fn a_record_without_identities_has_no_place_for_them() {
-        let mut record = FlowRecord::default();
-        record.set_uid(|uids| &mut uids.service, None);
-        assert_eq!(record, FlowRecord::default());
-        record.set_uid(|uids| &mut uids.service, TEXT.parse().ok());
-        assert_eq!(record.uid(|uids| uids.service), TEXT.parse().ok());
-        record.set_uid(|uids| &mut uids.service, None);
-        assert_eq!(record, FlowRecord::default());
     }
 }

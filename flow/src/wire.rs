@@ -6,13 +6,16 @@
 //! exporters of every version can be read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
+use ipfix::decode::DataRecord;
 use ipfix::encode::RecordWriter;
 use ipfix::registry::{self, InformationElement};
 use ipfix::template::{FieldSpecifier, Template, TemplateId};
 use ipfix::value;
 
-use crate::{Access, Elements, Field, FlowRecord, Interner, Profile, Uid};
+use crate::told::{Shape, Told};
+use crate::{Access, Elements, Field, FlowRecord, Group, Interner, Profile, Uid};
 
 /// The address family of a flow, which decides its template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,9 +88,22 @@ fn write_address(writer: &mut RecordWriter<'_>, family: Family, address: Option<
 pub struct Plan {
     /// One step per field of the template; `None` passes over it.
     steps: Vec<Option<Access>>,
+    /// Fields that tell a shared part together.
+    runs: Vec<Run>,
     /// Whose fields these are, in the same order: most templates are Antrea's or ours.
     profile: Option<Profile>,
     is_flow: bool,
+    unknown: usize,
+}
+
+/// All fields of a template that tell of one part of a record, where they are next to each other.
+#[derive(Debug)]
+struct Run {
+    group: Group,
+    shape: Shape,
+    fields: Range<usize>,
+    /// What each of them is.
+    steps: Vec<Access>,
 }
 
 impl Plan {
@@ -95,15 +111,24 @@ impl Plan {
     pub const SHORTEST_FLOW: usize = 8;
 
     pub fn compile(template: &Template) -> Self {
-        Self::with(template, |specifier| access(specifier.pen, specifier.id))
+        Self::with(template, |specifier| row(specifier.pen, specifier.id))
     }
 
-    /// As [`Self::compile`], where something else than the table says which attribute a field
-    /// carries. Addresses have 4 or 16 bytes whatever the field.
-    pub fn with(template: &Template, access: impl Fn(&FieldSpecifier) -> Option<Access>) -> Self {
-        let steps: Vec<_> = template.fields.iter().map(access).collect();
+    /// As [`Self::compile`], where something else than the table's elements says which attribute a
+    /// field carries. Addresses have 4 or 16 bytes whatever the field.
+    pub fn with(
+        template: &Template,
+        row: impl Fn(&FieldSpecifier) -> Option<&'static Field>,
+    ) -> Self {
+        let rows: Vec<_> = template.fields.iter().map(row).collect();
+        let mut steps: Vec<_> = rows.iter().map(|row| row.map(|row| row.access)).collect();
         let is_flow = tells_both_ends(template, &steps);
-        Self { steps, profile: profile(template), is_flow }
+        let runs = runs(template, &rows);
+        for run in &runs {
+            steps.get_mut(run.fields.clone()).unwrap_or_default().fill(None);
+        }
+        let unknown = rows.iter().filter(|row| row.is_none()).count();
+        Self { steps, runs, profile: profile(template), is_flow, unknown }
     }
 
     /// Whether records say between which addresses the flow is. Nobody can use those that do not.
@@ -113,27 +138,100 @@ impl Plan {
 
     /// How many of the template's fields this side does not know.
     pub fn unknown_fields(&self) -> usize {
-        self.steps.iter().filter(|step| step.is_none()).count()
+        self.unknown
     }
 
     /// Reads one record. A value that cannot be of its element's type leaves the attribute unset.
-    pub fn decode<'a>(
-        &self,
-        values: impl Iterator<Item = &'a [u8]>,
-        names: &mut Interner,
-    ) -> FlowRecord {
+    pub fn decode(&self, data: &DataRecord<'_>, names: &mut Interner) -> FlowRecord {
         let mut record = FlowRecord::default();
-        if let Some(profile) = self.profile {
-            profile.decode(&mut record, values, names);
-            return record;
+        for run in &self.runs {
+            run.read(&mut record, data, names);
         }
-        for (step, bytes) in self.steps.iter().zip(values) {
-            if let Some(access) = step {
-                read(&mut record, access, bytes, names);
-            }
+        match self.profile {
+            Some(profile) => profile.decode(&mut record, data.values(), names),
+            None => self.read_others(&mut record, data.values(), names),
         }
         record
     }
+
+    /// As [`Self::decode`], of a record that somebody else has taken apart: its values, in the order
+    /// of the template.
+    pub fn decode_values(&self, values: &[&[u8]], names: &mut Interner) -> FlowRecord {
+        let mut record = FlowRecord::default();
+        for run in &self.runs {
+            let values = values.get(run.fields.clone()).unwrap_or_default();
+            for (access, bytes) in run.steps.iter().zip(values) {
+                read(&mut record, access, bytes, names);
+            }
+        }
+        self.read_others(&mut record, values.iter().copied(), names);
+        record
+    }
+
+    fn read_others<'a>(
+        &self,
+        record: &mut FlowRecord,
+        values: impl Iterator<Item = &'a [u8]>,
+        names: &mut Interner,
+    ) {
+        for (step, bytes) in self.steps.iter().zip(values) {
+            if let Some(access) = step {
+                read(record, access, bytes, names);
+            }
+        }
+    }
+}
+
+impl Run {
+    #[inline]
+    fn read(&self, record: &mut FlowRecord, data: &DataRecord<'_>, names: &mut Interner) {
+        let octets = data.octets(self.fields.clone());
+        match names.part(self.shape, octets) {
+            Some(told) => told.put(record, self.group),
+            None => self.read_anew(record, octets, data, names),
+        }
+    }
+
+    #[cold]
+    fn read_anew(
+        &self,
+        record: &mut FlowRecord,
+        octets: &[u8],
+        data: &DataRecord<'_>,
+        names: &mut Interner,
+    ) {
+        let cut = names.cut();
+        for (index, access) in self.fields.clone().zip(&self.steps) {
+            read(record, access, data.value(index).unwrap_or_default(), names);
+        }
+        // What had to be cut is counted each time it comes.
+        if names.cut() == cut {
+            names.keep_part(self.shape, octets, Told::of(record, self.group));
+        }
+    }
+}
+
+/// The parts of which a template has all fields in one place.
+fn runs(template: &Template, rows: &[Option<&'static Field>]) -> Vec<Run> {
+    let group = |row: &Option<&'static Field>| row.and_then(|row| row.group);
+    let mut runs: Vec<Run> = Vec::new();
+    let mut scattered = Vec::new();
+    let mut at = 0;
+    for same in rows.chunk_by(|one, next| group(one) == group(next)) {
+        let fields = at..at + same.len();
+        at = fields.end;
+        let Some(group) = same.first().and_then(group) else { continue };
+        if runs.iter().any(|run| run.group == group) {
+            scattered.push(group);
+        }
+        let lengths = template.fields.get(fields.clone()).unwrap_or_default();
+        let lengths = lengths.iter().map(|field| field.length);
+        let told: Vec<_> = same.iter().copied().flatten().zip(lengths).collect();
+        let steps = same.iter().flatten().map(|row| row.access).collect();
+        runs.push(Run { group, shape: Shape::of(&told), fields, steps });
+    }
+    runs.retain(|run| !scattered.contains(&run.group));
+    runs
 }
 
 /// The profile that has the fields of `template`, of whatever length they are.
@@ -158,16 +256,14 @@ fn tells_both_ends(template: &Template, steps: &[Option<Access>]) -> bool {
     !record.key.source.is_unspecified() && !record.key.destination.is_unspecified()
 }
 
-fn access(pen: u32, id: u16) -> Option<Access> {
+fn row(pen: u32, id: u16) -> Option<&'static Field> {
     let (pen, id) = registry::current(pen, id);
     let carries = |element: InformationElement| element.pen == pen && element.id == id;
-    Field::all()
-        .find(|field| match field.elements {
-            Elements::One(element) => carries(element),
-            Elements::PerFamily { v4, v6 } => carries(v4) || carries(v6),
-            Elements::None => false,
-        })
-        .map(|field| field.access)
+    Field::all().find(|field| match field.elements {
+        Elements::One(element) => carries(element),
+        Elements::PerFamily { v4, v6 } => carries(v4) || carries(v6),
+        Elements::None => false,
+    })
 }
 
 #[inline]

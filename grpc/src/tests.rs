@@ -1,11 +1,10 @@
 //! Our own reading and writing beside that of `prost`, by the `.proto` file.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use flow::{
-    Counters, Direction, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, PolicyRule,
-    Service, Side, Uid, Uids,
+    Counters, Direction, Endpoint, Exit, FlowEndReason, FlowKey, FlowRecord, FlowType, Joined,
+    PolicyRule, Service, Side, Uid, Uids,
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -46,13 +45,12 @@ fn side(base: u64) -> Side {
     }
 }
 
+fn uid(n: u8) -> Option<Uid> {
+    Some(Uid([n; 16]))
+}
+
 fn uids() -> Uids {
-    let uid = |n: u8| Some(Uid([n; 16]));
     Uids {
-        source_pod: uid(1),
-        source_node: uid(2),
-        destination_pod: uid(3),
-        destination_node: uid(4),
         service: uid(5),
         ingress_policy: uid(6),
         egress_policy: uid(7),
@@ -73,6 +71,7 @@ fn full() -> FlowRecord {
         pod: format!("pod-{n}").as_str().into(),
         namespace: format!("namespace-{n}").as_str().into(),
         node: format!("node-{n}").as_str().into(),
+        ..Endpoint::default()
     };
     let rule = |n: u8| PolicyRule {
         name: format!("policy-{n}").as_str().into(),
@@ -96,29 +95,35 @@ fn full() -> FlowRecord {
         end_reason: FlowEndReason::EndOfFlow,
         forward: counters(1000),
         reverse: counters(1 << 33),
-        source: end(1),
-        destination: end(2),
+        source: Endpoint {
+            labels: r#"{"app":"web"}"#.into(),
+            pod_uid: uid(1),
+            node_uid: uid(2),
+            ..end(1)
+        }
+        .into(),
+        destination: Endpoint { labels: "{}".into(), pod_uid: uid(3), node_uid: uid(4), ..end(2) }
+            .into(),
         service: Service {
             ip: Some(address("10.96.0.10")),
             port: 443,
             name: "shop/front:https".into(),
         },
-        ingress: rule(1),
-        egress: rule(2),
+        ingress: rule(1).into(),
+        egress: rule(2).into(),
         tcp_state: "TIME_WAIT".into(),
         flow_type: FlowType::InterNode,
-        egress_name: "way-out".into(),
-        egress_ip: "fd00::7".into(),
-        egress_node_name: "node-3".into(),
+        exit: Exit { name: "way-out".into(), ip: "fd00::7".into(), node: "node-3".into() }.into(),
         proxy_snat_ip: Some(address("10.10.0.1")),
         proxy_snat_port: 50_000,
-        from_source: side(100),
-        from_destination: side(200),
-        throughput: 301,
-        reverse_throughput: 302,
-        source_labels: r#"{"app":"web"}"#.into(),
-        destination_labels: "{}".into(),
-        uids: Some(Arc::new(uids())),
+        joined: Joined {
+            from_source: side(100),
+            from_destination: side(200),
+            throughput: 301,
+            reverse_throughput: 302,
+        }
+        .into(),
+        uids: uids().into(),
         direction: Direction::Egress,
         ..FlowRecord::default()
     }
@@ -283,12 +288,12 @@ fn labels_are_told_by_key_and_only_if_they_were_looked_up() {
     let k8s = flow.k8s.as_mut().unwrap();
     (k8s.source_pod_labels, k8s.destination_pod_labels) = (Some(labels(&many)), None);
     let record = read_one(&flow);
-    assert_eq!((record.source_labels.as_str(), record.destination_labels.as_str()), (text, ""));
+    assert_eq!((record.source.labels.as_str(), record.destination.labels.as_str()), (text, ""));
     assert_eq!(read_by_prost(&record, &HEAD), flow);
     // Nobody can use a part of them.
     let k8s = flow.k8s.as_mut().unwrap();
     k8s.source_pod_labels = Some(labels(&[("a", "x".repeat(5000).as_str())]));
-    assert_eq!(read_one(&flow).source_labels.as_str(), "");
+    assert_eq!(read_one(&flow).source.labels.as_str(), "");
 }
 
 #[test]
@@ -337,9 +342,9 @@ fn what_cannot_be_of_its_type_leaves_its_attribute_unset() {
     (expected.proxy_snat_ip, expected.proxy_snat_port) = (None, 0);
     expected.end_reason = FlowEndReason::Unspecified;
     expected.key.protocol = 0;
-    expected.egress_ip = "".into();
+    expected.exit.ip = "".into();
     expected.ingress.action = 0;
-    Arc::make_mut(expected.uids.as_mut().unwrap()).source_pod = None;
+    expected.source.pod_uid = None;
     assert_eq!(read_one(&flow), expected);
 }
 

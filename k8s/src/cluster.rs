@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flow::Name;
+use flow::{Endpoint, Name, Shared};
 use ipnet::IpNet;
 
 use crate::holding::{Coverage, Holding, Margins};
@@ -21,6 +21,8 @@ pub struct Pod {
     pub node: Name,
     /// Its controller; [`Cluster::workload`] knows what a person would call it.
     pub owner: Option<Owner>,
+    /// Its names as records have them.
+    pub end: Shared<Endpoint>,
     /// Those that the tracker was told to keep, in the order of their keys.
     pub labels: Arc<[(Name, Name)]>,
 }

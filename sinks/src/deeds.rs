@@ -7,8 +7,8 @@ use ipfix::transport::export::ExportCounters;
 use store::clickhouse::Reason;
 use tokio::sync::watch;
 
-use crate::click_house::ClickHouseCounters;
 use crate::Failure;
+use crate::click_house::ClickHouseCounters;
 use crate::json::JsonCounters;
 use crate::log::LogCounters;
 

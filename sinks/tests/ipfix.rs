@@ -172,7 +172,7 @@ async fn a_record_that_fits_no_message_is_dropped_alone() {
         let options = Options { max_message: Some(1024), profile, ..options(to, Transport::Udp) };
         let mut sink = IpfixSink::new(options).unwrap();
         let mut records = batch(1..4).to_vec();
-        records[1].source_labels = "x".repeat(4000).as_str().into();
+        records[1].source.labels = "x".repeat(4000).as_str().into();
         records[1].reverse.packets_total = 1;
         sink.write(&records.into(), 0).await.unwrap();
         sink.flush().await.unwrap();

@@ -31,8 +31,8 @@ fn deltas(counters: Counters) -> [u64; 2] {
 
 /// The deltas of a record or flow: its own, then those of each Node.
 fn all_deltas(record: &FlowRecord) -> [[u64; 2]; 6] {
-    let Side { forward, reverse, .. } = record.from_source;
-    let Side { forward: to, reverse: back, .. } = record.from_destination;
+    let Side { forward, reverse, .. } = record.joined.from_source;
+    let Side { forward: to, reverse: back, .. } = record.joined.from_destination;
     [record.forward, record.reverse, forward, reverse, to, back].map(deltas)
 }
 
@@ -112,8 +112,8 @@ fn what_has_been_told_is_visited_with_all_that_tells_connections_apart() {
             let totals = [&side.forward, &side.reverse].map(|c| (c.packets_total, c.octets_total));
             (side.domain, side.flow_id, side.start_ms, side.end_ms, totals)
         };
-        assert_eq!(side(&told.from_source), side(&stored.from_source));
-        assert_eq!(side(&told.from_destination), side(&stored.from_destination));
+        assert_eq!(side(&told.joined.from_source), side(&stored.joined.from_source));
+        assert_eq!(side(&told.joined.from_destination), side(&stored.joined.from_destination));
     }
 }
 

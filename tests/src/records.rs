@@ -1,11 +1,10 @@
 //! A record with a value of its own in every attribute that counts, for tests of the wire.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use flow::{
-    Counters, Direction, Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Origin,
-    PolicyRule, Service, Side, Uid, Uids,
+    Counters, Direction, Endpoint, Exit, FlowEndReason, FlowKey, FlowRecord, FlowType, Joined,
+    Origin, PolicyRule, Service, Side, Uid, Uids,
 };
 
 /// Four different numbers, from `base` on.
@@ -16,6 +15,11 @@ pub fn counters(base: u64) -> Counters {
         packets_delta: base + 2,
         octets_delta: base + 3,
     }
+}
+
+fn end(pod: &str, namespace: &str, node: &str) -> Endpoint {
+    let (pod, namespace, node) = (pod.into(), namespace.into(), node.into());
+    Endpoint { pod, namespace, node, ..Endpoint::default() }
 }
 
 /// What the source's Node tells of a TCP connection between two addresses.
@@ -35,7 +39,7 @@ pub fn record(source: &str, destination: &str) -> FlowRecord {
         end_reason: FlowEndReason::EndOfFlow,
         forward: counters(1000),
         reverse: counters(1 << 33),
-        source: Endpoint { pod: "web-0".into(), namespace: "shop".into(), node: "node-a".into() },
+        source: end("web-0", "shop", "node-a").into(),
         tcp_state: "TIME_WAIT".into(),
         ..FlowRecord::default()
     }
@@ -61,37 +65,42 @@ pub fn aggregated(source: &str, destination: &str, service: &str) -> FlowRecord 
         ..Side::default()
     };
     FlowRecord {
+        source: Endpoint {
+            labels: r#"{"app":"web","tier":"a<b"}"#.into(),
+            pod_uid: uid(1),
+            node_uid: uid(2),
+            ..end("web-0", "shop", "node-a")
+        }
+        .into(),
         destination: Endpoint {
-            pod: "db-0".into(),
-            namespace: "data".into(),
-            node: "node-b".into(),
-        },
+            labels: "{}".into(),
+            pod_uid: uid(3),
+            node_uid: uid(4),
+            ..end("db-0", "data", "node-b")
+        }
+        .into(),
         service: Service { ip: address(service), port: 80, name: "data/db:sql".into() },
-        ingress: rule("ingress", 4, 1),
-        egress: rule("egress", 2, 3),
+        ingress: rule("ingress", 4, 1).into(),
+        egress: rule("egress", 2, 3).into(),
         flow_type: FlowType::InterNode,
-        egress_name: "way-out".into(),
-        egress_ip: "192.0.2.7".into(),
-        egress_node_name: "node-c".into(),
+        exit: Exit { name: "way-out".into(), ip: "192.0.2.7".into(), node: "node-c".into() }.into(),
         proxy_snat_ip: address(destination),
         proxy_snat_port: 52_391,
-        from_source: side(1_700_000_008_001, 2000),
-        from_destination: side(1_700_000_009_002, 3000),
-        throughput: 4000,
-        reverse_throughput: 4001,
-        source_labels: r#"{"app":"web","tier":"a<b"}"#.into(),
-        destination_labels: "{}".into(),
-        uids: Some(Arc::new(Uids {
-            source_pod: uid(1),
-            source_node: uid(2),
-            destination_pod: uid(3),
-            destination_node: uid(4),
+        joined: Joined {
+            from_source: side(1_700_000_008_001, 2000),
+            from_destination: side(1_700_000_009_002, 3000),
+            throughput: 4000,
+            reverse_throughput: 4001,
+        }
+        .into(),
+        uids: Uids {
             service: uid(5),
             ingress_policy: uid(6),
             egress_policy: uid(7),
             egress: uid(8),
             egress_node: uid(9),
-        })),
+        }
+        .into(),
         origin: Origin { exporter: address("198.51.100.9"), domain: 77 },
         direction: Direction::Egress,
         ..record(source, destination)

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flow::{FlowRecord, FlowType, PolicyRule, Profile, Service};
+use flow::{Exit, FlowRecord, FlowType, PolicyRule, Profile, Service};
 use serde_json::{Value, json};
 use tests::records::{counters, record};
 use tests::wire::Wire;
@@ -59,12 +59,11 @@ fn full_record(source: &str, destination: &str, service: &str) -> FlowRecord {
         flow_id: 4_000_000_007,
         reverse: counters(1 << 40),
         service: Service { ip: Some(ip), port: 80, name: "shop/db:sql".into() },
-        ingress: rule("ingress"),
-        egress: rule("egress"),
+        ingress: rule("ingress").into(),
+        egress: rule("egress").into(),
         flow_type: FlowType::InterNode,
-        egress_name: "egress-1".into(),
-        egress_ip: "192.0.2.1".into(),
-        egress_node_name: "node-e".into(),
+        exit: Exit { name: "egress-1".into(), ip: "192.0.2.1".into(), node: "node-e".into() }
+            .into(),
         ..record(source, destination)
     }
 }

@@ -243,13 +243,13 @@ fn names_come_when_the_api_server_does_and_nothing_waits_for_it() {
         |it: &FlowRecord| it.source.pod.as_str() == "web" && it.flow_type == FlowType::ToExternal;
     let named = stand.wait_for_record("a name and a type", Host::PodA1, is_placed);
     assert_eq!(named.source.namespace.as_str(), "shop");
-    assert_eq!(named.egress_name.as_str(), "");
+    assert_eq!(named.exit.name.as_str(), "");
     // The Node's own address is what a server outside sees.
     assert_eq!(named.proxy_snat_ip, Some(Host::NodeA.address(Family::V4)));
     stand.create(&egress("out"));
-    let leaves = |record: &FlowRecord| !record.egress_name.is_empty();
+    let leaves = |record: &FlowRecord| !record.exit.name.is_empty();
     let named = stand.wait_for_record("an Egress", Host::PodA1, leaves);
-    let told = [&named.egress_name, &named.egress_ip, &named.egress_node_name];
+    let told = [&named.exit.name, &named.exit.ip, &named.exit.node];
     assert_eq!(told.map(Name::as_str), ["out", "192.0.2.8", "gate"]);
     // With two, nobody knows which one Antrea has chosen.
     stand.create(&egress("other"));
@@ -257,7 +257,7 @@ fn names_come_when_the_api_server_does_and_nothing_waits_for_it() {
     let is_counted = || stand.exporter_says().is_some_and(|it| it.contains(ambiguous));
     stand.wait_for("a counter", is_counted);
     stand.kubectl(&["delete", "egress", "out"], &Value::Null);
-    stand.wait_for_record("the other", Host::PodA1, |it| it.egress_name.as_str() == "other");
+    stand.wait_for_record("the other", Host::PodA1, |it| it.exit.name.as_str() == "other");
     // The lab's rules translate this address, though to a Pod of Node b.
     stand.knocks(Host::PodA1, "10.96.0.10", 80);
     stand.wait_for_record("a Service", Host::PodA1, |it| it.service.name.as_str() == "shop/db:sql");

@@ -13,8 +13,9 @@ use prometheus_client::registry::Registry;
 use super::StartError;
 use crate::settings::Settings;
 
-/// What names both ends of a flow.
-pub(crate) const KINDS: [Kind; 3] = [Kind::Pod, Kind::Service, Kind::Node];
+/// What names both ends of a flow, and what their Pods belong to.
+pub(crate) const KINDS: [Kind; 5] =
+    [Kind::Pod, Kind::Service, Kind::Node, Kind::ReplicaSet, Kind::Job];
 
 /// Where the newest snapshot of the cluster is, if anybody tells of it. Watches are one of the
 /// `servers`.

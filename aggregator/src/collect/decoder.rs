@@ -28,6 +28,8 @@ pub struct Decoder {
     names: Interner,
     unusable: u64,
     unknown_fields: u64,
+    /// Records of the message before.
+    expected: usize,
 }
 
 impl Decoder {
@@ -36,7 +38,7 @@ impl Decoder {
     #[must_use]
     pub fn new(session: Session<Plan>, room: Arc<NameRoom>) -> Self {
         let names = Interner::within(NAMES_PER_SESSION, room);
-        Self { session, names, unusable: 0, unknown_fields: 0 }
+        Self { session, names, unusable: 0, unknown_fields: 0, expected: 0 }
     }
 
     /// Decodes one whole message that arrived at `now`. Records that are not of flows are counted
@@ -46,9 +48,11 @@ impl Decoder {
         message: &[u8],
         now: Instant,
     ) -> Result<(Summary, Vec<FlowRecord>), Malformed> {
-        let mut records = Vec::new();
+        let Self { session, names, unusable, unknown_fields, expected } = self;
+        // No more than the message can tell.
+        let most = message.len() / Plan::SHORTEST_FLOW;
+        let mut records = Vec::with_capacity((*expected).min(most));
         let mut domain = 0;
-        let Self { session, names, unusable, unknown_fields } = self;
         let compile = |template: &Template| {
             let plan = Plan::compile(template);
             // A template of options tells of the exporter, and is nothing that should be known.
@@ -60,13 +64,12 @@ impl Decoder {
         let decoded = session.decode_at(now, message, compile, |plan, _, data| {
             domain = data.domain;
             if plan.is_flow() {
-                records.push(plan.decode(data.values(), names));
+                records.push(plan.decode(&data, names));
             } else {
                 *unusable += 1;
             }
         });
-        // What waits is bounded by its number, not by what growing has set aside.
-        records.shrink_to_fit();
+        *expected = records.len();
         match decoded {
             Ok(summary) => Ok((summary, records)),
             Err(source) => Err(Malformed { domain, records, source }),
@@ -93,6 +96,7 @@ impl Default for Decoder {
     /// A session on a stream, with others nowhere.
     fn default() -> Self {
         let session = Session::with_rules(Limits::default(), Rules::stream());
-        Self { session, names: Interner::new(NAMES_PER_SESSION), unusable: 0, unknown_fields: 0 }
+        let names = Interner::new(NAMES_PER_SESSION);
+        Self { session, names, unusable: 0, unknown_fields: 0, expected: 0 }
     }
 }

@@ -73,24 +73,36 @@ impl Reporter {
     /// Counts a message that came at `now`, and passes on what it told for `domain`.
     pub(super) fn tell(
         &mut self,
-        mut message: SessionCounters,
+        message: SessionCounters,
         domain: u32,
         mut records: Vec<FlowRecord>,
         room: Reserved<'_>,
         now: Instant,
     ) {
+        self.check(message, domain, &mut records, now);
+        room.fill(self.live.peer.ip(), domain, records);
+    }
+
+    /// Counts a message that came at `now`, and leaves of the records that it told for `domain`
+    /// those that are to be passed on.
+    pub(super) fn check(
+        &mut self,
+        mut message: SessionCounters,
+        domain: u32,
+        records: &mut Vec<FlowRecord>,
+        now: Instant,
+    ) {
         let now_ms = self.shared.seen.epoch.ms(now);
         if !records.is_empty() {
             let exporter = Some(self.live.peer.ip());
-            for record in &mut records {
+            for record in records.iter_mut() {
                 record.origin = Origin { exporter, domain };
             }
             if self.live.transport != Transport::Netflow {
-                message.refused = self.judge(&mut records, domain, now_ms);
+                message.refused = self.judge(records, domain, now_ms);
             }
         }
         self.live.count(now_ms, &message);
-        room.fill(self.live.peer.ip(), domain, records);
     }
 
     /// Judges whom records of one message speak for, and drops those that are not believed.

@@ -44,12 +44,31 @@ impl Room {
     /// Waits until what a message of `length` bytes may tell can be passed on. Returns nothing if
     /// there is nobody left to take it.
     pub(super) async fn reserve(&self, length: usize) -> Option<Reserved<'_>> {
-        let most = (length / Plan::SHORTEST_FLOW).clamp(1, self.limit);
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
         // In this order: whoever holds a place in the queue waits for nothing.
-        let records = Arc::clone(&self.records).acquire_many_owned(most).await.ok()?;
-        let place = self.queue.reserve().await.ok()?;
+        let records = self.records(length).await?;
+        let place = self.place().await?;
         Some(Reserved { records, place })
+    }
+
+    /// Waits until there is room for what a message of `length` bytes may tell. Whoever holds such
+    /// room and waits here for more waits for itself.
+    pub(super) async fn records(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.records).acquire_many_owned(self.most(length)).await.ok()
+    }
+
+    /// As [`Self::records`], if there is room now.
+    pub(super) fn records_now(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.records).try_acquire_many_owned(self.most(length)).ok()
+    }
+
+    /// Waits for a place in the queue.
+    pub(super) async fn place(&self) -> Option<mpsc::Permit<'_, Reported>> {
+        self.queue.reserve().await.ok()
+    }
+
+    fn most(&self, length: usize) -> u32 {
+        let most = (length / Plan::SHORTEST_FLOW).clamp(1, self.limit);
+        u32::try_from(most).unwrap_or(u32::MAX)
     }
 }
 

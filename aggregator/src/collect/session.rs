@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daemon::Chain;
-use flow::Plan;
+use flow::{FlowRecord, Plan};
 use ipfix::decode::{Session, Summary};
 use ipfix::transport::collect::{
     Collector, CollectorSession, Peer, Protocol, Refused, Rejected, SessionEnd,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::live::{SessionCounters, Transport};
 use super::reporter::Reporter;
-use super::{Decoder, Malformed, Shared};
+use super::{Decoder, Malformed, Reported, Shared};
 use crate::metrics::{EndReason, Unusable};
 
 /// What opens them.
@@ -27,7 +28,20 @@ pub(super) struct Collected {
     shared: Arc<Shared>,
     decoder: Decoder,
     reporter: Reporter,
+    gathered: Gathered,
 }
+
+/// Records of messages that came one after the other. Many exporters tell one record per message:
+/// what is done for each batch would cost more than its record.
+#[derive(Debug, Default)]
+struct Gathered {
+    domain: u32,
+    records: Vec<FlowRecord>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Records that are passed on at once at least, if so many have come.
+const GATHERED: usize = 256;
 
 impl Sessions {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -47,7 +61,8 @@ impl Collector for Sessions {
         };
         let reporter = Reporter::open(&self.0, peer.address, transport);
         let decoder = Decoder::new(session, self.0.room.names());
-        Collected { shared: Arc::clone(&self.0), decoder, reporter }
+        let gathered = Gathered::default();
+        Collected { shared: Arc::clone(&self.0), decoder, reporter, gathered }
     }
 
     fn refused(&self, peer: SocketAddr, why: &Refused) {
@@ -65,12 +80,12 @@ impl Collector for Sessions {
 
 impl CollectorSession for Collected {
     async fn message(&mut self, message: &[u8], now: Instant) -> Result<Summary, Rejected> {
-        let Self { shared, decoder, reporter } = self;
-        let room = shared.room.reserve(message.len()).await.ok_or(Rejected::Unwanted)?;
+        let room = self.room(message.len()).await.ok_or(Rejected::Unwanted)?;
+        let Self { shared, decoder, reporter, .. } = self;
         let told = decoder.decode(message, now);
         let unusable = decoder.take_unusable();
         let unknown = decoder.take_unknown_fields();
-        let (domain, records, result) = match told {
+        let (domain, mut records, result) = match told {
             Ok((summary, records)) => (summary.header.domain, records, Ok(summary)),
             Err(Malformed { domain, records, source }) => (domain, records, Err(source)),
         };
@@ -96,13 +111,25 @@ impl CollectorSession for Collected {
         if unknown > 0 {
             shared.seen.counters.fields_unknown.inc_by(unknown);
         }
-        reporter.tell(counted, domain, records, room, now);
+        reporter.check(counted, domain, &mut records, now);
+        self.gather(domain, records, room).await.ok_or(Rejected::Unwanted)?;
         result.map_err(Rejected::from)
     }
 
+    async fn caught_up(&mut self) {
+        // Where nobody is left to take it, the next message is told so.
+        self.pass_on().await.unwrap_or_default();
+    }
+
     fn ended(self, end: &SessionEnd) {
-        let Self { shared, decoder, reporter } = self;
+        let Self { shared, decoder, reporter, gathered } = self;
         let metrics = &shared.metrics;
+        if !gathered.records.is_empty() {
+            // Cut off in the midst of a turn.
+            let records = gathered.records.len();
+            metrics.records_lost.inc_by(records as u64);
+            tracing::warn!(peer = %reporter.peer(), records, "session cut off: records are lost");
+        }
         let reason = EndReason::of(end);
         metrics.session_ended(reason);
         metrics.names(decoder.names());
@@ -114,6 +141,61 @@ impl CollectorSession for Collected {
         } else {
             tracing::warn!(%peer, reason, error = %Chain(end), "session closed");
         }
+    }
+}
+
+impl Collected {
+    /// Waits for room for what a message of `length` bytes may tell. What was gathered is passed on
+    /// before, if it may be in the way.
+    async fn room(&mut self, length: usize) -> Option<OwnedSemaphorePermit> {
+        if let Some(room) = self.shared.room.records_now(length) {
+            return Some(room);
+        }
+        self.pass_on().await?;
+        self.shared.room.records(length).await
+    }
+
+    /// Adds what a message told to what others have, in `room` for it.
+    async fn gather(
+        &mut self,
+        domain: u32,
+        mut records: Vec<FlowRecord>,
+        mut room: OwnedSemaphorePermit,
+    ) -> Option<()> {
+        if records.is_empty() {
+            return Some(());
+        }
+        if domain != self.gathered.domain {
+            self.pass_on().await?;
+        }
+        let room = room.split(records.len()).unwrap_or(room);
+        let gathered = &mut self.gathered;
+        gathered.domain = domain;
+        match &mut gathered.room {
+            Some(known) => known.merge(room),
+            none => *none = Some(room),
+        }
+        if gathered.records.is_empty() {
+            gathered.records = records;
+        } else {
+            gathered.records.append(&mut records);
+        }
+        if gathered.records.len() >= GATHERED { self.pass_on().await } else { Some(()) }
+    }
+
+    /// Passes on what was gathered. Returns nothing if there is nobody left to take it.
+    async fn pass_on(&mut self) -> Option<()> {
+        if self.gathered.records.is_empty() {
+            return Some(());
+        }
+        let place = self.shared.room.place().await?;
+        let Gathered { domain, mut records, room } = std::mem::take(&mut self.gathered);
+        // What waits is bounded by its number, not by what growing has set aside.
+        records.shrink_to_fit();
+        if let Some(room) = room {
+            place.send(Reported { peer: self.reporter.peer().ip(), domain, records, _room: room });
+        }
+        Some(())
     }
 }
 

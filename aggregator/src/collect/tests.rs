@@ -127,7 +127,12 @@ async fn what_waits_for_correlation_is_bounded_by_records() {
     // There is nothing to wait for when nothing may happen.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(running.metrics.records_received.get(), 100, "the third waits for room");
-    assert_eq!(running.reported.recv().await.unwrap().records.len(), 50);
+    // As one or as two, as they came.
+    let mut taken = 0;
+    while taken < 100 {
+        taken += running.reported.recv().await.unwrap().records.len();
+    }
+    assert_eq!(taken, 100);
     received(150).await;
     while running.metrics.records_received.get() < 200 {
         drop(running.reported.recv().await);

@@ -5,237 +5,162 @@
 //! keeps no text: it shares one copy of each part with all flows that have it in common.
 
 use std::hash::Hash;
-use std::sync::Arc;
 
-use flow::{Endpoint, FlowRecord, Name, PolicyRule, Service, Uid, Uids};
+use flow::{Endpoint, Exit, FlowRecord, Name, Part, PolicyRule, Service, Shared, Uid, Uids};
 use hashbrown::HashSet;
 
-/// Where a flow begins or ends.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct End {
-    at: Endpoint,
-    labels: Name,
-    pod_uid: Option<Uid>,
-    node_uid: Option<Uid>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Served {
-    by: Service,
-    uid: Option<Uid>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Ruled {
-    by: PolicyRule,
-    uid: Option<Uid>,
-}
-
-/// By which Egress a flow leaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Exit {
-    name: Name,
-    ip: Name,
-    node: Name,
-    uid: Option<Uid>,
-    node_uid: Option<Uid>,
-}
-
-/// Of one flow. `None` is what nobody has told.
+/// Of one flow.
 #[derive(Debug, Default)]
 pub(super) struct About {
-    source: Option<Arc<End>>,
-    destination: Option<Arc<End>>,
-    service: Option<Arc<Served>>,
-    ingress: Option<Arc<Ruled>>,
-    egress: Option<Arc<Ruled>>,
-    exit: Option<Arc<Exit>>,
+    source: Shared<Endpoint>,
+    destination: Shared<Endpoint>,
+    service: Shared<Service>,
+    ingress: Shared<PolicyRule>,
+    egress: Shared<PolicyRule>,
+    exit: Shared<Exit>,
+    uids: Shared<Uids>,
 }
 
 /// One copy of everything flows are about.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    ends: Book<End>,
-    services: Book<Served>,
-    rules: Book<Ruled>,
+    ends: Book<Endpoint>,
+    services: Book<Service>,
+    rules: Book<PolicyRule>,
     exits: Book<Exit>,
+    uids: Book<Uids>,
 }
 
 impl About {
     /// Takes over what `record` tells.
     #[inline]
     pub(super) fn take(&mut self, record: &FlowRecord, books: &mut Books) {
-        let unknown = Uids::default();
-        let uids = record.uids.as_deref().unwrap_or(&unknown);
-        let source = Part {
-            known: &record.source,
-            labels: &record.source_labels,
-            uids: [uids.source_pod, uids.source_node],
-        };
-        books.ends.take(&mut self.source, &source);
-        let destination = Part {
-            known: &record.destination,
-            labels: &record.destination_labels,
-            uids: [uids.destination_pod, uids.destination_node],
-        };
-        books.ends.take(&mut self.destination, &destination);
-        books.services.take(&mut self.service, &(&record.service, uids.service));
-        books.rules.take(&mut self.ingress, &(&record.ingress, uids.ingress_policy));
-        books.rules.take(&mut self.egress, &(&record.egress, uids.egress_policy));
-        let exit = Way {
-            names: [&record.egress_name, &record.egress_ip, &record.egress_node_name],
-            uids: [uids.egress, uids.egress_node],
-        };
-        books.exits.take(&mut self.exit, &exit);
+        books.ends.take(&mut self.source, &record.source);
+        books.ends.take(&mut self.destination, &record.destination);
+        if !self.service.knows(&record.service) {
+            books.services.learn(&mut self.service, &record.service.clone().into());
+        }
+        books.rules.take(&mut self.ingress, &record.ingress);
+        books.rules.take(&mut self.egress, &record.egress);
+        books.exits.take(&mut self.exit, &record.exit);
+        books.uids.take(&mut self.uids, &record.uids);
     }
 
     /// Reads a little of it.
     #[inline]
     pub(super) fn touch(&self) -> u64 {
-        u64::from(self.source.is_some()) ^ u64::from(self.exit.is_some())
+        u64::from(self.source.is_nothing()) ^ u64::from(self.uids.is_nothing())
     }
 
     /// Writes it into `record`.
     pub(super) fn tell(&self, record: &mut FlowRecord) {
-        let mut uids = Uids::default();
-        if let Some(source) = &self.source {
-            record.source = source.at.clone();
-            record.source_labels = source.labels.clone();
-            (uids.source_pod, uids.source_node) = (source.pod_uid, source.node_uid);
-        }
-        if let Some(destination) = &self.destination {
-            record.destination = destination.at.clone();
-            record.destination_labels = destination.labels.clone();
-            (uids.destination_pod, uids.destination_node) =
-                (destination.pod_uid, destination.node_uid);
-        }
-        if let Some(service) = &self.service {
-            record.service = service.by.clone();
-            uids.service = service.uid;
-        }
-        if let Some(rule) = &self.ingress {
-            record.ingress = rule.by.clone();
-            uids.ingress_policy = rule.uid;
-        }
-        if let Some(rule) = &self.egress {
-            record.egress = rule.by.clone();
-            uids.egress_policy = rule.uid;
-        }
-        if let Some(exit) = &self.exit {
-            record.egress_name = exit.name.clone();
-            record.egress_ip = exit.ip.clone();
-            record.egress_node_name = exit.node.clone();
-            (uids.egress, uids.egress_node) = (exit.uid, exit.node_uid);
-        }
-        record.uids = (uids != Uids::default()).then(|| Arc::new(uids));
+        record.source = self.source.clone();
+        record.destination = self.destination.clone();
+        record.service = Service::clone(&self.service);
+        record.ingress = self.ingress.clone();
+        record.egress = self.egress.clone();
+        record.exit = self.exit.clone();
+        record.uids = self.uids.clone();
     }
 }
 
-/// What a record tells of one part, still in the record.
-trait Told<T> {
-    /// Whether `known` has nothing to learn from it.
-    fn is_known(&self, known: &T) -> bool;
-    fn add_to(&self, known: &mut T);
+/// A part that halves add to.
+trait Learning: Part + Hash {
+    /// Whether there is nothing to learn from `told`.
+    fn knows(&self, told: &Self) -> bool;
+    fn learn(&mut self, told: &Self);
 }
 
-struct Part<'a> {
-    known: &'a Endpoint,
-    labels: &'a Name,
-    uids: [Option<Uid>; 2],
+impl Learning for Endpoint {
+    fn knows(&self, told: &Self) -> bool {
+        has(&self.pod, &told.pod)
+            && has(&self.namespace, &told.namespace)
+            && has(&self.node, &told.node)
+            && has(&self.labels, &told.labels)
+            && has(&self.workload, &told.workload)
+            && has(&self.zone, &told.zone)
+            && has_uid(self.pod_uid, told.pod_uid)
+            && has_uid(self.node_uid, told.node_uid)
+    }
+
+    fn learn(&mut self, told: &Self) {
+        set(&mut self.pod, &told.pod);
+        set(&mut self.namespace, &told.namespace);
+        set(&mut self.node, &told.node);
+        set(&mut self.labels, &told.labels);
+        set(&mut self.workload, &told.workload);
+        set(&mut self.zone, &told.zone);
+        self.pod_uid = told.pod_uid.or(self.pod_uid);
+        self.node_uid = told.node_uid.or(self.node_uid);
+    }
 }
 
-impl Told<End> for Part<'_> {
+impl Learning for Service {
     #[inline]
-    fn is_known(&self, end: &End) -> bool {
-        has(&end.at.pod, &self.known.pod)
-            && has(&end.at.namespace, &self.known.namespace)
-            && has(&end.at.node, &self.known.node)
-            && has(&end.labels, self.labels)
-            && has_uid(end.pod_uid, self.uids[0])
-            && has_uid(end.node_uid, self.uids[1])
+    fn knows(&self, told: &Self) -> bool {
+        has(&self.name, &told.name)
+            && (told.ip.is_none() || told.ip == self.ip)
+            && (told.port == 0 || told.port == self.port)
     }
 
-    fn add_to(&self, end: &mut End) {
-        set(&mut end.at.pod, &self.known.pod);
-        set(&mut end.at.namespace, &self.known.namespace);
-        set(&mut end.at.node, &self.known.node);
-        set(&mut end.labels, self.labels);
-        end.pod_uid = self.uids[0].or(end.pod_uid);
-        end.node_uid = self.uids[1].or(end.node_uid);
-    }
-}
-
-impl Told<Served> for (&Service, Option<Uid>) {
-    #[inline]
-    fn is_known(&self, served: &Served) -> bool {
-        let (told, uid) = *self;
-        has(&served.by.name, &told.name)
-            && (told.ip.is_none() || told.ip == served.by.ip)
-            && (told.port == 0 || told.port == served.by.port)
-            && has_uid(served.uid, uid)
-    }
-
-    fn add_to(&self, served: &mut Served) {
-        let (told, uid) = *self;
-        set(&mut served.by.name, &told.name);
-        served.by.ip = told.ip.or(served.by.ip);
+    fn learn(&mut self, told: &Self) {
+        set(&mut self.name, &told.name);
+        self.ip = told.ip.or(self.ip);
         if told.port != 0 {
-            served.by.port = told.port;
+            self.port = told.port;
         }
-        served.uid = uid.or(served.uid);
     }
 }
 
-impl Told<Ruled> for (&PolicyRule, Option<Uid>) {
-    #[inline]
-    fn is_known(&self, ruled: &Ruled) -> bool {
-        let (told, uid) = *self;
-        has(&ruled.by.name, &told.name)
-            && has(&ruled.by.namespace, &told.namespace)
-            && has(&ruled.by.rule, &told.rule)
-            && (told.policy_type == 0 || told.policy_type == ruled.by.policy_type)
-            && (told.action == 0 || told.action == ruled.by.action)
-            && has_uid(ruled.uid, uid)
+impl Learning for PolicyRule {
+    fn knows(&self, told: &Self) -> bool {
+        has(&self.name, &told.name)
+            && has(&self.namespace, &told.namespace)
+            && has(&self.rule, &told.rule)
+            && (told.policy_type == 0 || told.policy_type == self.policy_type)
+            && (told.action == 0 || told.action == self.action)
     }
 
-    fn add_to(&self, ruled: &mut Ruled) {
-        let (told, uid) = *self;
-        set(&mut ruled.by.name, &told.name);
-        set(&mut ruled.by.namespace, &told.namespace);
-        set(&mut ruled.by.rule, &told.rule);
+    fn learn(&mut self, told: &Self) {
+        set(&mut self.name, &told.name);
+        set(&mut self.namespace, &told.namespace);
+        set(&mut self.rule, &told.rule);
         if told.policy_type != 0 {
-            ruled.by.policy_type = told.policy_type;
+            self.policy_type = told.policy_type;
         }
         if told.action != 0 {
-            ruled.by.action = told.action;
+            self.action = told.action;
         }
-        ruled.uid = uid.or(ruled.uid);
     }
 }
 
-struct Way<'a> {
-    names: [&'a Name; 3],
-    uids: [Option<Uid>; 2],
-}
-
-impl Told<Exit> for Way<'_> {
-    #[inline]
-    fn is_known(&self, exit: &Exit) -> bool {
-        let [name, ip, node] = self.names;
-        has(&exit.name, name)
-            && has(&exit.ip, ip)
-            && has(&exit.node, node)
-            && has_uid(exit.uid, self.uids[0])
-            && has_uid(exit.node_uid, self.uids[1])
+impl Learning for Exit {
+    fn knows(&self, told: &Self) -> bool {
+        has(&self.name, &told.name) && has(&self.ip, &told.ip) && has(&self.node, &told.node)
     }
 
-    fn add_to(&self, exit: &mut Exit) {
-        let [name, ip, node] = self.names;
-        set(&mut exit.name, name);
-        set(&mut exit.ip, ip);
-        set(&mut exit.node, node);
-        exit.uid = self.uids[0].or(exit.uid);
-        exit.node_uid = self.uids[1].or(exit.node_uid);
+    fn learn(&mut self, told: &Self) {
+        set(&mut self.name, &told.name);
+        set(&mut self.ip, &told.ip);
+        set(&mut self.node, &told.node);
+    }
+}
+
+impl Learning for Uids {
+    fn knows(&self, told: &Self) -> bool {
+        has_uid(self.service, told.service)
+            && has_uid(self.ingress_policy, told.ingress_policy)
+            && has_uid(self.egress_policy, told.egress_policy)
+            && has_uid(self.egress, told.egress)
+            && has_uid(self.egress_node, told.egress_node)
+    }
+
+    fn learn(&mut self, told: &Self) {
+        self.service = told.service.or(self.service);
+        self.ingress_policy = told.ingress_policy.or(self.ingress_policy);
+        self.egress_policy = told.egress_policy.or(self.egress_policy);
+        self.egress = told.egress.or(self.egress);
+        self.egress_node = told.egress_node.or(self.egress_node);
     }
 }
 
@@ -261,47 +186,49 @@ fn set(known: &mut Name, told: &Name) {
 /// What no flow is about any more is swept out when the book has doubled since the last time, so
 /// that it is never larger than twice what flows hold.
 #[derive(Debug)]
-struct Book<T> {
-    copies: HashSet<Arc<T>>,
+struct Book<T: Part> {
+    copies: HashSet<Shared<T>>,
     sweep_at: usize,
-    /// What nobody has told anything of.
-    nothing: T,
 }
 
 /// Below this a sweep is not worth its while.
 const SMALLEST_SWEEP: usize = 1024;
 
-impl<T: Default> Default for Book<T> {
+impl<T: Part> Default for Book<T> {
     fn default() -> Self {
-        Self { copies: HashSet::new(), sweep_at: SMALLEST_SWEEP, nothing: T::default() }
+        Self { copies: HashSet::new(), sweep_at: SMALLEST_SWEEP }
     }
 }
 
-impl<T: Clone + Default + Eq + Hash> Book<T> {
+impl<T: Learning> Book<T> {
+    /// Sessions tell the same parts again and again: mostly it is the very copy that is known.
     #[inline]
-    fn take(&mut self, known: &mut Option<Arc<T>>, told: &impl Told<T>) {
-        if !told.is_known(known.as_deref().unwrap_or(&self.nothing)) {
+    fn take(&mut self, known: &mut Shared<T>, told: &Shared<T>) {
+        if !told.is_nothing() && !known.is_same(told) && !known.knows(told) {
             self.learn(known, told);
         }
     }
 
-    fn learn(&mut self, known: &mut Option<Arc<T>>, told: &impl Told<T>) {
-        let mut value = known.as_deref().cloned().unwrap_or_default();
-        told.add_to(&mut value);
-        *known = Some(self.share(value));
+    fn learn(&mut self, known: &mut Shared<T>, told: &Shared<T>) {
+        let mut value = known.clone();
+        if value.is_nothing() {
+            value = told.clone();
+        } else {
+            value.learn(told);
+        }
+        *known = self.share(value);
     }
 
-    fn share(&mut self, value: T) -> Arc<T> {
+    fn share(&mut self, value: Shared<T>) -> Shared<T> {
         if let Some(copy) = self.copies.get(&value) {
-            return Arc::clone(copy);
+            return copy.clone();
         }
         if self.copies.len() >= self.sweep_at {
-            self.copies.retain(|copy| Arc::strong_count(copy) > 1);
+            self.copies.retain(|copy| !copy.is_alone());
             self.sweep_at = (2 * self.copies.len()).max(SMALLEST_SWEEP);
         }
-        let copy = Arc::new(value);
-        self.copies.insert(Arc::clone(&copy));
-        copy
+        self.copies.insert(value.clone());
+        value
     }
 }
 
@@ -322,20 +249,21 @@ mod tests {
         let first = about(|record| {
             record.source.pod = "a".into();
             record.source.node = "node-a".into();
+            record.source.pod_uid = uid(1);
             record.service.name = "shop/db:sql".into();
             record.service.port = 5432;
             record.egress.name = "out".into();
             record.egress.action = 1;
             record.ingress.name = "old".into();
-            record.egress_name = "way".into();
-            record.uids = Some(Arc::new(Uids { source_pod: uid(1), ..Uids::default() }));
+            record.exit.name = "way".into();
+            record.uids.egress = uid(3);
         });
         let second = about(|record| {
             record.destination.pod = "b".into();
-            record.destination_labels = r#"{"app":"b"}"#.into();
+            record.destination.labels = r#"{"app":"b"}"#.into();
             record.ingress.name = "in".into();
             record.ingress.policy_type = 2;
-            record.uids = Some(Arc::new(Uids { ingress_policy: uid(2), ..Uids::default() }));
+            record.uids.ingress_policy = uid(2);
         });
         about_it.take(&first, &mut books);
         about_it.take(&second, &mut books);
@@ -344,10 +272,8 @@ mod tests {
         let expected = about(|record| {
             *record = first.clone();
             record.destination = second.destination.clone();
-            record.destination_labels = second.destination_labels.clone();
             record.ingress = second.ingress.clone();
-            let uids = Uids { source_pod: uid(1), ingress_policy: uid(2), ..Uids::default() };
-            record.uids = Some(Arc::new(uids));
+            record.uids.ingress_policy = uid(2);
         });
         assert_eq!(told, expected);
     }
@@ -356,11 +282,11 @@ mod tests {
     fn what_flows_have_in_common_is_there_once() {
         let (mut books, mut flows) = (Books::default(), [About::default(), About::default()]);
         for flow in &mut flows {
-            // Names that came in two sessions are not shared.
+            // What came in two sessions is not shared.
             flow.take(&about(|record| record.source.pod = "a".into()), &mut books);
         }
-        let [first, second] = flows.each_ref().map(|flow| flow.source.as_ref().unwrap());
-        assert!(Arc::ptr_eq(first, second));
+        let [first, second] = flows;
+        assert!(!first.source.is_nothing() && first.source.is_same(&second.source));
     }
 
     #[test]

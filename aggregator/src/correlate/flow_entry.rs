@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use flow::{Correlation, FlowEndReason, FlowKey, FlowRecord, FlowType, Origin, Side};
+use flow::{
+    Correlation, FlowEndReason, FlowKey, FlowRecord, FlowType, Joined, ObservedBy, Origin, Side,
+};
 
 use super::about::{About, Books};
 use super::half::{Half, tells_no_totals};
@@ -317,6 +319,7 @@ impl FlowEntry {
             tcp_state: states.name(self.tcp_state),
             flow_type: self.flow_type,
             correlation: self.correlation(),
+            observed_by: self.observed_by(),
             origin: Origin { exporter: None, domain: self.leading().domain },
             ..FlowRecord::default()
         };
@@ -332,16 +335,19 @@ impl FlowEntry {
             None if self.near_is_destination => (None, Some(near)),
             None => (Some(near), None),
         };
-        record.from_source = source.unwrap_or_default();
-        record.from_destination = destination.unwrap_or_default();
         // The common counters are always one Node's, so that their deltas add up to its totals: of
         // the half that was told alone, or else the source's.
         let common = if self.led_by_near { Some(near) } else { source.or(destination) };
         let common = common.unwrap_or_default();
         record.forward = common.forward;
         record.reverse = common.reverse;
-        record.throughput = common.throughput;
-        record.reverse_throughput = common.reverse_throughput;
+        record.joined = Joined {
+            from_source: source.unwrap_or_default(),
+            from_destination: destination.unwrap_or_default(),
+            throughput: common.throughput,
+            reverse_throughput: common.reverse_throughput,
+        }
+        .into();
         record
     }
 
@@ -360,6 +366,20 @@ impl FlowEntry {
             None if self.whole || self.refused => Correlation::NotNeeded,
             None if self.near_is_destination => Correlation::DestinationOnly,
             None => Correlation::SourceOnly,
+        }
+    }
+
+    /// At which ends somebody has seen it. One Node sees both ends of what stays on it, and of what
+    /// comes from outside or leaves, the end inside.
+    fn observed_by(&self) -> ObservedBy {
+        match (&self.far, self.flow_type) {
+            (Some(_), _) => ObservedBy::Both,
+            (None, FlowType::IntraNode) => ObservedBy::Both,
+            (None, FlowType::ToExternal) => ObservedBy::Source,
+            (None, FlowType::FromExternal) => ObservedBy::Destination,
+            (None, FlowType::Unspecified) => ObservedBy::Unspecified,
+            (None, FlowType::InterNode) if self.near_is_destination => ObservedBy::Destination,
+            (None, FlowType::InterNode) => ObservedBy::Source,
         }
     }
 }

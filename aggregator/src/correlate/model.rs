@@ -155,8 +155,8 @@ fn told_sums(told: &[FlowRecord]) -> BTreeMap<(u16, u64, u32), u64> {
     for flow in told {
         // One that a Node sees whole has the same on both sides.
         let sides = match flow.flow_type {
-            FlowType::IntraNode => &[&flow.from_source][..],
-            _ => &[&flow.from_source, &flow.from_destination][..],
+            FlowType::IntraNode => &[&flow.joined.from_source][..],
+            _ => &[&flow.joined.from_source, &flow.joined.from_destination][..],
         };
         for side in sides.iter().filter(|side| side.start_ms != 0) {
             let place = (flow.key.source_port, side.start_ms, side.domain);
@@ -209,9 +209,9 @@ proptest! {
         let (told, _) = run(&history(&steps), 1000);
         let mut owners = BTreeMap::new();
         for flow in told.iter().filter(|flow| flow.correlation == Correlation::Complete) {
-            let owner = (flow.key.source_port, flow.from_source.start_ms);
+            let owner = (flow.key.source_port, flow.joined.from_source.start_ms);
             prop_assert_eq!(*owners.entry(flow.flow_id).or_insert(owner), owner);
-            let skew = flow.from_source.start_ms.abs_diff(flow.from_destination.start_ms);
+            let skew = flow.joined.from_source.start_ms.abs_diff(flow.joined.from_destination.start_ms);
             prop_assert!(skew <= 300, "halves of two connections are joined");
         }
     }
@@ -227,7 +227,7 @@ proptest! {
         }
         let mut sums: BTreeMap<_, _> = expected_sums.keys().map(|node| (*node, 0)).collect();
         for flow in &told {
-            let both = [&flow.from_source, &flow.from_destination];
+            let both = [&flow.joined.from_source, &flow.joined.from_destination];
             let sides = if flow.flow_type == FlowType::IntraNode { &both[..1] } else { &both[..] };
             for side in sides.iter().filter(|side| side.domain != 0) {
                 *sums.entry(side.domain).or_insert(0) += side.forward.octets_delta;

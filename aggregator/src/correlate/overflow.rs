@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use flow::{Correlation, Counters, FlowEndReason, FlowKey, FlowRecord, Name, Origin, Side};
+use flow::{Correlation, Counters, FlowEndReason, FlowKey, FlowRecord, Joined, Name, Origin, Side};
 use hashbrown::HashMap;
 
 use super::flow_entry::Report;
@@ -115,11 +115,14 @@ impl Node {
             end_reason: FlowEndReason::LackOfResources,
             forward: from_source.forward,
             reverse: from_source.reverse,
-            throughput: from_source.throughput,
-            reverse_throughput: from_source.reverse_throughput,
             correlation: Correlation::Overflow,
-            from_source,
-            from_destination,
+            joined: Joined {
+                from_source,
+                from_destination,
+                throughput: from_source.throughput,
+                reverse_throughput: from_source.reverse_throughput,
+            }
+            .into(),
             origin: Origin { exporter: None, domain },
             ..FlowRecord::default()
         };

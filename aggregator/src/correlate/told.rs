@@ -83,7 +83,7 @@ impl Memory {
     /// Takes in a record that a predecessor stored.
     pub(super) fn learn(&mut self, record: &FlowRecord) {
         let key = correlation_key(record);
-        for side in [&record.from_source, &record.from_destination] {
+        for side in [&record.joined.from_source, &record.joined.from_destination] {
             if side.start_ms > 0 {
                 let (flow_id, totals, end_ms) = (record.flow_id, Totals::told(side), side.end_ms);
                 self.insert(HalfId::of_side(&key, side), Told { flow_id, totals, end_ms });

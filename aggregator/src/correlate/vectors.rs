@@ -86,10 +86,13 @@ fn correlation_and_statistics() {
     correlator.look(0, 10, |_| true, |flow| flows.push(flow));
     let [flow] = flows.as_slice() else { panic!("{flows:?}") };
     assert_eq!(flow.correlation, Correlation::Complete);
-    assert_eq!([flow.from_source.end_ms, flow.from_destination.end_ms], [1_637_000_001_000; 2]);
+    assert_eq!(
+        [flow.joined.from_source.end_ms, flow.joined.from_destination.end_ms],
+        [1_637_000_001_000; 2]
+    );
     assert_eq!((flow.service.ip, flow.service.port), (Some([192, 168, 0, 1].into()), 4739));
-    assert_eq!(flow.from_source.forward, counters([500, 0, 1000, 0]));
-    assert_eq!(flow.from_destination.forward, counters([502, 0, 1020, 0]));
+    assert_eq!(flow.joined.from_source.forward, counters([500, 0, 1000, 0]));
+    assert_eq!(flow.joined.from_destination.forward, counters([502, 0, 1020, 0]));
 
     let later = [[1000, 500, 2000, 1000], [1005, 503, 2050, 1030]];
     let [source, destination] = later.map(|counts| record(0, 10, EndOfFlow, counts));
@@ -99,14 +102,14 @@ fn correlation_and_statistics() {
     assert_eq!((last.end_ms, last.end_reason), (1_637_000_010_000, EndOfFlow));
     assert_eq!(last.tcp_state.as_str(), "TIME_WAIT");
     for (side, counts, throughput) in [
-        (&last.from_source, [1000, 500, 2000, 1000], 888),
-        (&last.from_destination, [1005, 503, 2050, 1030], 915),
+        (&last.joined.from_source, [1000, 500, 2000, 1000], 888),
+        (&last.joined.from_destination, [1005, 503, 2050, 1030], 915),
     ] {
         assert_eq!([side.forward, side.reverse], [counters(counts); 2]);
         assert_eq!([side.throughput, side.reverse_throughput], [throughput; 2]);
     }
     // The original's are the larger total and the deltas of whoever came last.
-    assert_eq!((last.forward, last.throughput), (last.from_source.forward, 888));
+    assert_eq!((last.forward, last.joined.throughput), (last.joined.from_source.forward, 888));
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn a_5_tuple_that_is_used_again() {
             flow.start_ms / 1000 - 1_637_000_000,
             flow.end_reason,
             flow.forward.octets_delta,
-            flow.throughput,
+            flow.joined.throughput,
         )
     };
     let told: Vec<_> = told.iter().map(what).collect();
@@ -169,10 +172,10 @@ fn a_flow_within_one_second() {
     let [flow] = told.as_slice() else { panic!("{told:?}") };
     let expected = counters([7, 7, 700, 700]);
     assert_eq!(
-        [flow.from_source.forward, flow.from_destination.forward, flow.forward],
+        [flow.joined.from_source.forward, flow.joined.from_destination.forward, flow.forward],
         [expected; 3]
     );
-    assert_eq!(flow.throughput, 0, "over no time there is no rate");
+    assert_eq!(flow.joined.throughput, 0, "over no time there is no rate");
 }
 
 /// The original: delta 2,000 and the end set back to 10 s; then a rate of 800.
@@ -185,8 +188,8 @@ fn records_out_of_order() {
     let sum: u64 = told.iter().map(|flow| flow.forward.octets_delta).sum();
     assert_eq!(sum, 4000);
     let last = told.last().unwrap();
-    assert_eq!((last.forward.octets_delta, last.throughput), (1000, 1600));
-    assert_eq!(last.from_source.end_ms, 1_637_000_020_000);
+    assert_eq!((last.forward.octets_delta, last.joined.throughput), (1000, 1600));
+    assert_eq!(last.joined.from_source.end_ms, 1_637_000_020_000);
 }
 
 /// The original: unchanged, total 1,000 and reason 2.
@@ -215,7 +218,7 @@ fn the_sample_record() {
     sample.key.destination = [10, 10, 0, 80].into();
     (sample.key.source_port, sample.key.destination_port) = (44752, 5201);
     let labels = r#"{"antrea-e2e":"perftest-a","app":"iperf"}"#;
-    sample.source_labels = labels.into();
+    sample.source.labels = labels.into();
     let (mut source, domain) = from_source(sample.clone());
     let (mut destination, other) = from_destination(sample);
     (source.end_ms, destination.end_ms) = (1_637_706_974_000, 1_637_706_975_000);
@@ -223,10 +226,10 @@ fn the_sample_record() {
     let [flow] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((flow.forward, flow.reverse), (forward, reverse));
     assert_eq!(
-        (flow.from_source.end_ms, flow.from_destination.end_ms),
+        (flow.joined.from_source.end_ms, flow.joined.from_destination.end_ms),
         (1_637_706_974_000, 1_637_706_975_000)
     );
     assert_eq!((flow.start_ms, flow.end_reason), (1_637_706_961_000, EndOfFlow));
-    assert_eq!(flow.source_labels.as_str(), labels);
-    assert_eq!(flow.throughput, 8_982_624_938 * 8 / 13);
+    assert_eq!(flow.source.labels.as_str(), labels);
+    assert_eq!(flow.joined.throughput, 8_982_624_938 * 8 / 13);
 }

@@ -1,5 +1,5 @@
 use flow::{Correlation, Service};
-use k8s::objects::{self, Change, Kind, Object, Phase};
+use k8s::objects::{self, Change, Kind, Object, Owner, Phase};
 use k8s::{LabelFilter, Limits, Margins, Tracker};
 
 use super::*;
@@ -73,12 +73,18 @@ fn enricher(tracker: &Tracker, wanted: Wanted) -> Enricher {
     Enricher::new(tracker.latest(), Arc::new(ArcSwap::from_pointee(wanted)))
 }
 
+/// What a Node tells of a Pod of its own.
+fn end(pod: &str) -> Shared<Endpoint> {
+    let node = format!("node-{pod}");
+    let (pod, node) = (pod.into(), node.as_str().into());
+    Endpoint { pod, namespace: "shop".into(), node, ..Endpoint::default() }.into()
+}
+
 /// The destination's Node refused it.
 fn refused(start_ms: u64) -> FlowRecord {
     let mut record = FlowRecord { start_ms, flow_type: FlowType::InterNode, ..Default::default() };
     (record.key.source, record.key.destination, record.key.protocol) = (WEB, DB, 6);
-    record.destination =
-        Endpoint { pod: "db".into(), namespace: "shop".into(), node: "node-db".into() };
+    record.destination = end("db");
     record.correlation = Correlation::NotNeeded;
     record
 }
@@ -91,8 +97,7 @@ fn the_end_that_nobody_named_is_named_by_its_address() {
     let mut enricher = enricher(&tracker, Wanted::default());
     let mut records = [refused(50_000)];
     enricher.enrich(&mut records, 100_000);
-    let source = Endpoint { pod: "web".into(), namespace: "shop".into(), node: "node-web".into() };
-    assert_eq!(records, [FlowRecord { source, ..refused(50_000) }]);
+    assert_eq!(records, [FlowRecord { source: end("web"), ..refused(50_000) }]);
     assert_eq!(enricher.counts().named_so_far(End::Source), 1);
 }
 
@@ -102,25 +107,82 @@ fn labels_and_identities_are_told_if_they_are_wanted() {
     let mut enricher = enricher(&tracker, ALL);
     let mut record = refused(50_000);
     record.service = Service { ip: Some(FRONT), port: 5432, name: "shop/db".into() };
-    record.egress_node_name = "node-web".into();
+    record.exit.node = "node-web".into();
     // What a Node told stays.
-    let told =
-        Uids { ingress_policy: Some(uid_of(5)), source_node: Some(uid_of(6)), ..Uids::default() };
-    record.uids = Some(Arc::new(told));
+    record.uids.ingress_policy = Some(uid_of(5));
+    record.destination.node_uid = Some(uid_of(6));
     let mut records = [record];
     enricher.enrich(&mut records, 100_000);
     let [record] = &records;
-    assert_eq!(record.source_labels.as_str(), r#"{"app":"web","tier":"back"}"#);
-    assert_eq!(record.destination_labels.as_str(), r#"{"app":"db","tier":"back"}"#);
+    assert_eq!(record.source.labels.as_str(), r#"{"app":"web","tier":"back"}"#);
+    assert_eq!(record.destination.labels.as_str(), r#"{"app":"db","tier":"back"}"#);
+    let ends = [&record.source, &record.destination].map(|end| (end.pod_uid, end.node_uid));
+    let expected = [(1, 7), (2, 6)].map(|(pod, node)| (Some(uid_of(pod)), Some(uid_of(node))));
+    assert_eq!(ends, expected);
     let expected = Uids {
-        source_pod: Some(uid_of(1)),
-        destination_pod: Some(uid_of(2)),
-        destination_node: Some(uid_of(8)),
+        ingress_policy: Some(uid_of(5)),
         egress_node: Some(uid_of(7)),
         service: Some(uid_of(9)),
-        ..told
+        ..Uids::default()
     };
-    assert_eq!(record.uids.as_deref(), Some(&expected));
+    assert_eq!(*record.uids, expected);
+}
+
+/// What a person would call it, not what the Pod says, and where its Node stands.
+#[test]
+fn workloads_and_zones_are_told() {
+    let owner = |kind: &str, called: &str, n| {
+        Some(Owner { kind: kind.into(), name: called.into(), uid: name(n) })
+    };
+    let web = objects::Pod { owner: owner("ReplicaSet", "web-7d4b9", 20), ..pod(1, "web", WEB) };
+    let db = objects::Pod { owner: owner("StatefulSet", "db", 21), ..pod(2, "db", DB) };
+    let mut tracker = tracker(&[web, db]);
+    let mut enricher = enricher(&tracker, Wanted::default());
+    let mut told = || {
+        let mut records = [refused(50_000)];
+        enricher.enrich(&mut records, 100_000);
+        let [FlowRecord { source, destination, .. }] = records;
+        [source, destination].map(|end| [end.workload.to_string(), end.zone.to_string()])
+    };
+    assert_eq!(told(), [["ReplicaSet/web-7d4b9", ""], ["StatefulSet/db", ""]]);
+    for object in [
+        Object::ReplicaSet(objects::Owned {
+            uid: name(20),
+            namespace: "shop".into(),
+            name: "web-7d4b9".into(),
+            owner: owner("Deployment", "web", 22),
+        }),
+        Object::Node(objects::Node {
+            uid: name(8),
+            name: "node-db".into(),
+            zone: "zone-b".into(),
+            ..objects::Node::default()
+        }),
+    ] {
+        tracker.apply(Change::Applied(object), 100_000);
+    }
+    tracker.publish();
+    assert_eq!(told(), [["Deployment/web", ""], ["StatefulSet/db", "zone-b"]]);
+}
+
+/// Records that ask for the same get the same, until the cluster or what is wanted changes.
+#[test]
+fn ends_are_made_once() {
+    let tracker = tracker(&[pod(1, "web", WEB), pod(2, "db", DB)]);
+    let mut enricher = enricher(&tracker, ALL);
+    let first = refused(50_000);
+    let mut records = [first.clone(), first.clone(), refused(50_000)];
+    enricher.enrich(&mut records, 100_000);
+    let [one, two, other] = &records;
+    assert!(one.source.is_same(&two.source) && one.destination.is_same(&two.destination));
+    // Told by another session.
+    assert!(!one.destination.is_same(&other.destination));
+    assert_eq!(one, other);
+    assert!(!one.source.labels.is_empty());
+    enricher.wanted.store(Arc::default());
+    let mut records = [first];
+    enricher.enrich(&mut records, 100_000);
+    assert_eq!((&*records[0].source.labels, records[0].source.pod_uid), ("", None));
 }
 
 #[test]
@@ -143,8 +205,8 @@ fn who_had_the_address_when_the_flow_began_is_named() {
     enricher.enrich(&mut records, 200_000);
     let [first, second] = &records;
     assert_eq!((first.source.pod.as_str(), second.source.pod.as_str()), ("web", "job"));
-    assert_eq!(first.source_labels.as_str(), r#"{"app":"web","tier":"back"}"#);
-    assert_eq!(second.uids.as_ref().and_then(|uids| uids.source_pod), Some(uid_of(3)));
+    assert_eq!(first.source.labels.as_str(), r#"{"app":"web","tier":"back"}"#);
+    assert_eq!(second.source.pod_uid, Some(uid_of(3)));
 }
 
 #[test]
@@ -153,7 +215,7 @@ fn what_is_not_known_is_counted_and_told_once_it_is() {
     let mut enricher = enricher(&tracker, ALL);
     let mut records = [refused(50_000)];
     enricher.enrich(&mut records, 100_000);
-    assert_eq!((records[0].source.pod.as_str(), records[0].source_labels.as_str()), ("", ""));
+    assert_eq!((records[0].source.pod.as_str(), records[0].source.labels.as_str()), ("", ""));
     assert_eq!(enricher.counts().unresolved_so_far(End::Source, "unknown"), 1);
     tracker.apply(Change::Applied(Object::Pod(pod(1, "web", WEB))), 101_000);
     tracker.advance(200_000);
@@ -172,8 +234,8 @@ fn labels_are_never_those_of_another_pod() {
     let mut records = [refused(50_000)];
     enricher.enrich(&mut records, 100_000);
     assert_eq!(records[0].destination.pod.as_str(), "db");
-    assert_eq!(records[0].destination_labels.as_str(), "");
-    assert_eq!(records[0].uids.as_ref().and_then(|uids| uids.destination_pod), None);
+    assert_eq!(records[0].destination.labels.as_str(), "");
+    assert_eq!(records[0].destination.pod_uid, None);
     assert_eq!(enricher.counts().unresolved_so_far(End::Destination, "another"), 1);
 }
 
@@ -188,7 +250,7 @@ fn what_lies_outside_is_not_looked_up() {
         (FlowType::IntraNode, [true, true]),
     ] {
         let mut records =
-            [FlowRecord { flow_type, destination: Endpoint::default(), ..refused(50_000) }];
+            [FlowRecord { flow_type, destination: Shared::NOTHING, ..refused(50_000) }];
         enricher.enrich(&mut records, 100_000);
         let ends = [&records[0].source, &records[0].destination];
         assert_eq!(ends.map(|end| !end.pod.is_empty()), named, "{flow_type:?}");

@@ -1,9 +1,9 @@
 //! What the configuration means for outputs.
 
 use flow::{Contents, Mode, Uid};
-use sinks::{click_house, ipfix, json, log};
 #[cfg(feature = "s3")]
 use sinks::s3;
+use sinks::{click_house, ipfix, json, log};
 
 use super::Settings;
 use super::flow_collector::Format;

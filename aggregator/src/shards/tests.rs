@@ -95,7 +95,7 @@ async fn the_limit_of_flows_is_shared() {
     let told = running.end().await;
     let Totals { stats, flows } = handle.totals();
     assert_eq!((flows as u64 + stats.folded, flows), (1000, 100));
-    let octets: u64 = told.iter().map(|flow| flow.from_source.forward.octets_delta).sum();
+    let octets: u64 = told.iter().map(|flow| flow.joined.from_source.forward.octets_delta).sum();
     assert_eq!(octets, 100_000, "what is not followed is told with its Node's");
 }
 

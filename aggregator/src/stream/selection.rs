@@ -128,13 +128,13 @@ fn ends(record: &FlowRecord) -> (End<'_>, End<'_>) {
     let source = End {
         namespace: &record.source.namespace,
         pod: &record.source.pod,
-        labels: &record.source_labels,
+        labels: &record.source.labels,
         address: record.key.source.to_canonical(),
     };
     let destination = End {
         namespace: &record.destination.namespace,
         pod: &record.destination.pod,
-        labels: &record.destination_labels,
+        labels: &record.destination.labels,
         address: record.key.destination.to_canonical(),
     };
     (source, destination)

@@ -88,7 +88,7 @@ impl Decoder {
     pub(crate) fn decode(&mut self, message: &[u8], mut take: impl FnMut(FlowRecord)) {
         let Self { session, names } = self;
         let visit = |plan: &Plan, _: &_, data: ipfix::decode::DataRecord<'_>| {
-            take(plan.decode(data.values(), names));
+            take(plan.decode(&data, names));
         };
         session.decode(message, Plan::compile, visit).expect("it is sound");
     }

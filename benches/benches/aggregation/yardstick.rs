@@ -33,19 +33,19 @@ impl Yardstick {
     pub(crate) fn receive(&mut self, record: &FlowRecord) {
         let flow = self.flows.entry(record.key).or_default();
         if flow.source.pod.is_empty() && !record.source.pod.is_empty() {
-            flow.source = record.source.clone();
+            flow.source = Endpoint::clone(&record.source);
         }
         if flow.destination.pod.is_empty() && !record.destination.pod.is_empty() {
-            flow.destination = record.destination.clone();
+            flow.destination = Endpoint::clone(&record.destination);
         }
         if flow.service.name.is_empty() && !record.service.name.is_empty() {
             flow.service = record.service.clone();
         }
         if flow.ingress.name.is_empty() && !record.ingress.name.is_empty() {
-            flow.ingress = record.ingress.clone();
+            flow.ingress = PolicyRule::clone(&record.ingress);
         }
         if flow.egress.name.is_empty() && !record.egress.name.is_empty() {
-            flow.egress = record.egress.clone();
+            flow.egress = PolicyRule::clone(&record.egress);
         }
         if flow.start_ms == 0 {
             flow.start_ms = record.start_ms;

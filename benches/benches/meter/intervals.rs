@@ -88,7 +88,7 @@ fn decode(bytes: &[u8], mut visit: impl FnMut(&FlowRecord)) {
     let mut messages = Messages::new(bytes);
     while let Some(message) = messages.next_message().expect("whole messages") {
         let decoded = session.decode_at(Instant::now(), message, Plan::compile, |plan, _, data| {
-            visit(&plan.decode(data.values(), &mut names));
+            visit(&plan.decode(&data, &mut names));
         });
         assert_eq!(decoded.expect("sound messages").lost_records, 0);
     }

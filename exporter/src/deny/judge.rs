@@ -1,6 +1,6 @@
 //! What was decided, in the record of a denied connection.
 
-use flow::{FlowEndReason, FlowRecord, PolicyRule};
+use flow::{FlowEndReason, FlowRecord, PolicyRule, Shared};
 
 use super::Rules;
 use crate::verdict::{Direction, RuleId, Verdict};
@@ -31,14 +31,16 @@ fn judge_undirected(record: &mut FlowRecord, verdict: &Verdict, rules: &Rules) {
     fill(side, verdict, rules);
 }
 
-fn fill(side: &mut PolicyRule, verdict: &Verdict, rules: &Rules) {
+fn fill(side: &mut Shared<PolicyRule>, verdict: &Verdict, rules: &Rules) {
     match verdict.rule {
         RuleId::Label(_) => {}
         RuleId::Isolation => {
-            *side = PolicyRule { policy_type: K8S_POLICY, ..PolicyRule::default() };
+            *side = PolicyRule { policy_type: K8S_POLICY, ..PolicyRule::default() }.into();
         }
-        RuleId::Named(number) => *side = rules.get(number).cloned().unwrap_or_default(),
-        RuleId::Unknown => *side = PolicyRule::default(),
+        RuleId::Named(number) => {
+            *side = rules.get(number).cloned().unwrap_or_default().into();
+        }
+        RuleId::Unknown => *side = Shared::NOTHING,
     }
     side.action = verdict.action.number();
 }
@@ -51,7 +53,8 @@ mod tests {
     fn record() -> FlowRecord {
         let rule =
             |name: &str| PolicyRule { name: name.into(), action: 1, ..PolicyRule::default() };
-        FlowRecord { ingress: rule("in"), egress: rule("out"), ..FlowRecord::default() }
+        let (ingress, egress) = (rule("in").into(), rule("out").into());
+        FlowRecord { ingress, egress, ..FlowRecord::default() }
     }
 
     fn judged(verdict: Verdict) -> FlowRecord {
@@ -66,7 +69,10 @@ mod tests {
         let (direction, action) = (Some(Direction::Ingress), Action::Reject);
         let got = judged(Verdict { direction, action, rule });
         assert_eq!(got.egress, record().egress);
-        assert_eq!(got.ingress, PolicyRule { action: 3, ..record().ingress });
+        assert_eq!(
+            got.ingress,
+            PolicyRule { action: 3, ..PolicyRule::clone(&record().ingress) }.into()
+        );
     }
 
     #[test]
@@ -74,7 +80,7 @@ mod tests {
         let (direction, action) = (Some(Direction::Egress), Action::Drop);
         let got = judged(Verdict { direction, action, rule: RuleId::Isolation });
         let expected = PolicyRule { policy_type: 1, action: 2, ..PolicyRule::default() };
-        assert_eq!(got.egress, expected);
+        assert_eq!(*got.egress, expected);
         assert_eq!(got.ingress, record().ingress);
     }
 

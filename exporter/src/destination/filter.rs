@@ -117,7 +117,13 @@ mod tests {
                 protocol: 6,
                 icmp_type_code: 0,
             },
-            source: Endpoint { pod: "web".into(), namespace: "shop".into(), node: "a".into() },
+            source: Endpoint {
+                pod: "web".into(),
+                namespace: "shop".into(),
+                node: "a".into(),
+                ..Endpoint::default()
+            }
+            .into(),
             service: Service { ip: Some([10, 96, 0, 1].into()), port: 80, name: "".into() },
             flow_type: FlowType::InterNode,
             ..FlowRecord::default()

@@ -3,30 +3,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flow::Name;
+use flow::{Exit, Shared};
 use k8s::Cluster;
 
 use super::{Enricher, Seat};
 use crate::names::End;
 use crate::names::egress::{Effective, Uncertain};
 
-/// Antrea's Egress of a connection. Empty if there is none, or none that is certain.
-#[derive(Debug, Default)]
-pub(super) struct Exit {
-    pub name: Name,
-    pub address: Name,
-    pub node: Name,
-}
-
 impl Enricher {
-    /// How a connection from `source` gets `to` where it wants, outside of the cluster. It is the
-    /// Egress of now, as in Antrea; that may not be the one by which the connection began.
-    pub(super) fn exit(&self, cluster: &Cluster, source: Seat<'_>, to: IpAddr) -> Exit {
+    /// How a connection from `source` gets `to` where it wants, outside of the cluster. Nothing if
+    /// there is no Egress, or none that is certain. It is the one of now, as in Antrea; that may not be the one by which the connection began.
+    pub(super) fn exit(&self, cluster: &Cluster, source: Seat<'_>, to: IpAddr) -> Shared<Exit> {
         let found = self.found_exit(cluster, source, to);
         let found = found.inspect_err(|why| self.counts.unresolved(End::Exit, why.name()));
-        let Ok(Some(egress)) = found else { return Exit::default() };
-        let Some(address) = egress.address(to) else { return Exit::default() };
-        Exit { name: egress.name.clone(), address: address.clone(), node: egress.node.clone() }
+        let Ok(Some(egress)) = found else { return Shared::NOTHING };
+        let Some(address) = egress.address(to) else { return Shared::NOTHING };
+        let (name, ip, node) = (egress.name.clone(), address.clone(), egress.node.clone());
+        Exit { name, ip, node }.into()
     }
 
     /// Whether an Egress that is not known now may be known soon.

@@ -1,6 +1,6 @@
 //! Which policies decided about a connection, by the ids on it.
 
-use flow::PolicyRule;
+use flow::{PolicyRule, Shared};
 
 use super::Enricher;
 use crate::conntrack::Labels;
@@ -13,12 +13,16 @@ const K8S: u8 = 1;
 
 impl Enricher {
     /// The rules that let a connection in and out: ingress, egress.
-    pub(super) fn allowing(&self, due: &Due<'_>) -> [PolicyRule; 2] {
+    pub(super) fn allowing(&self, due: &Due<'_>) -> [Shared<PolicyRule>; 2] {
         ids(due).map(|(direction, id)| {
-            let Some(id) = id else { return PolicyRule::default() };
-            let rule = self.found(id, direction, due.start_ns / 1_000_000);
+            let Some(id) = id else { return Shared::NOTHING };
+            let found = self.found(id, direction, due.start_ns / 1_000_000);
+            let mut rule = found.unwrap_or_else(|| self.nameless.1.clone());
             // On a connection that is there an id means that it was let pass.
-            PolicyRule { action: PolicyRule::ALLOW, ..rule.unwrap_or_default() }
+            if rule.action != PolicyRule::ALLOW {
+                rule.action = PolicyRule::ALLOW;
+            }
+            rule
         })
     }
 
@@ -33,7 +37,10 @@ impl Enricher {
         let named = match rule {
             RuleRef::Named(rule) => rule.clone(),
             RuleRef::IsolationDrop => PolicyRule { policy_type: K8S, ..PolicyRule::default() },
-            RuleRef::Id(id) => self.found(*id, direction, time_ms).unwrap_or_default(),
+            RuleRef::Id(id) => {
+                let found = self.found(*id, direction, time_ms).unwrap_or_default();
+                PolicyRule::clone(&found)
+            }
             RuleRef::Unknown => PolicyRule::default(),
         };
         PolicyRule { action: action.number(), ..named }
@@ -41,7 +48,7 @@ impl Enricher {
 
     /// The rule that an id on a packet or connection of `time_ms` means. What it means not is
     /// counted.
-    fn found(&self, id: u32, direction: Direction, time_ms: u64) -> Option<PolicyRule> {
+    fn found(&self, id: u32, direction: Direction, time_ms: u64) -> Option<Shared<PolicyRule>> {
         let policies = self.policies.as_ref();
         let found = policies
             .map_or(Err(Unnamed::NoAgent), |policies| policies.find(id, direction, time_ms));

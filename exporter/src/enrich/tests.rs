@@ -88,7 +88,7 @@ fn antreas_decision_table_is_followed() {
 fn only_local_pods_are_named() {
     let record = seen(["10.10.0.2:1", "10.10.1.2:2"], ["10.10.1.2:2", "10.10.0.2:1"]).unwrap();
     assert_eq!((record.source.pod.as_str(), record.source.node.as_str()), ("a1", "a"));
-    assert_eq!(record.destination, Endpoint::default());
+    assert!(record.destination.is_nothing());
     assert_eq!(record.tcp_state.as_str(), "TIME_WAIT");
     assert_eq!((record.start_ms, record.end_ms), (1000, 2500));
 }

@@ -106,7 +106,7 @@ fn touch(record: &FlowRecord) -> usize {
         &record.egress.name,
         &record.egress.rule,
         &record.tcp_state,
-        &record.egress_node_name,
+        &record.exit.node,
     ];
     let counters = record.forward.octets_delta ^ record.reverse.octets_delta ^ record.start_ms;
     // The low bits are as good as all.

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flow::{Name, PolicyRule};
+use flow::{Name, PolicyRule, Shared};
 use hyper::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -64,7 +64,7 @@ impl Policies {
         id: u32,
         direction: Direction,
         began_ms: u64,
-    ) -> Result<PolicyRule, Unnamed> {
+    ) -> Result<Shared<PolicyRule>, Unnamed> {
         let book = self.book();
         let found = book.find(id, direction, began_ms).cloned();
         if matches!(found, Err(why) if book.is_worth_a_look(id, why, began_ms)) {

@@ -67,6 +67,13 @@ impl Place {
         let (start, end) = (usize::from(self.start), usize::from(self.end));
         message.get(anchor.end() + start..anchor.end() + end).unwrap_or_default()
     }
+
+    /// Where it ends in the message.
+    #[inline]
+    pub(super) fn end_of(self, anchors: &[Span]) -> usize {
+        let anchor = anchors.get(usize::from(self.anchor)).copied().unwrap_or_default();
+        anchor.end() + usize::from(self.end)
+    }
 }
 
 /// Where the fields of a Template's records are, as far as the Template tells.

@@ -1,6 +1,6 @@
 //! A Data Record, read in place.
 
-use std::{fmt, iter, slice};
+use std::{fmt, iter, ops::Range, slice};
 
 use super::{
     layout::{Layout, Place, Span},
@@ -39,6 +39,23 @@ impl<'a> DataRecord<'a> {
     pub fn values(&self) -> Values<'a> {
         let Self { message, anchors, .. } = *self;
         Values { message, anchors, places: self.layout.places().iter() }
+    }
+
+    /// Returns the octets of several fields, in the order of the Template, with the lengths in front
+    /// of those that have one: two records of one Template that agree in them agree in these values.
+    ///
+    /// Empty for fields that the Template does not have.
+    #[inline]
+    pub fn octets(&self, fields: Range<usize>) -> &'a [u8] {
+        let places = self.layout.places();
+        let end_of = |index: usize| Some(places.get(index)?.end_of(self.anchors));
+        let start = match fields.start.checked_sub(1) {
+            Some(before) => end_of(before),
+            None => self.anchors.first().map(|span| span.end()),
+        };
+        let end = fields.end.checked_sub(1).and_then(end_of);
+        let octets = start.zip(end).and_then(|(start, end)| self.message.get(start..end));
+        octets.unwrap_or_default()
     }
 
     /// Visits the values in the order of the Template, each as its type says.

@@ -70,6 +70,13 @@ pub trait CollectorSession: Send + 'static {
         now: Instant,
     ) -> impl Future<Output = Result<Summary, Rejected>> + Send;
 
+    /// Learns that all messages are taken that have arrived by now: whoever gathers what several
+    /// tell passes it on. Also called before [`Self::ended`], unless the caller panicked or the
+    /// time to shut down is over.
+    fn caught_up(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Learns why the session is over: also that [`Self::message`] panicked, and has left whatever
     /// it left.
     fn ended(self, _end: &SessionEnd)

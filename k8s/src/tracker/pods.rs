@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flow::Name;
+use flow::{Endpoint, Name};
 
 use super::claims::leave;
 use super::departures::Departure;
@@ -165,12 +165,21 @@ impl Tracker {
     fn resolved(&mut self, pod: &objects::Pod) -> Arc<Pod> {
         let labels = self.kept_labels(&pod.labels);
         let owner = pod.owner.as_ref().map(|owner| self.shared_owner(owner));
+        let (name, namespace) = (pod.name.clone(), self.names.intern(&pod.namespace));
+        let node = self.names.intern(&pod.node);
+        let end = Endpoint {
+            pod: name.clone(),
+            namespace: namespace.clone(),
+            node: node.clone(),
+            ..Endpoint::default()
+        };
         Arc::new(Pod {
             uid: pod.uid.clone(),
-            name: pod.name.clone(),
-            namespace: self.names.intern(&pod.namespace),
-            node: self.names.intern(&pod.node),
+            name,
+            namespace,
+            node,
             owner,
+            end: end.into(),
             labels,
         })
     }

@@ -21,7 +21,12 @@ const NOBODY: u32 = u32::MAX;
 /// Distinct names that one reader shares among its records.
 const NAMES: usize = 65_536;
 
-static FIELDS: LazyLock<Vec<&'static Field>> = LazyLock::new(|| Field::columns().collect());
+/// What tells one part of a record is next to each other: it is read as a whole.
+static FIELDS: LazyLock<Vec<&'static Field>> = LazyLock::new(|| {
+    let mut fields: Vec<_> = Field::columns().collect();
+    fields.sort_by_key(|field| field.group);
+    fields
+});
 
 /// Writes the records of one block after the other.
 #[derive(Debug)]
@@ -85,8 +90,8 @@ impl Reader {
             };
             let read = session.decode(
                 message,
-                |template| Plan::with(template, |field| access(*field)),
-                |plan, _, record| records.push(plan.decode(record.values(), names)),
+                |template| Plan::with(template, |field| row(*field)),
+                |plan, _, record| records.push(plan.decode(&record, names)),
             );
             if read.is_err() {
                 return false;
@@ -114,12 +119,12 @@ fn specifier(field: &Field) -> FieldSpecifier {
     }
 }
 
-fn access(told: FieldSpecifier) -> Option<Access> {
+fn row(told: FieldSpecifier) -> Option<&'static Field> {
     let same = |field: &&&Field| {
         let ours = specifier(field);
         (ours.pen, ours.id) == (told.pen, told.id)
     };
-    FIELDS.iter().find(same).map(|field| field.access)
+    FIELDS.iter().find(same).copied()
 }
 
 /// A number of 15 bits made of a name (FNV-1a, folded).

@@ -28,7 +28,7 @@ fn open(options: &SpoolOptions) -> Spool {
 fn batch(ids: std::ops::Range<u64>) -> Batch {
     let record = |flow_id| FlowRecord {
         flow_id,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() },
+        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
         ..FlowRecord::default()
     };
     ids.map(record).collect()

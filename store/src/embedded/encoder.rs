@@ -25,9 +25,8 @@ pub struct Encoder<W: Write + Send> {
 impl<W: Write + Send> Encoder<W> {
     pub fn new(to: W) -> Result<Self, StoreError> {
         // The Arrow schema would repeat the Parquet schema.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties()?)
-            .with_skip_arrow_metadata(true);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(to, schema(), options).map_err(failed)?;
         Ok(Self { writer, columns: Columns::new() })
     }

@@ -40,8 +40,11 @@ impl Flow {
         // From here on `self.record` is the older of the two.
         add_counters(&mut newest.forward, &self.record.forward);
         add_counters(&mut newest.reverse, &self.record.reverse);
-        add_side(&mut newest.from_source, &self.record.from_source);
-        add_side(&mut newest.from_destination, &self.record.from_destination);
+        if !newest.joined.is_nothing() || !self.record.joined.is_nothing() {
+            let (newer, older) = (&mut *newest.joined, &*self.record.joined);
+            add_side(&mut newer.from_source, &older.from_source);
+            add_side(&mut newer.from_destination, &older.from_destination);
+        }
         self.record = newest;
         self.records += 1;
         self.first_inserted_ms = self.first_inserted_ms.min(row.inserted_ms);
@@ -78,6 +81,8 @@ pub struct Flows {
 
 #[cfg(test)]
 mod tests {
+    use flow::Joined;
+
     use super::*;
 
     fn row(inserted_ms: u64, end_ms: u64, delta: u64, total: u64) -> Row {
@@ -86,8 +91,7 @@ mod tests {
         let record = FlowRecord {
             end_ms,
             forward: counters,
-            from_source: side,
-            throughput: end_ms,
+            joined: Joined { from_source: side, throughput: end_ms, ..Joined::default() }.into(),
             ..FlowRecord::default()
         };
         Row { inserted_ms, record }
@@ -100,10 +104,10 @@ mod tests {
             let mut flow = Flow::new(rows[order[0]].clone());
             flow.add(rows[order[1]].clone());
             flow.add(rows[order[2]].clone());
-            let got = (flow.record.end_ms, flow.record.throughput, flow.record.forward);
+            let got = (flow.record.end_ms, flow.record.joined.throughput, flow.record.forward);
             let sums = Counters { octets_delta: 13, octets_total: 12, ..Counters::default() };
             assert_eq!(got, (20, 20, sums), "{order:?}");
-            assert_eq!(flow.record.from_source.forward, sums, "{order:?}");
+            assert_eq!(flow.record.joined.from_source.forward, sums, "{order:?}");
             let inserted = (flow.records, flow.first_inserted_ms, flow.last_inserted_ms);
             assert_eq!(inserted, (3, 1, 3), "{order:?}");
         }

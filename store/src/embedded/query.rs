@@ -180,8 +180,9 @@ mod tests {
         record
     }
 
-    fn end(pod: &str, namespace: &str) -> Endpoint {
-        Endpoint { pod: pod.into(), namespace: namespace.into(), node: "node-1".into() }
+    fn end(pod: &str, namespace: &str) -> flow::Shared<Endpoint> {
+        let (pod, namespace) = (pod.into(), namespace.into());
+        Endpoint { pod, namespace, node: "node-1".into(), ..Endpoint::default() }.into()
     }
 
     #[track_caller]

@@ -197,7 +197,8 @@ fn touch_told(record: &mut FlowRecord) {
     record.correlation = Correlation::Complete;
     record.proxy_snat_ip = Some(address);
     record.proxy_snat_port = 1;
-    for side in [&mut record.from_source, &mut record.from_destination] {
+    let joined = &mut *record.joined;
+    for side in [&mut joined.from_source, &mut joined.from_destination] {
         (side.domain, side.flow_id, side.start_ms, side.end_ms) = (1, 1, 1, 1);
         for counters in [&mut side.forward, &mut side.reverse] {
             counters.packets_total = 1;

@@ -26,13 +26,13 @@ pub(super) fn flow(flow: &store::Flow) -> Expected {
         leaves: leaves(record),
         reason: Some(record.end_reason as u8),
         records: flow.records,
-        from_source: side(&record.from_source),
-        from_destination: side(&record.from_destination),
+        from_source: side(&record.joined.from_source),
+        from_destination: side(&record.joined.from_destination),
     }
 }
 
 fn leaves(record: &FlowRecord) -> Vec<String> {
-    let told = [&record.egress_name, &record.egress_ip, &record.egress_node_name];
+    let told = [&record.exit.name, &record.exit.ip, &record.exit.node];
     if told.iter().all(|it| it.is_empty()) {
         return Vec::new();
     }

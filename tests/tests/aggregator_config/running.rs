@@ -153,7 +153,7 @@ fn record(number: u32) -> FlowRecord {
         end_ms: 1_700_000_001_000,
         end_reason: FlowEndReason::EndOfFlow,
         flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..flow::Endpoint::default() },
+        source: flow::Endpoint { pod: "web-0".into(), ..flow::Endpoint::default() }.into(),
         forward: Counters {
             packets_total: 1,
             octets_total: 100,

@@ -48,7 +48,7 @@ async fn python_reads_values_that_are_quoted() {
     let mut sink =
         LogSink::new(Options { format, ..csv(path.clone(), LogColumns::default(), true) });
     let mut record = aggregated(V4[0], V4[1], V4[2]);
-    record.egress_name = "a \"way\", out\nor so".into();
+    record.exit.name = "a \"way\", out\nor so".into();
     log(&mut sink, &[record].into()).await;
     let script = "import csv, json, sys\n\
                   with open(sys.argv[1], newline='') as file:\n    \

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use flow::{Contents, Endpoint, FlowRecord, FlowType, Mode};
+use flow::{Contents, FlowRecord, FlowType, Mode};
 use serde_json::{Map, Value};
 use tests::binary::{built, eventually, metrics, signal, value};
 use tests::ports::free_port;
@@ -105,7 +105,7 @@ impl Exporter {
                 record.destination = here;
             } else if !self.has_source {
                 record.destination = here;
-                record.source = Endpoint::default();
+                record.source = Shared::NOTHING;
             }
             (record, direction)
         };

@@ -107,7 +107,7 @@ async fn a_foreign_collector_reads_every_value() {
     exporting.open().await.expect("it is there");
     let mut first = record("10.10.0.2", "10.10.1.2");
     first.flow_id = 42;
-    first.egress_ip = "192.0.2.1".into();
+    first.exit.ip = "192.0.2.1".into();
     first.service.ip = Some([10, 96, 0, 1].into());
     first.proxy_snat_ip = Some([10, 10, 0, 1].into());
     exporting.push(first);

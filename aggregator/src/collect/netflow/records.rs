@@ -120,7 +120,7 @@ impl Layout {
             ends.push(start..bytes.len());
         }
         let values: Vec<&[u8]> = ends.into_iter().filter_map(|span| bytes.get(span)).collect();
-        let mut told = self.plan.decode(values.iter().copied(), names);
+        let mut told = self.plan.decode_values(&values, names);
         let time = |at: Option<usize>| {
             let up_ms = value::unsigned(values.get(at?)?)?;
             Some(clocks.unix_ms(u32::try_from(up_ms).ok()?))

@@ -140,9 +140,9 @@ fn check(version: (u8, u8), record: &FlowRecord) {
     assert_eq!(record.tcp_state.as_str(), or_nothing((1, 0), 136));
     assert_eq!(record.flow_type as u8, if since((1, 0)) { 2 } else { 0 });
     assert_eq!(record.end_reason as u8, if since((1, 0)) { 2 } else { 0 });
-    assert_eq!(record.egress_name.as_str(), or_nothing((1, 13), 153));
-    assert_eq!(record.egress_ip.as_str(), or_nothing((1, 13), 154));
-    assert_eq!(record.egress_node_name.as_str(), or_nothing((2, 0), 157));
+    assert_eq!(record.exit.name.as_str(), or_nothing((1, 13), 153));
+    assert_eq!(record.exit.ip.as_str(), or_nothing((1, 13), 154));
+    assert_eq!(record.exit.node.as_str(), or_nothing((2, 0), 157));
     let snat = if since((2, 7)) { (ip(170), 1_172) } else { (None, 0) };
     assert_eq!((record.proxy_snat_ip, record.proxy_snat_port), snat);
 }

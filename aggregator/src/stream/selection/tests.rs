@@ -12,8 +12,8 @@ fn record() -> FlowRecord {
     record.key.protocol = 6;
     (record.source.namespace, record.source.pod) = ("shop".into(), "web-1".into());
     (record.destination.namespace, record.destination.pod) = ("data".into(), "db-0".into());
-    record.source_labels = r#"{"app":"web","tier":"front"}"#.into();
-    record.destination_labels = "{}".into();
+    record.source.labels = r#"{"app":"web","tier":"front"}"#.into();
+    record.destination.labels = "{}".into();
     (record.service.name, record.service.port) = ("shop/db:sql".into(), 3306);
     record.flow_type = FlowType::InterNode;
     record.ingress.action = PolicyRule::DROP;

@@ -36,7 +36,7 @@ fn record(end_reason: FlowEndReason, packets: u64, action: u8) -> FlowRecord {
     let rule = PolicyRule { action, ..PolicyRule::default() };
     let forward = Counters { packets_total: 9, packets_delta: packets, ..Counters::default() };
     let key = FlowKey { protocol: 17, ..FlowKey::default() };
-    FlowRecord { key, end_reason, forward, egress: rule, ..FlowRecord::default() }
+    FlowRecord { key, end_reason, forward, egress: rule.into(), ..FlowRecord::default() }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use flow::{Name, PolicyRule};
+use flow::{Name, PolicyRule, Shared};
 
 use crate::deny::Direction;
 
@@ -75,7 +75,7 @@ struct Meant {
     from: u64,
     /// `None` while it lasts.
     until: Option<u64>,
-    rule: Result<PolicyRule, Unnamed>,
+    rule: Result<Shared<PolicyRule>, Unnamed>,
     search: Search,
 }
 
@@ -166,7 +166,7 @@ impl Book {
         meant.rule = match &meant.rule {
             Ok(known) if policy(known) != policy(&rule) => Err(Unnamed::Contested),
             Err(Unnamed::Contested) => Err(Unnamed::Contested),
-            _ => Ok(rule),
+            _ => Ok(rule.into()),
         };
     }
 
@@ -217,7 +217,7 @@ impl Book {
         id: u32,
         direction: Direction,
         began_ms: u64,
-    ) -> Result<&PolicyRule, Unnamed> {
+    ) -> Result<&Shared<PolicyRule>, Unnamed> {
         if self.ids.is_empty() && self.looked.is_none() {
             return Err(Unnamed::NoAgent);
         }
@@ -432,7 +432,7 @@ mod tests {
         // What is told of one and the same may change.
         let dropping = PolicyRule { action: PolicyRule::DROP, ..rule("default-deny") };
         book.resolve(1, Direction::Ingress, dropping.clone());
-        assert_eq!(book.find(1, Direction::Ingress, T), Ok(&dropping));
+        assert_eq!(book.find(1, Direction::Ingress, T), Ok(&dropping.into()));
     }
 
     #[test]

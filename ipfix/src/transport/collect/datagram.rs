@@ -121,7 +121,12 @@ impl<C: Collector> Sessions<'_, C> {
         }
         let Some((session, heard)) = self.by_peer.get_mut(&peer) else { return };
         *heard = now;
-        match session.take(datagram, now).await {
+        let taken = session.take(datagram, now).await;
+        let caught_up = match &taken {
+            Err(SessionEnd::Panicked) => Ok(()),
+            _ => session.caught_up().await,
+        };
+        match taken.and(caught_up) {
             Ok(()) => {}
             Err(end) if end.is_malformed() => session.malformed(),
             Err(end) => self.close(peer, &end),

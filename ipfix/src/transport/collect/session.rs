@@ -10,10 +10,8 @@ use std::{
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    Collector, CollectorSession, Peer, Refused, Rejected, SessionEnd, Shared, counters::Live,
-};
-use crate::decode::{self, Summary};
+use super::{Collector, CollectorSession, Peer, Refused, SessionEnd, Shared, counters::Live};
+use crate::decode;
 
 /// A session that is open, with both halves: what the caller does with messages, and what is
 /// counted here.
@@ -49,6 +47,11 @@ impl<C: Collector> Open<C> {
         Ok(())
     }
 
+    /// Tells the caller that nothing more has arrived.
+    pub(super) async fn caught_up(&mut self) -> Result<(), SessionEnd> {
+        caught(self.session.caught_up()).await
+    }
+
     /// Whether any Data Record of the peer was understood.
     pub(super) fn has_told(&self) -> bool {
         self.live.records() > 0
@@ -70,10 +73,8 @@ impl<C: Collector> Open<C> {
     }
 }
 
-type Taken = Result<Summary, Rejected>;
-
 /// Turns a panic of the caller's code into the end of the session it came from.
-async fn caught(taking: impl Future<Output = Taken>) -> Result<Taken, SessionEnd> {
+async fn caught<T>(taking: impl Future<Output = T>) -> Result<T, SessionEnd> {
     let mut taking = pin!(taking);
     std::future::poll_fn(|context| {
         // Unwind safety: after a panic the session takes no more messages.

@@ -189,8 +189,20 @@ async fn read<C: Collector>(
     }
 }
 
-/// Hands over the messages that have been read whole. Returns whether there were any.
+/// Hands over the messages that have been read whole, and says so. Returns whether there were any.
 async fn take_buffered<C: Collector>(
+    session: &mut Open<C>,
+    messages: &mut MessageStream<impl AsyncRead + Unpin>,
+) -> Result<bool, SessionEnd> {
+    let taken = take_each(session, messages).await;
+    // What was taken before something that ends the session is sound.
+    if !matches!(taken, Ok(false) | Err(SessionEnd::Panicked)) {
+        session.caught_up().await?;
+    }
+    taken
+}
+
+async fn take_each<C: Collector>(
     session: &mut Open<C>,
     messages: &mut MessageStream<impl AsyncRead + Unpin>,
 ) -> Result<bool, SessionEnd> {
