@@ -35,7 +35,7 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    pub fn by_name(self) -> [(&'static str, Option<Output>); 4] {
+    pub fn by_name(self) -> [(&'static str, Option<Output>); 5] {
         [
             ("flow_collector", self.flow_collector),
             ("flow_log", self.flow_log),

@@ -74,7 +74,7 @@ mod tests {
     fn nothing_makes_a_row_or_a_column_of_its_own() {
         let mut record = FlowRecord::default();
         record.source.pod = "'a,\"b\"\r\nc'd".into();
-        record.source_labels = "{\"a\":\"it's,\r\nme\"}".into();
+        record.source.labels = "{\"a\":\"it's,\r\nme\"}".into();
         let row = row(&record);
         assert_eq!(row.lines().count(), 1, "{row}");
         assert!(row.contains(", a \"b\"  c'd,"), "{row}");
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_row_ends_with_what_is_known_of_the_cluster_and_of_the_way_out() {
-        let record = FlowRecord { egress_name: "out".into(), ..FlowRecord::default() };
+        let mut record = FlowRecord::default();
+        record.exit.name = "out".into();
         assert!(row(&record).ends_with(",0,c,7,out,,\n"), "{}", row(&record));
     }
 }

@@ -67,7 +67,8 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan {
     deltas: columns_changed_by(touch_deltas),
     summed: columns_changed_by(|record| {
         touch_deltas(record);
-        for side in [&mut record.from_source, &mut record.from_destination] {
+        let joined = &mut *record.joined;
+        for side in [&mut joined.from_source, &mut joined.from_destination] {
             for counters in [&mut side.forward, &mut side.reverse] {
                 (counters.packets_delta, counters.octets_delta) = (1, 1);
             }
@@ -86,6 +87,7 @@ fn touch_deltas(record: &mut FlowRecord) {
 fn touch_keys(record: &mut FlowRecord) {
     for end in [&mut record.source, &mut record.destination] {
         (end.namespace, end.node) = ("x".into(), "x".into());
+        (end.workload, end.zone) = ("x".into(), "x".into());
     }
     record.key.destination_port = 1;
     record.key.protocol = 1;
@@ -99,10 +101,11 @@ fn touch_keys(record: &mut FlowRecord) {
             policy_type: 1,
             rule: "x".into(),
             action: 1,
-        };
+        }
+        .into();
     }
-    record.egress_name = "x".into();
-    record.egress_node_name = "x".into();
+    record.exit.name = "x".into();
+    record.exit.node = "x".into();
 }
 
 /// The columns of sums and their types, the same for all tiers: the bucket; the keys; the earliest
