@@ -213,7 +213,7 @@ impl Settings {
     }
 }
 
-const NOT_THERE: &str = "this build does not have that output";
+const NOT_THERE: &str = "this build does not have that output yet";
 
 /// Something is asked for that this build does not have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -373,13 +373,11 @@ impl FlowEntry {
     /// comes from outside or leaves, the end inside.
     fn observed_by(&self) -> ObservedBy {
         match (&self.far, self.flow_type) {
-            (Some(_), _) => ObservedBy::Both,
-            (None, FlowType::IntraNode) => ObservedBy::Both,
-            (None, FlowType::ToExternal) => ObservedBy::Source,
+            (Some(_), _) | (None, FlowType::IntraNode) => ObservedBy::Both,
             (None, FlowType::FromExternal) => ObservedBy::Destination,
-            (None, FlowType::Unspecified) => ObservedBy::Unspecified,
             (None, FlowType::InterNode) if self.near_is_destination => ObservedBy::Destination,
-            (None, FlowType::InterNode) => ObservedBy::Source,
+            (None, FlowType::ToExternal | FlowType::InterNode) => ObservedBy::Source,
+            (None, FlowType::Unspecified) => ObservedBy::Unspecified,
         }
     }
 }

@@ -106,6 +106,7 @@ impl SinkMetrics {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 const fn described(deed: Deed) -> (&'static str, &'static str) {
     match deed {
         Deed::Sessions => ("fyke_sink_sessions", "Connections made to where the sink sends"),

@@ -159,7 +159,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
 
 #[tokio::test]
 async fn an_object_that_is_cut_off_is_completed_from_where_it_was() {
-    const RECORDS: u64 = 90_000;
+    const RECORDS: u64 = 120_000;
     let judge = moto().judge();
     judge.make("parts");
     let proxy = Proxy::to(moto().port()).await;
