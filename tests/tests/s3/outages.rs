@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flow::S3Columns;
-use sinks::s3::{Options, S3Counters};
+use sinks::s3::{Naming, Options, S3Counters};
 use sinks::{DeliverOptions, DeliveryCounters, Failure, Inlet, Queue, S3Sink, Sink, deliver};
+use store::Mark;
 use tests::s3::proxy::{Mode, Proxy};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -192,4 +193,48 @@ async fn an_object_that_is_cut_off_is_completed_from_where_it_was() {
     assert_eq!(judge.unfinished("parts"), 1);
     sink.end().await;
     assert_eq!(judge.unfinished("parts"), 0);
+}
+
+/// Gives a sink the records of a log with these numbers, as `deliver` does.
+async fn give(sink: &mut S3Sink, numbers: std::ops::Range<u64>, now_ms: u64) {
+    sink.approach(Mark { log: 0xfeed, record: numbers.end });
+    sink.write(&batch(numbers), now_ms).await.expect("there is room");
+    sink.flush().await.expect("it is stored");
+}
+
+#[tokio::test]
+async fn what_is_stored_again_after_a_kill_replaces_what_there_was() {
+    const LATER_MS: u64 = NOW_MS + 2 * 3_600_000;
+    let judge = moto().judge();
+    judge.make("again");
+    let spool = tempfile::tempdir().expect("a folder");
+    let settings = || Options {
+        naming: Naming::Hive,
+        journal: Some(spool.path().to_owned()),
+        ..options(&moto().endpoint(), "again")
+    };
+    let mut sink = S3Sink::new(settings());
+    assert_eq!(sink.resumes_at(), None);
+    give(&mut sink, 0..100, NOW_MS).await;
+    give(&mut sink, 100..150, NOW_MS).await;
+    // Killed now, before anybody noted that it was acknowledged, and started in another hour.
+    drop(sink);
+    let before: HashSet<_> = judge.objects("again").into_iter().map(|it| it.key).collect();
+    let mut sink = S3Sink::new(settings());
+    assert_eq!(sink.resumes_at(), Some(Mark { log: 0xfeed, record: 100 }));
+    give(&mut sink, 100..130, LATER_MS).await;
+    let after: HashSet<_> = judge.objects("again").into_iter().map(|it| it.key).collect();
+    assert_eq!(after, before, "it has its own place");
+    give(&mut sink, 130..160, LATER_MS).await;
+    let objects = judge.objects("again");
+    assert_eq!(numbers(&objects), (0..160).collect::<HashSet<_>>());
+    let in_hour = |hour: &str| objects.iter().filter(|it| it.key.contains(hour)).count();
+    assert_eq!((in_hour("/hour=22/"), in_hour("/hour=00/")), (2, 1));
+
+    // In another log the same numbers are other records.
+    let mut other = S3Sink::new(Options { journal: None, ..settings() });
+    other.approach(Mark { log: 0xbeef, record: 1100 });
+    other.write(&batch(1000..1100), NOW_MS).await.expect("there is room");
+    other.flush().await.expect("it is stored");
+    assert_eq!(numbers(&judge.objects("again")).len(), 260);
 }
