@@ -23,6 +23,9 @@ use hashbrown::HashMap;
 /// The column that says when a row was inserted.
 pub const TIME_INSERTED: &str = "timeInserted";
 
+/// So many records stay in the nearest cache while each column takes its part of them.
+const NEAR: usize = 32;
+
 /// What an address takes as text, at most, with its offset.
 const ADDRESS_SIZE: usize = 48;
 /// What a UUID takes as text, at most, with its offset.
@@ -117,8 +120,10 @@ impl Columns {
 
     pub(crate) fn append(&mut self, records: &[FlowRecord], now_ms: u64) {
         self.inserted.resize(self.inserted.len() + records.len(), signed(now_ms));
-        for column in &mut self.attributes {
-            self.text += column.append(records);
+        for records in records.chunks(NEAR) {
+            for column in &mut self.attributes {
+                self.text += column.append(records);
+            }
         }
     }
 
