@@ -11,8 +11,8 @@ use store::clickhouse::{Found, differences};
 
 use server::{OrMore, ServerArgs};
 
-/// Make, upgrade and look at the tables of a ClickHouse database. CH_USERNAME and CH_PASSWORD in the
-/// environment say who we are
+/// Make, upgrade and look at the tables of a ClickHouse database. `CH_USERNAME` and `CH_PASSWORD` in
+/// the environment say who we are
 #[derive(Debug, clap::Subcommand)]
 pub enum ClickHouseCommand {
     /// Make what is missing, take over an older table with its rows, and add what is new. What was
@@ -62,7 +62,7 @@ async fn diff(
     let asked = args.keep.asked(server.place, false);
     let found = Found::read(&server.client, &asked.place.database).await.or_more()?;
     let mut is_good = true;
-    for difference in differences(&asked.schema(), &found, args.keep.is_said()) {
+    for difference in differences(&asked, &found) {
         is_good &= difference.is_harmless();
         if args.json {
             let line = serde_json::json!({

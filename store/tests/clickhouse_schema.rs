@@ -8,8 +8,7 @@ use std::path::Path;
 use store::clickhouse::schema::{Place, Retention, Schema};
 
 fn check(name: &str, schema: &Schema) {
-    let statements = schema.statements();
-    let now = statements.iter().map(|it| format!("{it};\n\n")).collect::<String>();
+    let now = schema.statements().join(";\n\n") + ";\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clickhouse").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &now).unwrap();

@@ -10,6 +10,8 @@ mod fresh; // a database that had nothing
 mod taken_over; // one that had something
 #[path = "clickhouse_schema/interrupted.rs"]
 mod interrupted; // and was left half done
+#[path = "clickhouse_schema/operated.rs"]
+mod operated; // one that somebody looks after
 
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ impl<'a> Database<'a> {
 
     async fn differences(&self, asked: &Asked) -> Vec<Difference> {
         let found = Found::read(&self.client, &asked.place.database).await.unwrap();
-        differences(&asked.schema(), &found, true)
+        differences(asked, &found)
     }
 
     /// What the engine says; `DB` stands for the database.

@@ -66,6 +66,8 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     cargo(root, &tests)?;
     signing_server(root)?;
     cargo(root, &["test", "--package", "tests", "--test", "s3", "--", "--ignored"])?;
+    let tables = ["test", "--package", "tests", "--test", "clickhouse_schema", "--", "--ignored"];
+    cargo(root, &tables)?;
     fuzz::fuzz(root, fuzz::LONG)
 }
 

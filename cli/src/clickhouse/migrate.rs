@@ -51,10 +51,6 @@ impl KeepArgs {
             drop_old,
         }
     }
-
-    pub(super) fn is_said(&self) -> bool {
-        [self.ttl, self.ttl_1m, self.ttl_5m, self.ttl_1h].iter().any(Option::is_some)
-    }
 }
 
 pub(super) async fn run(

@@ -10,6 +10,7 @@ use super::server::{OrMore, ServerArgs};
 
 /// Flags as those of `theia clickhouse status`; none means all but stack traces.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag, one member")]
 pub struct StatusArgs {
     #[command(flatten)]
     server: ServerArgs,
@@ -87,7 +88,8 @@ fn lines(table: &Table, out: &mut impl Write) -> io::Result<()> {
     let widths: Vec<_> = (0..table.columns.len()).map(width).collect();
     for row in all {
         let cells = row.iter().zip(&widths);
-        let line: String = cells.map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        let cells: Vec<_> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let line = cells.join("  ");
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::found::{Found, FoundTable};
-use super::schema::{Schema, Table};
+use super::migrations::Asked;
+use super::schema::Table;
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +58,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Everything that is not as it should be. `expiry` says whether it matters when rows expire.
-pub fn differences(schema: &Schema, found: &Found, expiry: bool) -> Vec<Difference> {
-    let mut all = Vec::new();
+/// Everything that is not as it is asked for. When rows expire matters where that is said.
+pub fn differences(asked: &Asked, found: &Found) -> Vec<Difference> {
+    let (schema, mut all) = (asked.schema(), Vec::new());
+    let expiring: Vec<_> = asked.expiring(&schema).into_iter().map(|table| table.name).collect();
     for table in [schema.flows()].iter().chain(&schema.roll_ups()) {
         match found.get(&table.name) {
             None => all.push(Difference::missing(&table.name, "a table")),
@@ -70,7 +72,7 @@ pub fn differences(schema: &Schema, found: &Found, expiry: bool) -> Vec<Differen
             }
             Some(there) => {
                 of_columns(table, there, &mut all);
-                of_keys(table, there, expiry, &mut all);
+                of_keys(table, there, expiring.contains(&table.name), &mut all);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Older {
         ANTREA_COLUMNS[..48].iter().copied().chain(self.more.iter().map(kind)).collect()
     }
 
-    /// Makes the tables, with flows of three days and of today.
+    /// Makes the tables, with flows of a past day and of today.
     pub(crate) fn make(self, database: &Database<'_>, rows: u64) {
         let Self { name, .. } = self;
         database.ask(&format!("CREATE DATABASE IF NOT EXISTS `{}`", database.name));
@@ -129,10 +129,10 @@ impl Older {
     }
 }
 
-/// Rows of two hours of each of the last three days, and of this one.
+/// Rows of two hours of a past day, and of this one.
 fn value(name: &str, kind: &str) -> String {
     let hash = |of: u64| format!("cityHash64(number, '{name}') % {of}");
-    let inserted = "now() - (number % 4) * 86400 - (number % 8 > 3) * 3600";
+    let inserted = "now() - (number % 2) * 172800 - (number % 4 > 1) * 3600";
     match (name, kind) {
         ("timeInserted", _) => inserted.to_owned(),
         ("flowEndSeconds", _) => format!("{inserted} - number % 90"),

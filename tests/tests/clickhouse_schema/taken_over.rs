@@ -96,7 +96,7 @@ async fn rows_that_come_meanwhile_are_not_lost() {
     assert_eq!(database.number(late), taken);
     database.sums_agree();
     assert!(copied.iter().all(|(rows, of)| rows <= of), "{copied:?}");
-    assert!(copied.len() >= 8, "each hour is told");
+    assert!(copied.len() >= 4, "each hour is told");
 }
 
 #[tokio::test]

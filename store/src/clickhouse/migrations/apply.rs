@@ -47,7 +47,7 @@ impl Asked {
     }
 
     /// The tables whose time to keep rows is said.
-    fn expiring(&self, schema: &Schema) -> Vec<Table> {
+    pub(in crate::clickhouse) fn expiring(&self, schema: &Schema) -> Vec<Table> {
         let tiers = [self.minutes, self.five_minutes, self.hours];
         let said = [self.flows].into_iter().chain(tiers.into_iter().cycle());
         let tables = [schema.flows()].into_iter().chain(schema.roll_ups());
@@ -83,11 +83,11 @@ pub async fn migrate(
         outcome.changes += 1;
     }
     outcome.changes += make(client, &schema, &journal, tell).await?;
-    outcome.changes += widen(client, &schema, &journal, tell).await?;
-    outcome.changes += expire(client, asked, &schema, &journal, tell).await?;
+    let found = Found::read(client, &asked.place.database).await?;
+    outcome.changes += widen(client, &schema, &found, &journal, tell).await?;
+    outcome.changes += expire(client, asked, &schema, &found, &journal, tell).await?;
     let progress = Progress::of(&journal.read(Migration::TakeOver).await?);
     if let Some(older) = progress.kept() {
-        let found = Found::read(client, &asked.place.database).await?;
         let kept = found.has(&older.kept_as).then(|| older.kept_as.clone());
         outcome.kept = kept.into_iter().chain(views_of(&found)).collect();
         if asked.drop_old {
@@ -153,10 +153,10 @@ async fn make(
 async fn widen(
     client: &Client,
     schema: &Schema,
+    found: &Found,
     journal: &Journal<'_>,
     tell: Tell<'_>,
 ) -> Result<usize, MigrateError> {
-    let found = Found::read(client, &schema.place.database).await?;
     let mut changed = Vec::new();
     for table in [schema.flows()].iter().chain(&schema.roll_ups()) {
         let Some(there) = found.get(&table.name) else { continue };
@@ -185,23 +185,22 @@ async fn expire(
     client: &Client,
     asked: &Asked,
     schema: &Schema,
+    found: &Found,
     journal: &Journal<'_>,
     tell: Tell<'_>,
 ) -> Result<usize, MigrateError> {
-    let found = Found::read(client, &schema.place.database).await?;
-    let other: Vec<_> = differences(schema, &found, true)
+    let other: Vec<_> = differences(asked, found)
         .into_iter()
         .filter(|difference| difference.part.as_deref() == Some("TTL"))
         .map(|difference| difference.object)
         .collect();
-    let mut changed = Vec::new();
-    for table in asked.expiring(schema).into_iter().filter(|it| other.contains(&it.name)) {
+    let tables = [schema.flows()].into_iter().chain(schema.roll_ups());
+    for table in tables.filter(|table| other.contains(&table.name)) {
         for statement in table.expire() {
             client.execute(statement).await?;
         }
-        changed.push(table.name);
     }
-    note(journal, Migration::Expiry, &changed, "other time to keep rows", tell).await
+    note(journal, Migration::Expiry, &other, "other time to keep rows", tell).await
 }
 
 async fn drop_old(

@@ -27,6 +27,9 @@ pub(super) struct Copier<'a> {
     stage: Schema,
     /// Columns that both have.
     columns: String,
+    /// Whether the tables where rows wait are of this run, and whether they are empty.
+    is_made: bool,
+    is_empty: bool,
     /// Of all rows.
     pub(super) total: u64,
     pub(super) copied: u64,
@@ -56,7 +59,9 @@ impl<'a> Copier<'a> {
         let flows = schema.flows();
         let both = flows.columns.iter().filter(|column| there.contains(&column.name));
         let columns = both.map(|column| quoted(column.name)).collect::<Vec<_>>().join(", ");
-        Self { client, schema, stage: schema.staged(), columns, total: 0, copied: 0 }
+        let stage = schema.staged();
+        let (is_made, is_empty) = (false, false);
+        Self { client, schema, stage, columns, is_made, is_empty, total: 0, copied: 0 }
     }
 
     /// The days that the table has rows of, oldest first.
@@ -76,7 +81,7 @@ impl<'a> Copier<'a> {
 
     /// Makes the tables where rows wait, anew: a statement of a run before this may still write to
     /// those there were.
-    pub(super) async fn make_stage(&self) -> Result<(), ClickHouseError> {
+    async fn make_stage(&mut self) -> Result<(), ClickHouseError> {
         self.drop_stage().await?;
         for table in self.stage_tables() {
             self.client.execute(table.create()).await?;
@@ -84,6 +89,21 @@ impl<'a> Copier<'a> {
         for feed in self.stage.feeds() {
             self.client.execute(feed.create()).await?;
         }
+        (self.is_made, self.is_empty) = (true, true);
+        Ok(())
+    }
+
+    async fn empty_stage(&mut self) -> Result<(), ClickHouseError> {
+        if !self.is_made {
+            return self.make_stage().await;
+        }
+        if !self.is_empty {
+            for table in self.stage_tables() {
+                let table = self.schema.full(&table.name);
+                self.client.execute(format!("TRUNCATE TABLE {table}")).await?;
+            }
+        }
+        self.is_empty = true;
         Ok(())
     }
 
@@ -107,10 +127,8 @@ impl<'a> Copier<'a> {
         let before = self.copied;
         for _ in 0..ATTEMPTS {
             self.copied = before;
-            for table in self.stage_tables() {
-                let table = self.schema.full(&table.name);
-                self.client.execute(format!("TRUNCATE TABLE {table}")).await?;
-            }
+            self.empty_stage().await?;
+            self.is_empty = false;
             for day in days {
                 self.stage_day(source, *day, tell).await?;
             }

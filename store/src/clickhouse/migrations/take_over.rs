@@ -141,7 +141,6 @@ async fn past_days(
     for table in schema.roll_ups() {
         client.execute(table.create()).await?;
     }
-    copier.make_stage().await?;
     loop {
         let now = number(client, "SELECT toUnixTimestamp(now())").await?;
         let days = copier.days(&older.name).await?;
@@ -170,9 +169,13 @@ async fn last_days(
         copier.copied = progress.rows();
         copier.total = copier.copied + days.iter().map(|day| day.rows).sum::<u64>();
         wait_for_inserts(copier.client).await?;
-        copier.make_stage().await?;
-        let rows =
-            if days.is_empty() { 0 } else { copier.stage(&older.kept_as, &days, tell).await? };
+        let rows = if days.is_empty() {
+            // A run before this may have left a day there that is in place already.
+            copier.drop_stage().await?;
+            0
+        } else {
+            copier.stage(&older.kept_as, &days, tell).await?
+        };
         journal.note(Migration::TakeOver, "staged", "", rows).await?;
         progress.staged = Some(rows);
     }

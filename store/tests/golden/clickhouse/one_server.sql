@@ -1097,4 +1097,3 @@ SELECT
     `flowEndSecondsFromDestinationNode`,
     toUInt16(0) AS sourceTransportPort
 FROM `default`.`flows_policy_1m`;
-

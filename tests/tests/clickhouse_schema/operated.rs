@@ -1,0 +1,84 @@
+//! A database that somebody looks after, by the command line.
+
+use std::process::{Command, Output};
+
+use tests::binary::built;
+use tests::clickhouse::{Engine, PASSWORD, USER};
+
+use crate::Database;
+
+fn fyke(engine: &Engine, arguments: &str) -> Output {
+    let mut command = Command::new(built("fyke"));
+    command.args(["clickhouse"]).args(arguments.split(' '));
+    command.args(["--database", "operated", "--url", &engine.url()]);
+    command.env("CH_USERNAME", USER).env("CH_PASSWORD", PASSWORD);
+    command.output().unwrap()
+}
+
+/// What it says, if it ends as it should.
+fn says(output: Output, is_good: bool) -> String {
+    let (out, errors) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    assert_eq!(output.status.success(), is_good, "{out:?} {errors:?}");
+    out.unwrap()
+}
+
+#[test]
+fn a_database_is_looked_after() {
+    let engine = Engine::start();
+    let database = Database::new(&engine, "operated");
+    assert!(says(fyke(&engine, "diff"), false).contains("flows: missing; should be a table\n"));
+    assert!(says(fyke(&engine, "migrate --ttl 400d --ttl-1m 400d"), true).contains("made: flows,"));
+    assert_eq!(says(fyke(&engine, "diff --ttl 400d"), true), "");
+    assert_eq!(says(fyke(&engine, "migrate"), true), "nothing to do\n");
+    let other = says(fyke(&engine, "diff --ttl 12h --json"), false);
+    assert!(other.contains(r#""expected":"timeInserted + toIntervalHour(12)""#), "{other}");
+    for days in [0, 1, 2] {
+        database.ask(&format!(
+            "INSERT INTO DB.flows (timeInserted, flowEndSeconds, octetDeltaCount) SELECT \
+             now() - {days} * 86400, now() - {days} * 86400, rand() FROM numbers(240)"
+        ));
+    }
+    let status = says(fyke(&engine, "status --json"), true);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let tables = status["tableInfo"].as_array().unwrap();
+    let flows = tables.iter().find(|it| it["TableName"] == "flows").unwrap();
+    let columns =
+        "SELECT count() FROM system.columns WHERE database = 'operated' AND table = 'flows'";
+    assert_eq!(flows["TotalRows"], "720");
+    assert_eq!(flows["TotalCols"], database.number(columns).to_string());
+    assert_eq!(flows["Parts"], "3");
+    assert_eq!(status["insertRate"][0]["RowsPerSecond"], "2");
+    assert_eq!(status["diskInfo"].as_array().unwrap().len(), 1);
+    assert!(status.get("stackTraces").is_none());
+    let shown = says(fyke(&engine, "status --tableInfo --insertRate"), true);
+    assert!(shown.starts_with("Shard  DatabaseName  TableName") && shown.contains("RowsPerSecond"));
+    assert!(
+        says(fyke(&engine, "status --stackTrace"), true).starts_with("Row 1:\nShard: 1\nThreads: ")
+    );
+    too_large(&engine, &database);
+}
+
+/// The oldest of flows goes first, then the finest sums, and today stays.
+fn too_large(engine: &Engine, database: &Database<'_>) {
+    let size = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'operated'";
+    assert_eq!(says(fyke(engine, "watch --once --max-bytes 1GiB"), true), "");
+    let most = database.number(size) - 1;
+    let day = |days: u32| {
+        database.ask(&format!("SELECT toYYYYMMDD(now() - {days} * 86400, 'UTC')")).trim().to_owned()
+    };
+    let (oldest, today) = (day(2), day(0));
+    let told = says(fyke(engine, &format!("watch --once --max-bytes {most}")), true);
+    assert!(told.starts_with(&format!("dropped {oldest} of flows: ")), "{told}");
+    assert_eq!(told.lines().count(), 1);
+    assert_eq!(database.number("SELECT count() FROM DB.flows"), 480);
+    assert_eq!(database.number("SELECT sum(records) FROM DB.flows_node_1h"), 720);
+    let told = says(fyke(engine, "watch --once --max-bytes 1"), true);
+    assert!(told.lines().last().unwrap().contains("bytes more than 1 are left"), "{told}");
+    let order: Vec<_> = told.lines().filter_map(|line| line.split(' ').nth(3)).collect();
+    assert!(order[0] == "flows:" && order[1] == "flows_pod_1m:", "{order:?}");
+    let left = "SELECT DISTINCT partition_id FROM system.parts WHERE active AND \
+                database = 'operated' AND table LIKE 'flows%'";
+    assert_eq!(database.ask(left), format!("{today}\n"));
+    let last = "SELECT count() FROM DB.flows";
+    assert_eq!(database.number(last), 240);
+}
