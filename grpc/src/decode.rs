@@ -54,6 +54,7 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    #[expect(clippy::needless_continue, reason = "one number is like the others")]
     fn flow(&mut self, mut flow: Reader<'_>) -> Result<(), Malformed> {
         while let Some((number, told)) = flow.field()? {
             each_field!(A of 1 3 4 5 12 14 15 => {
@@ -73,6 +74,7 @@ impl Decoder<'_> {
     }
 
     /// Reads message `A` of a `Flow`.
+    #[expect(clippy::needless_continue, reason = "one number is like the others")]
     fn message<const A: u8>(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         while let Some((number, told)) = message.field()? {
             each_field!(B first => {
@@ -101,6 +103,7 @@ impl Decoder<'_> {
     }
 
     /// Reads message `B` of message `A` of a `Flow`.
+    #[expect(clippy::needless_continue, reason = "one number is like the others")]
     fn inner_message<const A: u8, const B: u8>(
         &mut self,
         mut message: Reader<'_>,
@@ -122,7 +125,10 @@ impl Decoder<'_> {
     )]
     #[inline(always)]
     fn place(&mut self, place: Option<(Key, Meaning)>, told: Value<'_>) -> Result<(), Malformed> {
-        place.map_or(Ok(()), |(_, meaning)| self.set(meaning, told))
+        match place {
+            Some((_, meaning)) => self.set(meaning, told),
+            None => Ok(()),
+        }
     }
 
     #[expect(

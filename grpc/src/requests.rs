@@ -136,9 +136,9 @@ impl Requests {
     fn read_flow(&mut self, flow: Range<usize>, batch: &mut Batch) -> Result<(), Malformed> {
         let is_first = batch.records.is_empty();
         if is_first {
-            // The others are presumably as long.
+            // The others are presumably not much shorter.
             let others = (self.buffer.len() - flow.end) / flow.len().max(SHORT_FLOW);
-            batch.records.reserve_exact(1 + others);
+            batch.records.reserve_exact(1 + others + others / 4);
         }
         // Read where it stays: it is large.
         let record = batch.records.push_mut(FlowRecord::default());

@@ -50,7 +50,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, value: u64) {
     let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
     let pairs = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
     let bytes = pairs & 0x007f_007f_007f_007f | (pairs & 0x3f80_3f80_3f80_3f80) << 1;
-    let last = (63 - (bytes | 1).leading_zeros()) / 8;
+    let last = (bytes | 1).ilog2() / 8;
     let followed = FOLLOWED & !(u64::MAX << (8 * last));
     put_some(out, (bytes | followed).to_le_bytes(), last as usize + 1);
 }
@@ -163,37 +163,38 @@ pub(crate) enum Value<'a> {
 
 /// Reads the fields of a message one after the other.
 ///
-/// What is behind the message is known, so that its last numbers need no care of their own.
+/// What is behind the message is at hand, so that its last numbers need no care of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reader<'a> {
+    /// The rest of the message, and what is behind it.
     bytes: &'a [u8],
-    at: usize,
-    end: usize,
+    /// Bytes of the message.
+    left: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Of the message at `place` of `bytes`.
     pub(crate) fn new(bytes: &'a [u8], place: Range<usize>) -> Self {
-        let end = place.end.min(bytes.len());
-        Self { bytes, at: place.start.min(end), end }
+        let bytes = bytes.get(place.start..).unwrap_or_default();
+        Self { bytes, left: place.len().min(bytes.len()) }
     }
 
     /// Of all `bytes`.
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
-        Self::new(bytes, 0..bytes.len())
+        Self { bytes, left: bytes.len() }
     }
 
     /// What is left of the message.
     #[inline]
     pub(crate) fn rest(self) -> &'a [u8] {
-        self.bytes.get(self.at..self.end).unwrap_or_default()
+        self.bytes.get(..self.left).unwrap_or_default()
     }
 
     /// Returns the next field's number and value, or nothing at the end.
     #[expect(clippy::inline_always, reason = "else both are handed over in memory")]
     #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
-        if self.at >= self.end {
+        if self.left == 0 {
             return Ok(None);
         }
         let (number, wire_type) = self.key()?;
@@ -224,13 +225,13 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         // Keys and lengths mostly have one byte, or two.
-        match self.bytes.get(self.at..self.end) {
-            Some(&[first @ 0..128, ..]) => {
-                self.at += 1;
+        match *self.bytes {
+            [first @ 0..128, ref behind @ ..] if self.left >= 1 => {
+                (self.bytes, self.left) = (behind, self.left - 1);
                 Ok(u64::from(first))
             }
-            Some(&[first, second @ 0..128, ..]) => {
-                self.at += 2;
+            [first, second @ 0..128, ref behind @ ..] if self.left >= 2 => {
+                (self.bytes, self.left) = (behind, self.left - 2);
                 Ok(u64::from(second) << 7 | u64::from(first & 0x7f))
             }
             _ => self.long_varint(),
@@ -238,15 +239,14 @@ impl<'a> Reader<'a> {
     }
 
     fn long_varint(&mut self) -> Result<u64, Malformed> {
-        let here = self.bytes.get(self.at..).unwrap_or_default();
-        let Some(bytes) = here.first_chunk().copied().map(u64::from_le_bytes) else {
+        let Some(bytes) = self.bytes.first_chunk().copied().map(u64::from_le_bytes) else {
             return self.any_varint();
         };
         let last = (!bytes & FOLLOWED).trailing_zeros() / 8;
-        if last == 8 || self.at + last as usize >= self.end {
+        if last == 8 || self.left <= last as usize {
             return self.any_varint();
         }
-        self.at += last as usize + 1;
+        self.take(last as usize + 1)?;
         // The other way round than written.
         let bytes = bytes & !FOLLOWED & (u64::MAX >> (56 - 8 * last));
         let pairs = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         for (index, byte) in rest.iter().enumerate().take(LONGEST_VARINT) {
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
-                self.at += index + 1;
+                self.take(index + 1)?;
                 return Ok(value);
             }
         }
@@ -272,11 +272,11 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn take(&mut self, length: usize) -> Result<Self, Malformed> {
-        if length > self.end - self.at {
-            return Err(Malformed::Truncated);
+        let taken = Self { left: length, ..*self };
+        match (self.left.checked_sub(length), self.bytes.get(length..)) {
+            (Some(left), Some(bytes)) => *self = Self { bytes, left },
+            _ => return Err(Malformed::Truncated),
         }
-        let taken = Self { end: self.at + length, ..*self };
-        self.at = taken.end;
         Ok(taken)
     }
 }
@@ -289,7 +289,7 @@ mod tests {
     fn numbers_are_those_of_prost() {
         let near = |bits: u32| {
             let middle = 1_u64 << bits;
-            [middle - 1, middle, middle + 1, middle | middle / 3, middle * 2 - 1]
+            [middle - 1, middle, middle + 1, middle | (middle / 3), middle * 2 - 1]
         };
         for value in (0..63).flat_map(near).chain([u64::MAX - 1, u64::MAX]) {
             let mut ours = Vec::new();
