@@ -24,6 +24,8 @@ use crate::{ALPN, CONTENT_TYPE, EXPORT, Status};
 const STREAMS: u32 = 4;
 /// Bytes of one connection that came and were not taken yet.
 const WINDOW: u32 = 256 * 1024;
+/// The longest frame: one message of ours whole, so that it is written and read at once.
+const FRAME: u32 = 64 * 1024;
 /// Of all headers of a request, as HTTP/2 counts them.
 const HEADERS: u32 = 16 * 1024;
 /// Answers that wait for the socket.
@@ -84,6 +86,7 @@ pub(crate) fn builder(streams: u32, window: u32, answers: usize) -> Builder {
         .max_concurrent_streams(streams)
         .initial_window_size(window)
         .initial_connection_window_size(window)
+        .max_frame_size(FRAME)
         .max_header_list_size(HEADERS)
         .max_send_buffer_size(answers)
         .max_concurrent_reset_streams(RESET)

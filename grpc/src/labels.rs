@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 
 use crate::Malformed;
-use crate::wire::{BYTES, Reader, Value, put_bytes, put_key, set_length};
+use crate::wire::{BYTES, Key, Reader, Value, begin, put_bytes};
+
+/// Of a `Labels`, and of each of its entries.
+const ENTRY: Key = Key::new(1, BYTES);
+const KEY: Key = Key::new(1, BYTES);
+const VALUE: Key = Key::new(2, BYTES);
 
 /// The text of a message `Labels`; `None` if something in it is no text.
-pub(crate) fn read(message: &[u8]) -> Result<Option<String>, Malformed> {
+pub(crate) fn read(mut message: Reader<'_>) -> Result<Option<String>, Malformed> {
     let mut labels = BTreeMap::new();
-    let mut entries = Reader(message);
-    while let Some((number, entry)) = entries.field()? {
-        let (1, Value::Bytes(entry)) = (number, entry) else { continue };
+    while let Some((number, entry)) = message.field()? {
+        let (1, Value::Bytes(mut entry)) = (number, entry) else { continue };
         let (mut key, mut value) = (&[][..], &[][..]);
-        let mut fields = Reader(entry);
-        while let Some((number, part)) = fields.field()? {
+        while let Some((number, part)) = entry.field()? {
             match (number, part) {
-                (1, Value::Bytes(text)) => key = text,
-                (2, Value::Bytes(text)) => value = text,
+                (1, Value::Bytes(text)) => key = text.rest(),
+                (2, Value::Bytes(text)) => value = text.rest(),
                 _ => {}
             }
         }
@@ -28,23 +31,22 @@ pub(crate) fn read(message: &[u8]) -> Result<Option<String>, Malformed> {
     Ok(serde_json::to_string(&labels).ok())
 }
 
-/// Appends field `number`; nothing if `text` is no object of texts, as where it is empty because
+/// Appends them as a field; nothing if `text` is no object of texts, as where it is empty because
 /// labels were not looked up.
-pub(crate) fn put(out: &mut Vec<u8>, number: usize, text: &str) {
+pub(crate) fn put(out: &mut Vec<u8>, key: Key, text: &str) {
+    if text.is_empty() {
+        return;
+    }
     let Ok(labels) = serde_json::from_str::<BTreeMap<String, String>>(text) else { return };
-    put_key(out, number, BYTES);
-    out.push(0);
-    let body = out.len();
+    let message = begin(out, key);
     for (key, value) in &labels {
-        put_key(out, 1, BYTES);
-        out.push(0);
-        let entry = out.len();
-        for (number, text) in [(1, key), (2, value)] {
+        let entry = begin(out, ENTRY);
+        for (part, text) in [(KEY, key), (VALUE, value)] {
             if !text.is_empty() {
-                put_bytes(out, number, text.as_bytes());
+                put_bytes(out, part, text.as_bytes());
             }
         }
-        set_length(out, entry);
+        entry.end(out);
     }
-    set_length(out, body);
+    message.end(out);
 }

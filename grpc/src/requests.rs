@@ -4,6 +4,7 @@
 //! as soon as all of it is here, so that a stream costs no more memory than one flow, whatever the
 //! length of its messages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use flow::{FlowRecord, Interner, NameRoom, Plan};
@@ -16,6 +17,8 @@ use crate::wire::{BYTES, Reader};
 pub const FLOW_LIMIT: usize = 64 * 1024;
 /// Distinct names a stream shares among its records. Beyond, they are shared anew.
 const NAMES_PER_STREAM: usize = 65_536;
+/// A flow of use has hardly fewer bytes; as many records are made room for at once.
+const SHORT_FLOW: usize = 128;
 /// The longest key and length before a `Flow`.
 const HEADER_LIMIT: usize = 20;
 
@@ -122,19 +125,36 @@ impl Requests {
         }
         while self.ahead.is_none() {
             let Some(flow) = self.next_flow()? else { break };
-            let told = decode(&self.buffer[flow], &mut self.names)?;
-            self.counted.flows += 1;
-            if !told.is_flow() {
-                self.counted.without_addresses += 1;
-            } else if batch.records.is_empty() || told.domain == batch.domain {
-                batch.domain = told.domain;
-                batch.records.push(told.record);
-            } else {
-                self.ahead = Some((told.domain, told.record));
-            }
+            self.read_flow(flow, batch)?;
         }
         // What waits is bounded by its number, not by what growing has set aside.
         batch.records.shrink_to_fit();
+        Ok(())
+    }
+
+    /// Reads the flow at a place of the buffer, and adds it to `batch` or keeps it for the next one.
+    fn read_flow(&mut self, flow: Range<usize>, batch: &mut Batch) -> Result<(), Malformed> {
+        let is_first = batch.records.is_empty();
+        if is_first {
+            // The others are presumably not much shorter.
+            let others = (self.buffer.len() - flow.end) / flow.len().max(SHORT_FLOW);
+            batch.records.reserve_exact(1 + others + others / 4);
+        }
+        // Read where it stays: it is large.
+        let record = batch.records.push_mut(FlowRecord::default());
+        let read = decode(Reader::new(&self.buffer, flow), record, &mut self.names);
+        let told = read.inspect_err(|_| drop(batch.records.pop()))?;
+        self.counted.flows += 1;
+        if told.is_flow() && (is_first || told.domain == batch.domain) {
+            batch.domain = told.domain;
+            return Ok(());
+        }
+        let record = batch.records.pop();
+        if told.is_flow() {
+            self.ahead = record.map(|record| (told.domain, record));
+        } else {
+            self.counted.without_addresses += 1;
+        }
         Ok(())
     }
 
@@ -156,7 +176,7 @@ impl Requests {
     }
 
     /// Reads up to the next flow that is here whole, and returns where it is.
-    fn next_flow(&mut self) -> Result<Option<std::ops::Range<usize>>, Malformed> {
+    fn next_flow(&mut self) -> Result<Option<Range<usize>>, Malformed> {
         loop {
             self.pass_over();
             if self.passed > 0 {
@@ -245,7 +265,7 @@ enum Field {
 
 /// Reads key and length of a field, and says how many bytes they had.
 fn header(bytes: &[u8]) -> Result<(Field, u32), Malformed> {
-    let mut reader = Reader(bytes);
+    let mut reader = Reader::of(bytes);
     let (number, wire_type) = reader.key()?;
     let length = match wire_type {
         BYTES => u32::try_from(reader.varint()?).map_err(|_| Malformed::Truncated)?,
@@ -254,7 +274,8 @@ fn header(bytes: &[u8]) -> Result<(Field, u32), Malformed> {
         5 => 4,
         other => return Err(Malformed::WireType(other)),
     };
-    let header = u32::try_from(bytes.len() - reader.0.len()).map_err(|_| Malformed::Truncated)?;
+    let header =
+        u32::try_from(bytes.len() - reader.rest().len()).map_err(|_| Malformed::Truncated)?;
     let is_flow = number == 1 && wire_type == BYTES;
     Ok((if is_flow { Field::Flow(length) } else { Field::Other(length) }, header))
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::collect::{builder, head, refusal};
 use crate::v1alpha1::GetFlowsRequest;
+use crate::wire::{Key, VARINT, put_number};
 use crate::{GET_FLOWS, Head, PREFIX, Status, encode};
 
 /// Calls at once on one connection.
@@ -26,6 +27,8 @@ pub const REQUEST_LIMIT: usize = 64 * 1024;
 const WINDOW: u32 = 128 * 1024;
 /// Answers that wait for the socket, in bytes.
 const ANSWERS: usize = 256 * 1024;
+/// `dropped_count` of a `GetFlowsResponse`.
+const DROPPED: Key = Key::new(2, VARINT);
 /// What an answer grows to before it is sent. Clients of gRPC's own take up to 4 MiB.
 pub const ANSWER_TARGET: usize = 64 * 1024;
 
@@ -231,7 +234,7 @@ impl Answer {
 
     /// Says how many flows the client has missed since it asked.
     pub fn dropped(&mut self, flows: u64) {
-        crate::wire::put_number(&mut self.bytes, 2, flows);
+        put_number(&mut self.bytes, DROPPED, flows);
     }
 
     /// What is sent: one byte for "not compressed", the length, and the message.
