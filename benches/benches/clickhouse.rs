@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use config::Secret;
 use flow::{
-    Batch, Counters, Endpoint, FlowKey, FlowRecord, FlowType, Name, PolicyRule, Service, Side,
+    Batch, Counters, Endpoint, FlowKey, FlowRecord, FlowType, Name, Joined, PolicyRule, Service, Shared, Side,
 };
 use sinks::click_house::{self, ClickHouseSink};
 use sinks::{DeliverOptions, Queue, deliver};
@@ -209,6 +209,7 @@ impl Names {
             pod: one(&self.pods, by),
             namespace: one(&self.namespaces, by),
             node: one(&self.nodes, by),
+            ..Endpoint::default()
         };
         let rule = |by| PolicyRule {
             name: one(&self.policies, by),
@@ -226,6 +227,12 @@ impl Names {
         };
         let end_ms = 1_700_000_000_000 + count;
         let side = Side { end_ms, forward, reverse: forward, throughput: count, ..Side::default() };
+        let joined = Joined {
+            from_source: side,
+            from_destination: side,
+            throughput: count,
+            reverse_throughput: count,
+        };
         let address = |by: usize| {
             let low = u32::try_from(mixed / by % 0xffff).unwrap();
             IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | low))
@@ -244,17 +251,14 @@ impl Names {
             end_ms,
             forward,
             reverse: forward,
-            source: end(1),
-            destination: end(3),
+            source: end(1).into(),
+            destination: end(3).into(),
             service: Service { ip: Some(address(11)), port: 80, name: one(&self.services, 5) },
-            ingress: rule(13),
-            egress: if number.is_multiple_of(2) { rule(17) } else { PolicyRule::default() },
+            ingress: rule(13).into(),
+            egress: if number.is_multiple_of(2) { rule(17).into() } else { Shared::default() },
             tcp_state: "ESTABLISHED".into(),
             flow_type: FlowType::InterNode,
-            from_source: side,
-            from_destination: side,
-            throughput: count,
-            reverse_throughput: count,
+            joined: joined.into(),
             ..FlowRecord::default()
         }
     }

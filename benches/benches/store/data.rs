@@ -115,8 +115,8 @@ fn record(number: u64, now_ms: u64, pods: &[Pod], state: &Name, random: &mut Ran
         end.namespace = pod.namespace.clone();
         end.node = pod.node.clone();
     }
-    record.source_labels = source.labels.clone();
-    record.destination_labels = destination.labels.clone();
+    record.source.labels = source.labels.clone();
+    record.destination.labels = destination.labels.clone();
     record.service.name = destination.service.clone();
     record.service.port = record.key.destination_port;
     record.service.ip = Some(Ipv4Addr::from_bits(0x0a60_0000 | app as u32).into());
@@ -128,8 +128,8 @@ fn record(number: u64, now_ms: u64, pods: &[Pod], state: &Name, random: &mut Ran
     }
     record.forward = counters(random);
     record.reverse = counters(random);
-    record.throughput = record.forward.octets_delta * 8 / 60;
-    record.reverse_throughput = record.reverse.octets_delta * 8 / 60;
+    record.joined.throughput = record.forward.octets_delta * 8 / 60;
+    record.joined.reverse_throughput = record.reverse.octets_delta * 8 / 60;
     record
 }
 
