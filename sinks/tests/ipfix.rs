@@ -49,8 +49,7 @@ impl Reading {
         let Self { session, names } = self;
         let mut ports = Vec::new();
         let read = |plan: &Plan, _: &_, record: ipfix::decode::DataRecord<'_>| {
-            let values = record.fields().map(|(_, _, bytes)| bytes);
-            ports.push(plan.decode(values, names).key.source_port);
+            ports.push(plan.decode(&record, names).key.source_port);
         };
         let summary = session.decode(message, Plan::compile, read).unwrap();
         assert_eq!((summary.lost_records, summary.sets_without_template), (0, 0));

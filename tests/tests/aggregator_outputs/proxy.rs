@@ -105,7 +105,7 @@ impl Exporter {
                 record.destination = here;
             } else if !self.has_source {
                 record.destination = here;
-                record.source = Shared::NOTHING;
+                record.source = <_>::default();
             }
             (record, direction)
         };
