@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use config::Secret;
 use flow::{
-    Batch, Counters, Endpoint, FlowKey, FlowRecord, FlowType, Name, Joined, PolicyRule, Service, Shared, Side,
+    Batch, Counters, Endpoint, FlowKey, FlowRecord, FlowType, Joined, Name, PolicyRule, Service,
+    Shared, Side,
 };
 use sinks::click_house::{self, ClickHouseSink};
 use sinks::{DeliverOptions, Queue, deliver};

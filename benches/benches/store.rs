@@ -73,7 +73,7 @@ fn ask(dir: &Path) {
             let options = AskOptions { threads: THREADS, progress, ..AskOptions::default() };
             let begun = process_time();
             let answered = reader.ask(&query, &options).unwrap();
-            best = best.min(process_time() - begun);
+            best = best.min(process_time().saturating_sub(begun));
             answer = summary(&answered.answer);
         }
         let ms = best.as_secs_f64() * 1000.0;
