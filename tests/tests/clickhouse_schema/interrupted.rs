@@ -60,7 +60,7 @@ async fn is_interrupted(engine: &Engine, number: usize, is_done: bool) {
     let fault = Fault { text, times: 1, no_answer: is_done, ..Fault::default() };
     let fault = Fault { code: (!is_done).then_some(999), ..fault };
     // There are no names to exchange where nothing is called flows.
-    let of_theia = number % 3 == 0 && !fault.text.contains("EXCHANGE");
+    let of_theia = number.is_multiple_of(3) && !fault.text.contains("EXCHANGE");
     goes_on(&database, if of_theia { theia } else { e2e }, fault).await;
 }
 
