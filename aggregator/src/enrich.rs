@@ -122,9 +122,12 @@ impl Asking<'_> {
         }
         let found = self.cluster.pod(address, start_ms);
         // A Node that told itself and not which Pod knows better where the Pod is.
-        let fits = |pod: &&Pod| match is_named {
-            true => pod.name == told.pod && pod.namespace == told.namespace,
-            false => told.node.is_empty() || told.node == pod.node,
+        let fits = |pod: &&Pod| {
+            if is_named {
+                pod.name == told.pod && pod.namespace == told.namespace
+            } else {
+                told.node.is_empty() || told.node == pod.node
+            }
         };
         let pod = found.owner().filter(fits);
         if let Some(counts) = self.counts {
@@ -157,17 +160,15 @@ impl Asking<'_> {
         if *record.uids == uids {
             return;
         }
-        record.uids = match known.get(&uids) {
-            Some(known) => known.clone(),
-            None => {
-                let uids = Shared::from(uids);
-                if known.len() >= UIDS {
-                    known.clear();
-                }
-                known.insert(uids.clone());
-                uids
-            }
-        };
+        if let Some(known) = known.get(&uids) {
+            record.uids = known.clone();
+            return;
+        }
+        record.uids = uids.into();
+        if known.len() >= UIDS {
+            known.clear();
+        }
+        known.insert(record.uids.clone());
     }
 }
 

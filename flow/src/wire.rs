@@ -213,14 +213,14 @@ impl Run {
 
 /// The parts of which a template has all fields in one place.
 fn runs(template: &Template, rows: &[Option<&'static Field>]) -> Vec<Run> {
-    let group = |row: &Option<&'static Field>| row.and_then(|row| row.group);
+    let group = |row: Option<&'static Field>| row.and_then(|row| row.group);
     let mut runs: Vec<Run> = Vec::new();
     let mut scattered = Vec::new();
     let mut at = 0;
-    for same in rows.chunk_by(|one, next| group(one) == group(next)) {
+    for same in rows.chunk_by(|one, next| group(*one) == group(*next)) {
         let fields = at..at + same.len();
         at = fields.end;
-        let Some(group) = same.first().and_then(group) else { continue };
+        let Some(group) = same.first().copied().and_then(group) else { continue };
         if runs.iter().any(|run| run.group == group) {
             scattered.push(group);
         }

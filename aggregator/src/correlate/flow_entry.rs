@@ -373,13 +373,11 @@ impl FlowEntry {
     /// comes from outside or leaves, the end inside.
     fn observed_by(&self) -> ObservedBy {
         match (&self.far, self.flow_type) {
-            (Some(_), _) => ObservedBy::Both,
-            (None, FlowType::IntraNode) => ObservedBy::Both,
-            (None, FlowType::ToExternal) => ObservedBy::Source,
-            (None, FlowType::FromExternal) => ObservedBy::Destination,
+            (Some(_), _) | (None, FlowType::IntraNode) => ObservedBy::Both,
             (None, FlowType::Unspecified) => ObservedBy::Unspecified,
+            (None, FlowType::FromExternal) => ObservedBy::Destination,
             (None, FlowType::InterNode) if self.near_is_destination => ObservedBy::Destination,
-            (None, FlowType::InterNode) => ObservedBy::Source,
+            (None, FlowType::InterNode | FlowType::ToExternal) => ObservedBy::Source,
         }
     }
 }
