@@ -164,7 +164,7 @@ impl Asking<'_> {
             record.uids = known.clone();
             return;
         }
-        record.uids = Shared::from(uids);
+        record.uids = uids.into();
         if known.len() >= UIDS {
             known.clear();
         }

@@ -232,7 +232,7 @@ proptest! {
         encoder.template(0, &template, &mut messages).unwrap();
         let mut other = contents.clone();
         let content = &mut other[changed.index(contents.len())];
-        content.iter_mut().for_each(|octet| *octet = b'z');
+        content.fill(b'z');
         if template.fields[changed.index(contents.len())].length == VARIABLE {
             content.push(b'z');
         }

@@ -45,11 +45,12 @@ fn side(base: u64) -> Side {
     }
 }
 
-fn uid(n: u8) -> Option<Uid> {
-    Some(Uid([n; 16]))
+const fn uid(n: u8) -> Uid {
+    Uid([n; 16])
 }
 
 fn uids() -> Uids {
+    let uid = |n| Some(uid(n));
     Uids {
         service: uid(5),
         ingress_policy: uid(6),
@@ -67,10 +68,13 @@ fn uid_text(n: u8) -> String {
 /// A value of its own in every attribute that the message has.
 fn full() -> FlowRecord {
     let address = |text: &str| text.parse::<IpAddr>().unwrap();
-    let end = |n: u32| Endpoint {
+    let end = |n: u8, labels: &str| Endpoint {
         pod: format!("pod-{n}").as_str().into(),
         namespace: format!("namespace-{n}").as_str().into(),
         node: format!("node-{n}").as_str().into(),
+        labels: labels.into(),
+        pod_uid: Some(uid(2 * n - 1)),
+        node_uid: Some(uid(2 * n)),
         ..Endpoint::default()
     };
     let rule = |n: u8| PolicyRule {
@@ -95,15 +99,8 @@ fn full() -> FlowRecord {
         end_reason: FlowEndReason::EndOfFlow,
         forward: counters(1000),
         reverse: counters(1 << 33),
-        source: Endpoint {
-            labels: r#"{"app":"web"}"#.into(),
-            pod_uid: uid(1),
-            node_uid: uid(2),
-            ..end(1)
-        }
-        .into(),
-        destination: Endpoint { labels: "{}".into(), pod_uid: uid(3), node_uid: uid(4), ..end(2) }
-            .into(),
+        source: end(1, r#"{"app":"web"}"#).into(),
+        destination: end(2, "{}").into(),
         service: Service {
             ip: Some(address("10.96.0.10")),
             port: 443,
