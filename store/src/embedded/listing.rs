@@ -114,7 +114,9 @@ impl Held {
     /// Of files in the order of a listing.
     pub(crate) fn of(files: &[StoredFile]) -> Self {
         let mut held = Self::default();
-        files.iter().for_each(|file| held.add(file));
+        for file in files {
+            held.add(file);
+        }
         held
     }
 
