@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use flow::{Counters, FlowEndReason, FlowRecord};
 use store::{Maintenance, MaintenanceOptions, Mark, Query, Reader, Tier, Writer};
 use support::{files, python, record};
@@ -54,7 +55,7 @@ fn flow_at(now_ms: u64, index: u64) -> FlowRecord {
     record.source.namespace = format!("team-{}", seed % 3).as_str().into();
     record.destination.namespace = format!("db-{}", seed % 2).as_str().into();
     record.egress.action = (seed % 4) as u8;
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         record.end_reason = FlowEndReason::EndOfFlow;
         record.from_source.forward = delta;
     }
@@ -94,7 +95,7 @@ for row in rows:
     print(*(int(value) for value in row))
 "#;
 
-fn simulate(days: u64, options: MaintenanceOptions, per_flush: u64) {
+fn simulate(days: u64, options: &MaintenanceOptions, per_flush: u64) {
     let dir = tempdir().unwrap();
     let mut writer = Writer::open(dir.path()).unwrap();
     let mut maintenance = writer.maintenance(options.clone()).unwrap();
@@ -120,7 +121,7 @@ fn simulate(days: u64, options: MaintenanceOptions, per_flush: u64) {
     let usage = counters.usage();
     let dropped = counters.dropped(Tier::Raw).by_age.load(Relaxed);
     assert_eq!(usage[0].rows + dropped, rows, "each record is there or was dropped, and counted");
-    let keep = |keep: Option<Duration>| keep.unwrap().as_millis() as u64;
+    let keep = |keep: Option<Duration>| keep.unwrap().as_secs() * 1000;
     let hours = keep(options.raw) / HOUR;
     assert!(usage[0].files <= hours + 4, "an hour is one file: {} of {hours}", usage[0].files);
     assert!(usage[0].rows <= (hours + 2) * 2 * per_flush, "{}", usage[0].rows);
@@ -150,13 +151,13 @@ fn keeping(raw: u64, minute: u64, five_minutes: u64) -> MaintenanceOptions {
 
 #[test]
 fn days_of_flows_are_kept_as_sums_that_say_the_same() {
-    simulate(5, keeping(1, 2, 3), 10);
+    simulate(5, &keeping(1, 2, 3), 10);
 }
 
 #[test]
 #[ignore = "soak: thirty days take minutes"]
 fn survives_long_thirty_days() {
-    simulate(30, keeping(5, 10, 20), 100);
+    simulate(30, &keeping(5, 10, 20), 100);
 }
 
 /// A store of three hours that are over, of 30 files.
@@ -246,7 +247,7 @@ fn rows_that_wait_are_seen_in_the_same_process() {
     let hot = writer.hot();
     let count = |hot: &store::Hot| {
         let snapshot = hot.snapshot().unwrap();
-        (snapshot.batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), snapshot.from)
+        (snapshot.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), snapshot.from)
     };
     assert_eq!(count(&hot), (0, 0));
     writer.append(&[record(0), record(1)], START).unwrap();
