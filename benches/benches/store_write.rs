@@ -40,12 +40,12 @@ fn main() {
         let records: Vec<_> = (0..BATCH).map(|n| cluster.record(batch * BATCH + n, now)).collect();
         let begun = cpu_time();
         writer.append(&records, now).unwrap();
-        appending += cpu_time() - begun;
+        appending += cpu_time().saturating_sub(begun);
         // As often as when a second brings so many: files of 131,072 rows.
         if writer.rows() >= 131_072 {
             let begun = cpu_time();
             let flushed = writer.flush().unwrap();
-            flushing += cpu_time() - begun;
+            flushing += cpu_time().saturating_sub(begun);
             written += flushed.bytes;
             files += flushed.files;
         }
@@ -64,7 +64,10 @@ fn main() {
     let mut maintenance = writer.maintenance(options).unwrap();
     let begun = cpu_time();
     maintenance.pass(START_MS + 48 * HOUR_MS, &AtomicBool::new(false)).unwrap();
-    println!("  merging and summing up {:.0} ns a record", per_row(cpu_time() - begun));
+    println!(
+        "  merging and summing up {:.0} ns a record",
+        per_row(cpu_time().saturating_sub(begun))
+    );
     for (tier, usage) in Tier::ALL.into_iter().zip(maintenance.counters().usage()) {
         let bytes = usage.bytes as f64 / rows as f64;
         println!(
@@ -134,8 +137,6 @@ impl Cluster {
             end_reason: [FlowEndReason::ActiveTimeout, FlowEndReason::EndOfFlow]
                 [part(50, 2) as usize],
             flow_type: [FlowType::IntraNode, FlowType::InterNode][part(51, 2) as usize],
-            throughput: octets * 8 / 60,
-            reverse_throughput: octets * 2 / 60,
             tcp_state: at(&self.tcp, part(52, 3)),
             ..FlowRecord::default()
         };
@@ -146,13 +147,15 @@ impl Cluster {
             octets_delta: octets * factor,
         };
         (record.forward, record.reverse) = (counted(1), counted(3));
+        record.joined.throughput = octets * 8 / 60;
+        record.joined.reverse_throughput = octets * 2 / 60;
         for (end, pod) in [(&mut record.source, from), (&mut record.destination, to)] {
             end.pod = known(pod).clone();
             end.namespace = at(&self.namespaces, pod / 5);
             end.node = at(&self.nodes, pod % 100);
         }
-        record.source_labels = at(&self.labels, from);
-        record.destination_labels = at(&self.labels, to);
+        record.source.labels = at(&self.labels, from);
+        record.destination.labels = at(&self.labels, to);
         record.key.source = address(10, from);
         record.key.destination = address(10, to);
         record.key.source_port = 32_768 + part(17, 28_000) as u16;
@@ -167,7 +170,8 @@ impl Cluster {
             policy_type: 2,
             rule: at(&self.policies, to / 50),
             action: PolicyRule::ALLOW,
-        };
+        }
+        .into();
         record
     }
 }

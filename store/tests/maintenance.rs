@@ -57,7 +57,7 @@ fn flow_at(now_ms: u64, index: u64) -> FlowRecord {
     record.egress.action = (seed % 4) as u8;
     if seed.is_multiple_of(3) {
         record.end_reason = FlowEndReason::EndOfFlow;
-        record.from_source.forward = delta;
+        record.joined.from_source.forward = delta;
     }
     record
 }

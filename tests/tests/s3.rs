@@ -76,7 +76,7 @@ fn record(number: u64) -> FlowRecord {
         end_ms: 1_700_000_001_000,
         end_reason: FlowEndReason::EndOfFlow,
         flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() },
+        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
         forward: Counters {
             packets_total: 1,
             octets_total: 100,

@@ -93,7 +93,7 @@ fn ended((number, record): (u64, FlowRecord)) -> FlowRecord {
         flow_id: number + 1,
         end_reason: FlowEndReason::EndOfFlow,
         flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() },
+        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
         ..record
     };
     record.start_ms += number;

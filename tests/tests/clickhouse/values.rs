@@ -94,9 +94,9 @@ async fn antreas_columns_say_what_antrea_says() {
     let client = Client::new(options(&engine.url(), Trust::Anybody));
     client.execute(antrea_table("flows")).await.expect("a table");
     let mut record = aggregated("10.0.0.1", "fd00::2", "10.96.0.1");
-    record.source_labels = r#"{"app":"it's"}"#.into();
-    record.destination_labels = "{}".into();
-    record.from_destination.end_ms = 0;
+    record.source.labels = r#"{"app":"it's"}"#.into();
+    record.destination.labels = "{}".into();
+    record.joined.from_destination.end_ms = 0;
     let columns = insert(&client, record).await;
     assert_eq!(columns.names().count(), 51);
     assert!(columns.missing_of_antrea().is_empty() && columns.is_deduplicating());
@@ -121,9 +121,8 @@ async fn further_columns_are_written_as_their_types_say() {
     record.key.source = [0, 0, 0, 0].into();
     record.flow_id = 1 << 63;
     let uid: flow::Uid = UUID.parse().expect("a UUID");
-    let uids =
-        flow::Uids { source_pod: Some(uid), destination_pod: Some(uid), ..Default::default() };
-    record.uids = Some(uids.into());
+    record.source.pod_uid = Some(uid);
+    record.destination.pod_uid = Some(uid);
     let columns = insert(&client, record).await;
     assert_eq!(columns.names().count(), 13);
     assert!(!columns.is_deduplicating());

@@ -54,7 +54,7 @@ fn column(dice: &mut Dice, fits: impl Fn(Kind) -> bool) -> Column {
 }
 
 fn listing(dice: &mut Dice) -> Listing {
-    let columns = (0..1 + dice.below(5)).map(|_| column(dice, |_| true)).collect();
+    let columns = (0..=dice.below(5)).map(|_| column(dice, |_| true)).collect();
     let order = if dice.once_in(2) { RowOrder::NewestFirst } else { RowOrder::OldestFirst };
     Listing { columns, order, limit: 20 + dice.below(150), after: None }
 }
@@ -67,7 +67,7 @@ fn grouping(dice: &mut Dice, rows: &[Row]) -> Grouping {
         let at = usize::try_from(dice.below(keys.len() as u64 + 1)).expect("an index");
         keys.insert(at, Key::Time { step_ms });
     }
-    let aggregates: Vec<_> = (0..1 + dice.below(4)).map(|_| aggregate(dice, rows)).collect();
+    let aggregates: Vec<_> = (0..=dice.below(4)).map(|_| aggregate(dice, rows)).collect();
     let order = if dice.once_in(4) {
         GroupOrder::Keys
     } else {

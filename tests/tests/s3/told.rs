@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use flow::{Batch, FlowRecord, S3Columns};
+use flow::{Batch, S3Columns};
 use sinks::s3::{Format, Naming, Options};
 use sinks::{S3Sink, Sink};
 use tests::records::{aggregated, record as plain};
@@ -13,14 +13,9 @@ use super::{NOW_MS, batch, csv, moto, numbers, options};
 
 /// Both families, a record that lacks most, and one with what would break a row.
 fn mixed() -> Batch {
-    let hostile = FlowRecord {
-        source_labels: "{\"app\":\"it's\",\r\n\"b\":\"c\"}".into(),
-        ingress: flow::PolicyRule {
-            rule: "'a,b\n\nc'd".into(),
-            ..aggregated("10.10.0.2", "10.10.1.2", "10.96.0.10").ingress
-        },
-        ..aggregated("10.10.0.2", "10.10.1.2", "10.96.0.10")
-    };
+    let mut hostile = aggregated("10.10.0.2", "10.10.1.2", "10.96.0.10");
+    hostile.source.labels = "{\"app\":\"it's\",\r\n\"b\":\"c\"}".into();
+    hostile.ingress.rule = "'a,b\n\nc'd".into();
     [
         aggregated("10.10.0.2", "10.10.1.2", "10.96.0.10"),
         aggregated("fd00:10::2", "fd00:10:1::2", "fd00:96::a"),
