@@ -94,20 +94,6 @@ fn an_unknown_key_fails_the_check_alone() {
 }
 
 #[test]
-fn an_output_that_is_not_there_is_refused_and_not_passed_over() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("f"), "s3Uploader: {enable: true, bucketName: b}\n")
-        .expect("a file");
-    for task in [&["--check-config"][..], &[]] {
-        let told = run(folder.path(), &[&["--config", "f"], task].concat());
-        let words = String::from_utf8_lossy(&told.stderr).into_owned();
-        assert_eq!(told.status.code(), Some(1), "{words}");
-        assert!(words.contains("does not have that output yet"), "{words}");
-        assert!(words.contains("f:1:22"), "{words}");
-    }
-}
-
-#[test]
 fn what_antreas_manifests_say_of_the_log_is_no_mistake() {
     let logging = [
         "--logtostderr=false",

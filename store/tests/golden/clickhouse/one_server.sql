@@ -100,7 +100,12 @@ CREATE TABLE IF NOT EXISTS `default`.`flows`
     `egressNodeUUID` LowCardinality(String),
     `originalObservationDomainId` UInt32 CODEC(ZSTD(1)),
     `originalExporterIP` LowCardinality(String),
-    `flowDirection` UInt8 DEFAULT 255 CODEC(ZSTD(1))
+    `flowDirection` UInt8 DEFAULT 255 CODEC(ZSTD(1)),
+    `sourceWorkload` LowCardinality(String),
+    `destinationWorkload` LowCardinality(String),
+    `sourceZone` LowCardinality(String),
+    `destinationZone` LowCardinality(String),
+    `observedBy` UInt8 CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(timeInserted, 'UTC')
@@ -454,9 +459,13 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_1m`
     `flowEndSeconds` DateTime CODEC(Delta(4), ZSTD(1)),
     `timeInserted` DateTime CODEC(Delta(4), ZSTD(1)),
     `sourcePodNamespace` LowCardinality(String),
+    `sourceWorkload` LowCardinality(String),
     `sourceNodeName` LowCardinality(String),
+    `sourceZone` LowCardinality(String),
     `destinationPodNamespace` LowCardinality(String),
+    `destinationWorkload` LowCardinality(String),
     `destinationNodeName` LowCardinality(String),
+    `destinationZone` LowCardinality(String),
     `destinationTransportPort` UInt16 CODEC(ZSTD(1)),
     `protocolIdentifier` UInt8 CODEC(ZSTD(1)),
     `destinationServicePortName` LowCardinality(String),
@@ -492,7 +501,7 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_1m`
 ENGINE = SummingMergeTree
 PARTITION BY toYYYYMMDD(timeInserted, 'UTC')
 PRIMARY KEY (flowEndSeconds)
-ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceNodeName, destinationPodNamespace, destinationNodeName, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
+ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceWorkload, sourceNodeName, sourceZone, destinationPodNamespace, destinationWorkload, destinationNodeName, destinationZone, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
 TTL timeInserted + toIntervalDay(30)
 SETTINGS merge_with_ttl_timeout = 14400, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1, non_replicated_deduplication_window = 1000
 COMMENT 'Fyke';
@@ -502,9 +511,13 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_5m`
     `flowEndSeconds` DateTime CODEC(Delta(4), ZSTD(1)),
     `timeInserted` DateTime CODEC(Delta(4), ZSTD(1)),
     `sourcePodNamespace` LowCardinality(String),
+    `sourceWorkload` LowCardinality(String),
     `sourceNodeName` LowCardinality(String),
+    `sourceZone` LowCardinality(String),
     `destinationPodNamespace` LowCardinality(String),
+    `destinationWorkload` LowCardinality(String),
     `destinationNodeName` LowCardinality(String),
+    `destinationZone` LowCardinality(String),
     `destinationTransportPort` UInt16 CODEC(ZSTD(1)),
     `protocolIdentifier` UInt8 CODEC(ZSTD(1)),
     `destinationServicePortName` LowCardinality(String),
@@ -540,7 +553,7 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_5m`
 ENGINE = SummingMergeTree
 PARTITION BY toYYYYMMDD(timeInserted, 'UTC')
 PRIMARY KEY (flowEndSeconds)
-ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceNodeName, destinationPodNamespace, destinationNodeName, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
+ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceWorkload, sourceNodeName, sourceZone, destinationPodNamespace, destinationWorkload, destinationNodeName, destinationZone, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
 TTL timeInserted + toIntervalDay(90)
 SETTINGS merge_with_ttl_timeout = 14400, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1, non_replicated_deduplication_window = 1000
 COMMENT 'Fyke';
@@ -550,9 +563,13 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_1h`
     `flowEndSeconds` DateTime CODEC(Delta(4), ZSTD(1)),
     `timeInserted` DateTime CODEC(Delta(4), ZSTD(1)),
     `sourcePodNamespace` LowCardinality(String),
+    `sourceWorkload` LowCardinality(String),
     `sourceNodeName` LowCardinality(String),
+    `sourceZone` LowCardinality(String),
     `destinationPodNamespace` LowCardinality(String),
+    `destinationWorkload` LowCardinality(String),
     `destinationNodeName` LowCardinality(String),
+    `destinationZone` LowCardinality(String),
     `destinationTransportPort` UInt16 CODEC(ZSTD(1)),
     `protocolIdentifier` UInt8 CODEC(ZSTD(1)),
     `destinationServicePortName` LowCardinality(String),
@@ -588,7 +605,7 @@ CREATE TABLE IF NOT EXISTS `default`.`flows_workload_1h`
 ENGINE = SummingMergeTree
 PARTITION BY toYYYYMMDD(timeInserted, 'UTC')
 PRIMARY KEY (flowEndSeconds)
-ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceNodeName, destinationPodNamespace, destinationNodeName, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
+ORDER BY (flowEndSeconds, timeInserted, sourcePodNamespace, sourceWorkload, sourceNodeName, sourceZone, destinationPodNamespace, destinationWorkload, destinationNodeName, destinationZone, destinationTransportPort, protocolIdentifier, destinationServicePortName, destinationServicePort, ingressNetworkPolicyName, ingressNetworkPolicyNamespace, ingressNetworkPolicyRuleName, ingressNetworkPolicyRuleAction, ingressNetworkPolicyType, egressNetworkPolicyName, egressNetworkPolicyNamespace, egressNetworkPolicyRuleName, egressNetworkPolicyRuleAction, egressNetworkPolicyType, egressName, egressNodeName, flowType, clusterUUID)
 TTL timeInserted + toIntervalDay(400)
 SETTINGS merge_with_ttl_timeout = 14400, ttl_only_drop_parts = 1, materialize_ttl_recalculate_only = 1, non_replicated_deduplication_window = 1000
 COMMENT 'Fyke';
@@ -883,9 +900,13 @@ SELECT
     toStartOfMinute(flowEndSeconds, 'UTC') AS flowEndSeconds,
     toStartOfHour(timeInserted, 'UTC') AS timeInserted,
     `sourcePodNamespace`,
+    `sourceWorkload`,
     `sourceNodeName`,
+    `sourceZone`,
     `destinationPodNamespace`,
+    `destinationWorkload`,
     `destinationNodeName`,
+    `destinationZone`,
     `destinationTransportPort`,
     `protocolIdentifier`,
     `destinationServicePortName`,
@@ -918,16 +939,20 @@ SELECT
     max(flowEndSecondsFromSourceNode) AS flowEndSecondsFromSourceNode,
     max(flowEndSecondsFromDestinationNode) AS flowEndSecondsFromDestinationNode
 FROM `default`.`flows`
-GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceNodeName`, `destinationPodNamespace`, `destinationNodeName`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
+GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceWorkload`, `sourceNodeName`, `sourceZone`, `destinationPodNamespace`, `destinationWorkload`, `destinationNodeName`, `destinationZone`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `default`.`flows_workload_5m_feed` TO `default`.`flows_workload_5m` AS
 SELECT
     toStartOfFiveMinutes(flowEndSeconds, 'UTC') AS flowEndSeconds,
     toStartOfHour(timeInserted, 'UTC') AS timeInserted,
     `sourcePodNamespace`,
+    `sourceWorkload`,
     `sourceNodeName`,
+    `sourceZone`,
     `destinationPodNamespace`,
+    `destinationWorkload`,
     `destinationNodeName`,
+    `destinationZone`,
     `destinationTransportPort`,
     `protocolIdentifier`,
     `destinationServicePortName`,
@@ -960,16 +985,20 @@ SELECT
     max(flowEndSecondsFromSourceNode) AS flowEndSecondsFromSourceNode,
     max(flowEndSecondsFromDestinationNode) AS flowEndSecondsFromDestinationNode
 FROM `default`.`flows_workload_1m`
-GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceNodeName`, `destinationPodNamespace`, `destinationNodeName`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
+GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceWorkload`, `sourceNodeName`, `sourceZone`, `destinationPodNamespace`, `destinationWorkload`, `destinationNodeName`, `destinationZone`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `default`.`flows_workload_1h_feed` TO `default`.`flows_workload_1h` AS
 SELECT
     toStartOfHour(flowEndSeconds, 'UTC') AS flowEndSeconds,
     toStartOfHour(timeInserted, 'UTC') AS timeInserted,
     `sourcePodNamespace`,
+    `sourceWorkload`,
     `sourceNodeName`,
+    `sourceZone`,
     `destinationPodNamespace`,
+    `destinationWorkload`,
     `destinationNodeName`,
+    `destinationZone`,
     `destinationTransportPort`,
     `protocolIdentifier`,
     `destinationServicePortName`,
@@ -1002,7 +1031,7 @@ SELECT
     max(flowEndSecondsFromSourceNode) AS flowEndSecondsFromSourceNode,
     max(flowEndSecondsFromDestinationNode) AS flowEndSecondsFromDestinationNode
 FROM `default`.`flows_workload_5m`
-GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceNodeName`, `destinationPodNamespace`, `destinationNodeName`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
+GROUP BY flowEndSeconds, timeInserted, `sourcePodNamespace`, `sourceWorkload`, `sourceNodeName`, `sourceZone`, `destinationPodNamespace`, `destinationWorkload`, `destinationNodeName`, `destinationZone`, `destinationTransportPort`, `protocolIdentifier`, `destinationServicePortName`, `destinationServicePort`, `ingressNetworkPolicyName`, `ingressNetworkPolicyNamespace`, `ingressNetworkPolicyRuleName`, `ingressNetworkPolicyRuleAction`, `ingressNetworkPolicyType`, `egressNetworkPolicyName`, `egressNetworkPolicyNamespace`, `egressNetworkPolicyRuleName`, `egressNetworkPolicyRuleAction`, `egressNetworkPolicyType`, `egressName`, `egressNodeName`, `flowType`, `clusterUUID`;
 
 CREATE OR REPLACE VIEW `default`.`flows_pod_view` AS
 SELECT
