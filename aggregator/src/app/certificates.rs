@@ -68,6 +68,7 @@ async fn keeper(settings: &Settings, connection: &Connection) -> Result<Keeper, 
     let namespace = &settings.cluster.namespace.value;
     let mut options = Options::new(namespace).map_err(|_| StartError::Namespace)?;
     options = options.keys(settings.input.key_type.value);
+    options = options.checked_every(settings.input.check_interval.value);
     if let Some(name) = settings.input.reached_by.value.clone() {
         options = options.reached_by(ServerName::try_from(name).map_err(|_| StartError::Name)?);
     }

@@ -29,6 +29,7 @@ pub(super) static SECTION: Section = Section {
         &PRIVATE_KEY,
         &CLIENT_CA,
         &KEY_TYPE,
+        &CHECK_INTERVAL,
     ],
 };
 
@@ -138,6 +139,15 @@ pub(super) static KEY_TYPE: Key = Key {
     ..Key::NONE
 };
 
+pub(super) static CHECK_INTERVAL: Key = Key {
+    names: &[Name::current(FILE, "tls.checkInterval")],
+    form: super::keys::DURATION,
+    default: "1m",
+    doc: "How often the Secrets and the ConfigMap with these are looked at, and set right: what is \
+          due is made anew, and served from then on.",
+    ..Key::NONE
+};
+
 const CLAIM_WORDS: [(&str, Claims); 2] = [("count", Claims::Count), ("refuse", Claims::Refuse)];
 const KEY_TYPES: [(&str, KeyKind); 2] = [("rsa", KeyKind::Rsa2048), ("ecdsa", KeyKind::EcdsaP256)];
 
@@ -157,6 +167,7 @@ pub struct Input {
     pub key: Setting<Option<PathBuf>>,
     pub client_ca: Setting<Option<PathBuf>>,
     pub key_type: Setting<KeyKind>,
+    pub check_interval: Setting<Duration>,
 }
 
 impl Input {
@@ -180,6 +191,7 @@ impl Input {
         let key = Setting::optional(sources.pick(&PRIVATE_KEY, read::path));
         let client_ca = Setting::optional(sources.pick(&CLIENT_CA, read::path));
         let key_type = sources.pick(&KEY_TYPE, |raw| read::word(raw, &KEY_TYPES));
+        let check_interval = sources.pick(&CHECK_INTERVAL, read::timeout);
         check_pair(&mut sources.findings, &certificate, &key, &client_ca);
         let input = Self {
             transport,
@@ -194,6 +206,7 @@ impl Input {
             key,
             client_ca,
             key_type: key_type?,
+            check_interval: check_interval?,
         };
         input.check(&mut sources.findings);
         Some(input)
@@ -225,6 +238,7 @@ impl Input {
             print::maybe_path(&PRIVATE_KEY, &self.key),
             print::maybe_path(&CLIENT_CA, &self.client_ca),
             print::line(&KEY_TYPE, &self.key_type, key_type),
+            print::time(&CHECK_INTERVAL, &self.check_interval),
         ]
     }
 

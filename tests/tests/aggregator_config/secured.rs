@@ -4,12 +4,17 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET};
+use k8s::certificates::{
+    AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, BUNDLE_KEY, CLIENT_SECRET, Keeper, KeyKind, Options,
+};
+use kube::{Client, Config};
 use serde_json::Value;
 use tests::api_server::StandIn;
 use tests::binary::{built, eventually, metrics, signal, value};
 use tests::ports::free_port;
+use tokio::runtime::Runtime;
 
 use crate::running::{PATIENCE, Sender};
 
@@ -71,19 +76,12 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     );
     let mut process = start(folder, &file);
     let log = || fs::read_to_string(folder.join("log")).expect("a log");
-    for (name, kind, object, key) in [
-        ("ca.crt", "ConfigMap", BUNDLE_CONFIG_MAP, BUNDLE_KEY),
-        ("tls.crt", "Secret", CLIENT_SECRET, "tls.crt"),
-        ("tls.key", "Secret", CLIENT_SECRET, "tls.key"),
-    ] {
-        fs::write(folder.join(name), entry(&server, kind, object, key)).expect("a file");
-    }
+    hold(folder, &server);
     assert!(server.get("v1", "Secret", NAMESPACE, AUTHORITY_SECRET).is_some());
 
-    let pair = ["--cert", "tls.crt", "--key", "tls.key"];
-    assert!(!sends(folder, ipfix, "elsewhere.test", &pair), "it is not called that");
+    assert!(!sends(folder, ipfix, "elsewhere.test", &PAIR), "it is not called that");
     for name in [SERVICE, "aggregator.test"] {
-        assert!(sends(folder, ipfix, name, &pair), "{name}: {}", log());
+        assert!(sends(folder, ipfix, name, &PAIR), "{name}: {}", log());
     }
     // A client learns that it was refused only when it reads.
     let before = fs::read_to_string(folder.join("flows.json")).unwrap_or_default();
@@ -103,6 +101,84 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     assert!(log.contains("antrea-cluster-identity does not exist"), "{log}");
     let udp = format!("IPFIX is taken from anybody listener=127.0.0.1:{plain}:udp");
     assert!(log.contains(&udp) && log.matches("from anybody").count() == 1, "{log}");
+}
+
+/// As when 280 days have passed: the CA in the cluster is due, and the clock of handshakes is real.
+/// The process that has been serving all along makes the next one, and serves what is of it.
+#[test]
+fn what_is_due_is_renewed_and_served_by_the_process_that_runs() {
+    let server = StandIn::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let kubeconfig = server.kubeconfig(folder, None);
+    let [ipfix, admin] = [(); 2].map(|()| free_port());
+    let file = format!(
+        "kubeconfig: '{}'\nrecordLog: flows.json\n\
+         listen: {{ipfix: '127.0.0.1:{ipfix}', grpc: off}}\n\
+         tls: {{keyType: ecdsa, checkInterval: 1s}}\n\
+         apiServer: {{apiPort: 0}}\nadminAddress: 127.0.0.1:{admin}\n",
+        kubeconfig.display()
+    );
+    let mut process = start(folder, &file);
+    let log = || fs::read_to_string(folder.join("log")).expect("a log");
+    let of = |name: &str| {
+        let name = format!("fyke_aggregator_certificates_{name}_total");
+        value(&metrics(Command::new("bash"), admin), &name)
+    };
+    let [first, due, next] = ["first", "due", "next"].map(|name| {
+        let folder = folder.join(name);
+        fs::create_dir(&folder).expect("a folder");
+        folder
+    });
+    hold(&first, &server);
+    assert!(sends(&first, ipfix, SERVICE, &PAIR), "{}", log());
+    assert_eq!((of("authorities_written"), of("configurations")), (1, 1));
+
+    // Somebody puts a CA there that has 85 days left, with all that is of it.
+    let earlier = aged();
+    hold(&due, &earlier);
+    let authority = earlier.get("v1", "Secret", NAMESPACE, AUTHORITY_SECRET);
+    server.put(authority.expect("it is there"));
+    assert!(eventually(PATIENCE, || of("configurations") >= 2), "{}", log());
+    assert_eq!(of("authorities_written"), 2, "{}", log());
+    hold(&next, &server);
+    let bundle = |folder: &Path| fs::read_to_string(folder.join("ca.crt")).expect("a file");
+    assert!(bundle(&next).ends_with(&bundle(&due)) && bundle(&next) != bundle(&due));
+    for (exporter, who) in [(&due, "holds what was due"), (&next, "holds what is new")] {
+        assert!(sends(exporter, ipfix, SERVICE, &PAIR), "who {who}: {}", log());
+    }
+    assert!(!sends(&first, ipfix, SERVICE, &PAIR), "what was served at first still is");
+    assert!(process.try_wait().expect("it is ours").is_none(), "{}", log());
+    signal(process.id(), "TERM");
+    assert!(process.wait().expect("it ends").success(), "{}", log());
+}
+
+/// What an exporter shows.
+const PAIR: [&str; 4] = ["--cert", "tls.crt", "--key", "tls.key"];
+
+/// Writes down what an exporter reads.
+fn hold(folder: &Path, server: &StandIn) {
+    for (name, kind, object, key) in [
+        ("ca.crt", "ConfigMap", BUNDLE_CONFIG_MAP, BUNDLE_KEY),
+        ("tls.crt", "Secret", CLIENT_SECRET, "tls.crt"),
+        ("tls.key", "Secret", CLIENT_SECRET, "tls.key"),
+    ] {
+        fs::write(folder.join(name), entry(server, kind, object, key)).expect("a file");
+    }
+}
+
+/// A cluster whose certificates were made 280 days ago, of 365.
+fn aged() -> StandIn {
+    let server = StandIn::start();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let options = Options::new(NAMESPACE).expect("a name").keys(KeyKind::EcdsaP256);
+    let url = format!("http://{}", server.address()).parse().expect("an address");
+    Runtime::new().expect("a runtime").block_on(async {
+        let client = Client::try_from(Config::new(url)).expect("a client");
+        let begun = now.as_secs() - 280 * 24 * 3600;
+        Keeper::start(&client, options, begun).await.expect("they are made");
+    });
+    server
 }
 
 /// What was written to an API server that had nothing, and how it is watched.
