@@ -121,6 +121,7 @@ async fn further_columns_are_written_as_their_types_say() {
     record.key.source = [0, 0, 0, 0].into();
     record.flow_id = 1 << 63;
     let uid: flow::Uid = UUID.parse().expect("a UUID");
+    record.uids = flow::Shared::default();
     record.source.pod_uid = Some(uid);
     record.destination.pod_uid = Some(uid);
     let columns = insert(&client, record).await;
