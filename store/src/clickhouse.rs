@@ -22,7 +22,7 @@ pub use address::{Address, NoAddress};
 pub use ask::{AskError, Asker, Export};
 pub use block::Block;
 pub use client::{Answer, Client, Options, ReadBy, Statement};
-pub use columns::{ANTREA, CLUSTER_UUID, Column, Columns};
+pub use columns::{Column, Columns};
 pub use diff::{Difference, differences};
 pub use error::{ClickHouseError, Reason};
 pub use found::{Found, FoundColumn, FoundTable};

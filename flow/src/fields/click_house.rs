@@ -116,6 +116,16 @@ impl TableColumn {
         antrea.chain(retired).chain(ours.map(Self::Attribute)).collect()
     }
 
+    /// The columns that Antrea's Flow Aggregator (v2.7) inserts, in its order.
+    pub fn antreas() -> impl Iterator<Item = &'static str> {
+        TABLE.into_iter().filter(|name| ![TIME_INSERTED, TRUSTED].contains(name))
+    }
+
+    /// Whether it is one of those.
+    pub fn is_antreas(name: &str) -> bool {
+        Self::antreas().any(|known| known == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Inserted => TIME_INSERTED,

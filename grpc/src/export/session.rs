@@ -94,20 +94,20 @@ impl Session {
                     biased;
                     answer = &mut *answer => return Err(ended(answer)),
                     granted = future::poll_fn(|context| stream.poll_capacity(context)) => {
-                        if let Some(granted) = granted {
-                            granted?;
+                        if let Some(Err(error)) = granted {
+                            return Ok(Err(error));
                         }
                     }
                 }
             }
-            Ok(())
+            Ok(Ok(()))
         };
         let late = |_| ExportError::from(SessionError::WriteDeadline(*write_deadline));
-        let granted = timeout(*write_deadline, room).await.map_err(late)?;
-        let handed = granted.and_then(|()| Ok(self.stream.send_data(message.clone(), false)?));
-        match handed {
+        // An answer comes once: it is not asked for again.
+        let granted = timeout(*write_deadline, room).await.map_err(late)??;
+        match granted.and_then(|()| self.stream.send_data(message.clone(), false)) {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.answered().await.unwrap_or(error)),
+            Err(error) => Err(self.answered().await.unwrap_or_else(|| error.into())),
         }
     }
 

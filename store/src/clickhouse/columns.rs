@@ -1,66 +1,8 @@
 //! What a table has, and what we have for it.
 
-use flow::{Access, Field};
+use flow::{Access, CLUSTER, Field, TableColumn};
 
 use super::{ClickHouseError, Client, Reason};
-
-/// The one column that is no attribute of a flow.
-pub const CLUSTER_UUID: &str = "clusterUUID";
-
-/// The columns that Antrea's Flow Aggregator (v2.7) inserts, in its order.
-pub const ANTREA: [&str; 51] = [
-    "flowStartSeconds",
-    "flowEndSeconds",
-    "flowEndSecondsFromSourceNode",
-    "flowEndSecondsFromDestinationNode",
-    "flowEndReason",
-    "sourceIP",
-    "destinationIP",
-    "sourceTransportPort",
-    "destinationTransportPort",
-    "protocolIdentifier",
-    "packetTotalCount",
-    "octetTotalCount",
-    "packetDeltaCount",
-    "octetDeltaCount",
-    "reversePacketTotalCount",
-    "reverseOctetTotalCount",
-    "reversePacketDeltaCount",
-    "reverseOctetDeltaCount",
-    "sourcePodName",
-    "sourcePodNamespace",
-    "sourceNodeName",
-    "destinationPodName",
-    "destinationPodNamespace",
-    "destinationNodeName",
-    "destinationClusterIP",
-    "destinationServicePort",
-    "destinationServicePortName",
-    "ingressNetworkPolicyName",
-    "ingressNetworkPolicyNamespace",
-    "ingressNetworkPolicyRuleName",
-    "ingressNetworkPolicyRuleAction",
-    "ingressNetworkPolicyType",
-    "egressNetworkPolicyName",
-    "egressNetworkPolicyNamespace",
-    "egressNetworkPolicyRuleName",
-    "egressNetworkPolicyRuleAction",
-    "egressNetworkPolicyType",
-    "tcpState",
-    "flowType",
-    "sourcePodLabels",
-    "destinationPodLabels",
-    "throughput",
-    "reverseThroughput",
-    "throughputFromSourceNode",
-    "throughputFromDestinationNode",
-    "reverseThroughputFromSourceNode",
-    "reverseThroughputFromDestinationNode",
-    CLUSTER_UUID,
-    "egressName",
-    "egressIP",
-    "egressNodeName",
-];
 
 /// A column that is written.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +96,7 @@ fn inner<'a>(kind: &'a str, outer: &str) -> &'a str {
 /// Everything we have, by name.
 fn values() -> impl Iterator<Item = (&'static str, Value)> {
     let attributes = Field::all().map(|field| (field.name, Value::Attribute(field.access)));
-    attributes.chain([(CLUSTER_UUID, Value::ClusterUuid)])
+    attributes.chain([(CLUSTER, Value::ClusterUuid)])
 }
 
 impl Columns {
@@ -209,7 +151,7 @@ impl Columns {
 
     /// Columns that Antrea's Flow Aggregator writes and the table does not have.
     pub fn missing_of_antrea(&self) -> Vec<&'static str> {
-        self.missing.iter().copied().filter(|name| ANTREA.contains(name)).collect()
+        self.missing.iter().copied().filter(|name| TableColumn::is_antreas(name)).collect()
     }
 
     /// How many attributes have no column. Times have one in seconds or in milliseconds.
@@ -306,7 +248,7 @@ mod tests {
 
     #[test]
     fn each_of_antreas_columns_has_a_value() {
-        for name in ANTREA {
+        for name in TableColumn::antreas() {
             assert!(values().any(|(known, _)| known == name), "{name}");
         }
         assert_eq!(of(&[]).missing_of_antrea().len(), 51);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use store::clickhouse::migrations::{MigrateError, Told, migrate};
 use tests::clickhouse::Engine;
@@ -70,7 +71,7 @@ async fn nothing_of_it_stays(engine: &Engine, older: Older) {
     assert_eq!(migrate(&database.client, &asked, &mut |_| {}).await.unwrap().changes, 0);
 }
 
-/// Somebody inserts as fast as he can, and tries again when he is refused, as every writer does.
+/// Somebody inserts a few times a second, and tries again when he is refused, as every writer does.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_come_meanwhile_are_not_lost() {
     let engine = Engine::start();
@@ -88,6 +89,7 @@ async fn rows_that_come_meanwhile_are_not_lost() {
                     "INSERT INTO flows (flowEndSeconds, sourcePodName, octetDeltaCount) \
                      SELECT now(), 'late-{number}', 3"
                 );
+                tokio::time::sleep(Duration::from_millis(200)).await;
                 match client.execute(insert).await {
                     Ok(()) => _ = taken.fetch_add(1, Ordering::Relaxed),
                     Err(error) => assert_eq!(error.code(), Some(252), "{error}"),
