@@ -12,6 +12,7 @@ pub(crate) mod mediator; // the template of Antrea's Flow Aggregator
 mod log_columns; // the columns of its log
 mod click_house; // the columns of its table
 mod s3_columns; // and of what it writes to S3
+mod derived; // pairs that something is computed from
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,6 +22,7 @@ use ipfix::registry::InformationElement;
 use crate::{Family, FlowRecord, Interner, Name, Uid};
 
 pub use click_house::{CLUSTER, KeyColumn, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn};
+pub use derived::{ACTIONS, DELTA_OCTETS, DELTA_PACKETS, SPAN};
 pub use log_columns::LogColumn;
 pub use orders::{Contents, LogColumns, Mode};
 pub use s3_columns::{S3Column, S3Columns};

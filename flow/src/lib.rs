@@ -16,8 +16,9 @@ mod reversed; // what came back, as a flow of its own
 
 pub use domain::observation_domain;
 pub use fields::{
-    Access, CLUSTER, Contents, Elements, FIELDS, Field, Group, KeyColumn, LogColumn, LogColumns,
-    Mode, Profile, ROLL_UP_TIME, RollUp, S3Column, S3Columns, TIME_INSERTED, TableColumn,
+    ACTIONS, Access, CLUSTER, Contents, DELTA_OCTETS, DELTA_PACKETS, Elements, FIELDS, Field,
+    Group, KeyColumn, LogColumn, LogColumns, Mode, Profile, ROLL_UP_TIME, RollUp, S3Column,
+    S3Columns, SPAN, TIME_INSERTED, TableColumn,
 };
 pub use layout::{Layout, Value};
 pub use name::{Interner, LABELS_LIMIT, Name, NameRoom};

@@ -82,10 +82,10 @@ impl Derived {
     /// The stored columns it is computed from.
     pub fn inputs(self) -> [&'static str; 2] {
         match self {
-            Self::Verdict => ["egressNetworkPolicyRuleAction", "ingressNetworkPolicyRuleAction"],
-            Self::Octets => ["octetDeltaCount", "reverseOctetDeltaCount"],
-            Self::Packets => ["packetDeltaCount", "reversePacketDeltaCount"],
-            Self::Duration => ["flowStartMilliseconds", "flowEndMilliseconds"],
+            Self::Verdict => flow::ACTIONS,
+            Self::Octets => flow::DELTA_OCTETS,
+            Self::Packets => flow::DELTA_PACKETS,
+            Self::Duration => flow::SPAN,
         }
     }
 
