@@ -21,12 +21,12 @@ pub(super) struct Member {
 }
 
 impl Meter {
-    /// Adds a destination; `None` if there are [`MAX_DESTINATIONS`].
+    /// Adds a destination; `None` if there are [`MAX_DESTINATIONS`](super::MAX_DESTINATIONS).
     ///
     /// Of a connection that somebody has been told of it is told the totals once, with deltas of
     /// zero, and deltas count from there; of any other everything. One that shares its timeouts
     /// with another destination counts from what that one has been told. So does one that finds
-    /// [`MAX_TRACKS`] others already: both are told when either asks for it.
+    /// 8 other timeouts already: both are told when either asks for it.
     pub fn add(&mut self, timeouts: Timeouts, now: u64) -> Option<Id> {
         let place = self.members.iter().position(Option::is_none)?;
         let id = Id(u8::try_from(place).ok()?);

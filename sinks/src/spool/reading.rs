@@ -37,6 +37,8 @@ pub(crate) struct Reading {
     handed_out: u64,
     /// Those below were taken by the sink.
     taken: u64,
+    /// Those below are in the log: they came from memory, perhaps before the log told its end.
+    written: u64,
 }
 
 impl Reading {
@@ -59,6 +61,7 @@ impl Reading {
             looking: None,
             handed_out: next,
             taken: next,
+            written: 0,
         }
     }
 
@@ -71,7 +74,7 @@ impl Reading {
                 return Some(batch);
             }
             // Before looking into memory: what is published meanwhile is found there, not here.
-            let end = self.log.end();
+            let end = self.log.end().max(self.written);
             if self.ready.is_empty() {
                 match self.blocks.try_recv() {
                     Ok(block) => {
@@ -177,6 +180,7 @@ impl Reading {
 
     /// Hands out again what was not acknowledged.
     pub(crate) fn rewind(&mut self) {
+        self.written = self.written.max(self.handed_out);
         self.place.rewind();
         let next = self.place.next();
         (self.handed_out, self.taken) = (next, next);
