@@ -13,6 +13,8 @@
 
 #[path = "aggregation/yardstick.rs"]
 mod yardstick; // a hash map
+#[path = "aggregation/naive.rs"]
+mod naive; // all of it in one function
 #[path = "aggregation/replay.rs"]
 mod replay; // the workload, again and again
 #[path = "aggregation/process.rs"]

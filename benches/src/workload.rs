@@ -22,6 +22,9 @@ pub use flows::records;
 /// How many records there are, unless a benchmark asks for others.
 pub const RECORDS: usize = 100_000;
 
+/// How many of a record's fields are text.
+pub const TEXTS: usize = 17;
+
 /// What is put in the place of an empty string for those who cannot read one.
 const NOTHING: &str = "-";
 
@@ -173,7 +176,7 @@ impl Record {
     }
 
     /// Returns its strings, in the order of [`template`].
-    pub fn texts(&self) -> [&Text; 17] {
+    pub fn texts(&self) -> [&Text; TEXTS] {
         let Self { source, destination, ingress, egress, .. } = self;
         #[rustfmt::skip] // as they are grouped
         let texts = [
@@ -187,7 +190,7 @@ impl Record {
         texts
     }
 
-    fn texts_mut(&mut self) -> [&mut Text; 17] {
+    fn texts_mut(&mut self) -> [&mut Text; TEXTS] {
         let Self { source, destination, ingress, egress, .. } = self;
         #[rustfmt::skip] // as they are grouped
         let texts = [
