@@ -323,3 +323,52 @@ fn the_file_that_the_mark_names_stays() {
     assert_eq!(Writer::open(dir.path()).unwrap().stored(), Some(Mark { log: 1, record: 601 }));
     assert_eq!(files(dir.path()).len(), 2, "the last hour, the named file not merged");
 }
+
+/// A store with three hours of a day, and something of the next one.
+fn two_days(dir: &Path) {
+    let (mut writer, _) = three_hours(dir);
+    let now = START + 26 * HOUR;
+    writer.append(&[flow_at(now, 0)], now).unwrap();
+    writer.flush().unwrap();
+}
+
+/// How many hours there are records of.
+fn hours(dir: &Path) -> usize {
+    let days = fs::read_dir(dir.join("flows")).unwrap().flatten();
+    days.map(|day| day.path().read_dir().unwrap().count()).sum()
+}
+
+#[test]
+fn records_go_by_age_though_their_sums_are_gone_before() {
+    let dir = tempdir().unwrap();
+    two_days(dir.path());
+    let mut maintenance = Maintenance::open(dir.path(), keeping(3, 1, 4)).unwrap();
+    let mut until = |last| {
+        for hour in 27..last {
+            maintenance.pass(START + hour * HOUR, &RUNNING).unwrap();
+        }
+        maintenance.counters().dropped(Tier::Minute).by_age.load(Relaxed)
+    };
+    assert!(until(60) > 0, "sums of minutes are dropped");
+    assert_eq!(hours(dir.path()), 4);
+    until(90);
+    assert_eq!(hours(dir.path()), 1, "that of the highest number");
+}
+
+#[test]
+fn what_keeps_sums_from_being_dropped_does_not_keep_records() {
+    let dir = tempdir().unwrap();
+    two_days(dir.path());
+    let mut maintenance = Maintenance::open(dir.path(), keeping(9, 9, 9)).unwrap();
+    maintenance.pass(START + 27 * HOUR, &RUNNING).unwrap();
+    drop(maintenance);
+    // In the place of a file without which no sums are dropped.
+    for tier in ["1m", "5m", "1h"] {
+        fs::create_dir_all(dir.path().join("tiers").join(tier).join("dropped/x")).unwrap();
+    }
+    let options = MaintenanceOptions { limit: Some(1000), ..keeping(9, 9, 9) };
+    let mut maintenance = Maintenance::open(dir.path(), options).unwrap();
+    assert_eq!(hours(dir.path()), 4);
+    maintenance.pass(START + 28 * HOUR, &RUNNING).unwrap_err();
+    assert_eq!(hours(dir.path()), 1, "that of the highest number");
+}

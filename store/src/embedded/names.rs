@@ -23,6 +23,9 @@ use super::layout::{Scope, Tier};
 /// What the names of finished files end with.
 const EXTENSION: &str = ".parquet";
 
+/// The highest number of a file, or of rows in it, that is believed.
+const MOST: u64 = 1 << 62;
+
 /// What a file's name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
@@ -50,7 +53,9 @@ impl Label {
             inserted: pair(parts.next()?.strip_prefix('i')?)?,
             ends: pair(parts.next()?.strip_prefix('e')?)?,
         };
-        (parts.next().is_none() && label.name() == name).then_some(label)
+        // No store comes that far: somebody else made the name, and sums must not overflow.
+        let is_sane = label.numbers.1 <= MOST && label.rows <= MOST;
+        (parts.next().is_none() && is_sane && label.name() == name).then_some(label)
     }
 
     /// What a file has that is made of both.
@@ -58,7 +63,7 @@ impl Label {
         let hull = |a: (u64, u64), b: (u64, u64)| (a.0.min(b.0), a.1.max(b.1));
         Self {
             numbers: hull(self.numbers, other.numbers),
-            rows: self.rows + other.rows,
+            rows: self.rows.saturating_add(other.rows),
             inserted: hull(self.inserted, other.inserted),
             ends: hull(self.ends, other.ends),
         }
@@ -127,6 +132,8 @@ mod tests {
             "0000000057-0000000012_r5_i10-20_e7-9.parquet",
             "12-57_r5_i10-20_e7-9.parquet",
             "0000000012-0000000057_r+5_i10-20_e7-9.parquet",
+            "0000000012-18446744073709551615_r5_i10-20_e7-9.parquet",
+            "0000000012-0000000057_r18446744073709551615_i10-20_e7-9.parquet",
         ] {
             assert_eq!(Label::parse(name), None, "{name}");
         }

@@ -28,14 +28,65 @@ impl Clock {
     }
 }
 
+/// When the newest rows were stored, by a clock that has gone on for an hour since it last jumped;
+/// else what it said before.
 fn newest(listing: &Listing) -> Option<u64> {
     let labels = listing.files.iter().filter_map(|file| file.label);
-    labels.max_by_key(|label| label.numbers.1).map(|label| label.inserted.1)
+    let mut times: Vec<_> = labels.map(|label| (label.numbers.1, label.inserted)).collect();
+    times.sort_unstable();
+    let (mut before, mut run) = (None, None::<(u64, u64)>);
+    for (_, (oldest, newest)) in times {
+        let goes_on = |(begin, end): (u64, u64)| {
+            oldest <= end.saturating_add(HELD_MS) && begin <= newest.saturating_add(HELD_MS)
+        };
+        run = match run {
+            Some((begin, end)) if goes_on((begin, end)) => {
+                Some((begin.min(oldest), end.max(newest)))
+            }
+            jumped => {
+                before = jumped.map(|(_, end)| end);
+                Some((oldest, newest))
+            }
+        };
+    }
+    let (begin, end) = run?;
+    if end - begin >= HELD_MS { Some(end) } else { before.or(Some(end)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::layout::{Scope, Tier};
+    use crate::embedded::names::{Label, StoredFile};
+
+    fn stored(times: &[(u64, u64)]) -> Listing {
+        let file = |(number, &inserted): (u64, &(u64, u64))| {
+            let label = Label { numbers: (number, number), rows: 1, inserted, ends: (0, 0) };
+            let scope = Scope::hour_of(inserted.0);
+            StoredFile { path: label.name().into(), tier: Tier::Raw, scope, label: Some(label) }
+        };
+        Listing::of((0..).zip(times).map(file).collect())
+    }
+
+    #[test]
+    fn a_process_that_starts_anew_does_not_believe_what_the_one_before_did_not() {
+        let (year, minute) = (365 * 24 * HOUR_MS, 60_000);
+        let right = (year, year + 5 * HOUR_MS);
+        let wrong = (2 * year, 2 * year + minute);
+        let believes = |times: &[(u64, u64)], now_ms| {
+            let mut clock = Clock::default();
+            clock.tick(now_ms, &stored(times));
+            clock.is_believed(now_ms)
+        };
+        assert!(believes(&[], year));
+        assert!(believes(&[right], right.1 + minute));
+        assert!(!believes(&[right], wrong.0));
+        assert!(!believes(&[right, wrong], wrong.1 + minute));
+        let hour = (wrong.1, wrong.0 + HOUR_MS);
+        assert!(believes(&[right, wrong, hour], hour.1 + minute), "it has gone on for an hour");
+        // Set right again.
+        assert!(!believes(&[right, wrong, hour, (right.1 + minute, right.1 + minute)], right.1));
+    }
 
     #[test]
     fn a_jump_is_believed_after_an_hour() {

@@ -14,7 +14,7 @@ use crate::embedded::directory;
 use crate::embedded::layout::{self, Scope, Tier};
 use crate::embedded::listing::{Held, Listing, names};
 use crate::embedded::mark;
-use crate::embedded::names::StoredFile;
+use crate::embedded::names::{Label, StoredFile};
 use crate::error::IoContext;
 
 /// What is dropped at once: an hour of records, or a day of sums.
@@ -25,7 +25,7 @@ struct Partition {
     bytes: u64,
     /// The highest number in it.
     last: u64,
-    /// Whether the next coarser tier says all that it says.
+    /// Whether the next coarser tier says all that it says, or did until that was dropped.
     is_summed_up: bool,
     /// It may still be written to, or the mark names a file of it.
     is_held: bool,
@@ -43,12 +43,15 @@ pub(super) fn retire(
     let pinned = mark::file(dir);
     let elsewhere = size_of(&layout::replaced(dir))? + size_of(&layout::quarantine(dir))?;
     let mut left = options.limit.map(|limit| limit.saturating_sub(elsewhere));
+    let mut outcome = Ok(());
     // Sums first: records get what these leave.
     for tier in [Tier::Hour, Tier::FiveMinutes, Tier::Minute, Tier::Raw] {
-        let mut partitions = partitions(&listing, tier, pinned.as_deref(), now_ms);
+        let summed_up = next(tier).and_then(|next| floor(dir, next));
+        let mut partitions = partitions(&listing, tier, pinned.as_deref(), summed_up, now_ms);
+        let mut dropped = Ok(());
         if let (true, Some(keep)) = (believed, options.keep(tier)) {
             let old = too_old(&mut partitions, keep, now_ms);
-            drop_all(dir, tier, old, counters, true)?;
+            dropped = drop_all(dir, tier, old, counters, true);
         }
         let share = left.zip(options.limit).map(|(left, limit)| match tier {
             Tier::Raw => left,
@@ -58,18 +61,32 @@ pub(super) fn retire(
         });
         if let Some(share) = share {
             let excess = too_much(&mut partitions, share);
-            drop_all(dir, tier, excess, counters, false)?;
+            dropped = dropped.and(drop_all(dir, tier, excess, counters, false));
         }
         let bytes = partitions.iter().map(|partition| partition.bytes).sum();
         left = left.map(|left| left.saturating_sub(bytes));
+        // To drop sums takes a small file, for which a full disk has no room; records make some.
+        outcome = outcome.and(dropped);
     }
-    Ok(())
+    outcome
 }
 
-/// The partitions of a tier, oldest first.
-fn partitions(listing: &Listing, tier: Tier, pinned: Option<&Path>, now_ms: u64) -> Vec<Partition> {
+/// The next coarser tier.
+fn next(tier: Tier) -> Option<Tier> {
+    Tier::SUMS.into_iter().find(|sums| *sums > tier)
+}
+
+/// The partitions of a tier, oldest first. What the next coarser tier said of numbers up to
+/// `summed_up` is gone already.
+fn partitions(
+    listing: &Listing,
+    tier: Tier,
+    pinned: Option<&Path>,
+    summed_up: Option<u64>,
+    now_ms: u64,
+) -> Vec<Partition> {
     let held = Held::of(&listing.files);
-    let next = Tier::SUMS.into_iter().find(|sums| *sums > tier);
+    let was_summed_up = |label: Label| summed_up.is_some_and(|floor| label.numbers.1 <= floor);
     let mut found: BTreeMap<Scope, Vec<StoredFile>> = BTreeMap::new();
     for file in listing.files.iter().chain(&listing.replaced).filter(|file| file.tier == tier) {
         let day = Scope::day_of(file.scope.start_ms);
@@ -88,9 +105,11 @@ fn partitions(listing: &Listing, tier: Tier, pinned: Option<&Path>, now_ms: u64)
                 .map(|it| it.numbers.1)
                 .max()
                 .unwrap_or(0),
-            is_summed_up: next.is_none_or(|next| {
-                let numbered = files.iter().filter(|file| file.label.is_some());
-                numbered.into_iter().all(|file| held.holder(next, file).is_some())
+            is_summed_up: next(tier).is_none_or(|next| {
+                let is_in = |file: &StoredFile| held.holder(next, file).is_some();
+                files
+                    .iter()
+                    .all(|file| file.label.is_none_or(|label| was_summed_up(label) || is_in(file)))
             }),
             is_held: scope.contains(Scope::hour_of(now_ms))
                 || files.iter().any(|file| {
@@ -104,18 +123,22 @@ fn partitions(listing: &Listing, tier: Tier, pinned: Option<&Path>, now_ms: u64)
     partitions
 }
 
-/// Takes out what ended `keep` ago, and what was stored before something that did.
+/// Takes out what ended `keep` ago, and what was stored before something that did. What cannot be
+/// summed up, as it cannot be read, is kept for twice as long.
 fn too_old(partitions: &mut Vec<Partition>, keep: Duration, now_ms: u64) -> Vec<Partition> {
     let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
     let is_old = |it: &Partition| it.scope.end_ms.saturating_add(keep_ms) <= now_ms;
     let count = partitions.iter().rposition(is_old).map_or(0, |last| last + 1);
     let lies_ahead = |it: &Partition| it.scope.start_ms > now_ms;
     let is_due = |it: &Partition| is_old(it) || lies_ahead(it);
+    let is_hopeless =
+        |it: &Partition| it.scope.end_ms.saturating_add(keep_ms.saturating_mul(2)) <= now_ms;
     let mut index = 0;
     partitions
         .extract_if(.., |partition| {
             index += 1;
-            index <= count && is_due(partition) && partition.is_summed_up && !partition.is_held
+            let is_done = partition.is_summed_up || is_hopeless(partition);
+            index <= count && is_due(partition) && is_done && !partition.is_held
         })
         .collect()
 }
