@@ -275,6 +275,14 @@ impl S3 {
                 note(Severity::Doubt, &setting.origin, key, what);
             }
         }
+        // Half of a key would be passed over for whatever else the SDK finds.
+        let is_there = |setting: &Setting<Option<Secret>>| {
+            setting.value.as_ref().is_some_and(|value| !is_placeholder(value))
+        };
+        if is_there(&self.key_id) != is_there(&self.secret_key) {
+            let what = "expected both of the key's id and its secret, or neither; found one";
+            note(Severity::Error, &self.secret_key.origin, &SECRET_KEY, what);
+        }
     }
 
     pub(super) fn lines(&self) -> Vec<Line> {
