@@ -58,6 +58,9 @@ pub async fn deliver<S: Sink>(
     stop: watch::Receiver<bool>,
     clock: impl Fn() -> u64 + Send,
 ) -> Option<Queue> {
+    if let Some(mark) = sink.has_named() {
+        queue.reserve(mark);
+    }
     if let Some(mark) = sink.resumes_at() {
         queue.resume_at(mark);
     }

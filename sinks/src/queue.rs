@@ -146,6 +146,13 @@ impl Queue {
         }
     }
 
+    /// Numbers up to `mark` are those of records that were there.
+    pub(crate) fn reserve(&mut self, mark: Mark) {
+        if let Source::Spool(reading) = &mut self.source {
+            reading.reserve(mark);
+        }
+    }
+
     /// The sink has everything up to `mark`, whoever gave it.
     pub(crate) fn resume_at(&mut self, mark: Mark) {
         if let Source::Spool(reading) = &mut self.source {

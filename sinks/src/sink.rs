@@ -28,6 +28,12 @@ pub trait Sink: Send {
         None
     }
 
+    /// Up to where numbers of the log may be known to the far end as those of certain records,
+    /// when the sink starts: no others must get them, should the log have lost its end.
+    fn has_named(&self) -> Option<Mark> {
+        None
+    }
+
     /// Lets the sink do what it does beside taking records. Asked several times a second, whether
     /// there are records or not; must not wait.
     fn tick(&mut self, _now_ms: u64) {}

@@ -80,6 +80,12 @@ impl Blocks {
         }
     }
 
+    /// Records are still to come of a block that was on its way before. To let it leave without
+    /// them would give its name to other content.
+    pub(super) fn is_short(&self) -> bool {
+        self.repeating().is_some() && !self.is_full()
+    }
+
     /// The block that is filled is one that was on its way before.
     fn repeating(&self) -> Option<Range> {
         let (repeated, open) = (self.repeated?, self.open.range?);
@@ -130,7 +136,8 @@ impl Blocks {
 
     /// Begins a new block; returns the one that was filled.
     pub(super) fn seal(&mut self) -> Sealed {
-        // Records that are gone from the log since are not in it, but nothing else is either.
+        // Records that are gone from the log since are not in it, but nothing else is either:
+        // numbers are not given twice ([`Sink::has_named`](crate::Sink::has_named)).
         let range = self.repeating().or(self.open.range);
         if self.repeating().is_some() {
             self.repeated = None;
@@ -210,7 +217,15 @@ mod tests {
         let repeated = Range { log: 7, from: 10, to: 20 };
         let mut blocks = repeating(repeated);
         add(&mut blocks, 3, 15);
-        assert_eq!(blocks.seal().token, "fyke-0000000000000007-10-20");
+        assert!(blocks.is_short(), "the rest may still come");
+        // What comes next is behind it.
+        assert_eq!(add(&mut blocks, 3, 33), 0);
+        assert!(!blocks.is_short());
+        let sealed = blocks.seal();
+        assert_eq!(
+            (sealed.token.as_str(), sealed.block.rows()),
+            ("fyke-0000000000000007-10-20", 3)
+        );
         let mut blocks = repeating(repeated);
         add(&mut blocks, 3, 33);
         assert_eq!(blocks.seal().token, "fyke-0000000000000007-30-33", "it is another one");

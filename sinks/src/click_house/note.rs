@@ -33,6 +33,11 @@ pub(super) struct Noted {
 }
 
 impl Noted {
+    /// How far the server may have come.
+    pub(super) fn reach(&self) -> Mark {
+        Mark { log: self.range.log, record: self.range.to }
+    }
+
     /// How far the server has certainly come.
     pub(super) fn mark(&self) -> Mark {
         let Range { log, from, to } = self.range;

@@ -281,10 +281,15 @@ impl Sink for ClickHouseSink {
         self.noted().map(|noted| noted.mark())
     }
 
+    fn has_named(&self) -> Option<Mark> {
+        self.noted().map(|noted| noted.reach())
+    }
+
     fn due(&self, now_ms: u64) -> bool {
         let interval = u64::try_from(self.options.interval.as_millis()).unwrap_or(u64::MAX);
-        let is_old = self.since_ms.is_some_and(|since| now_ms.saturating_sub(since) >= interval);
-        is_old || self.waiting.is_some()
+        // The distance, not the difference: a clock that was set back must not delay it.
+        let is_old = self.since_ms.is_some_and(|since| now_ms.abs_diff(since) >= interval);
+        (is_old && !self.blocks.is_short()) || self.waiting.is_some()
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
@@ -295,6 +300,10 @@ impl Sink for ClickHouseSink {
         if let Some(sealed) = self.waiting.take() {
             self.launch(sealed);
             self.settle().await?;
+        }
+        if self.blocks.is_short() {
+            let why = "not all records of a block that was on its way before are read back yet";
+            return Err(SinkError::Unavailable(why.into()));
         }
         if !self.blocks.is_empty() {
             let sealed = self.blocks.seal();

@@ -85,11 +85,10 @@ impl Gather {
     }
 
     fn begin(&self, mark: Option<Mark>, now_ms: u64) -> Result<Open, EncodeError> {
-        let begin = Begin { mark, now_ms };
         // An object that an earlier process began to store there has its name from then.
         let noted = self.journal.as_ref().and_then(Journal::read);
-        let known = noted.filter(|noted| mark.is_some() && noted.mark == mark);
-        let begin = known.unwrap_or(begin);
+        let known = noted.filter(|noted| Some(noted.begin) == mark);
+        let begin = Begin { mark, now_ms: known.map_or(now_ms, |noted| noted.now_ms) };
         Open::new(&self.options.format, name::key(&self.options, begin), begin)
     }
 }

@@ -1,4 +1,5 @@
-//! What is being stored, on disk: where the object begins in the log, and when it was begun.
+//! What is being stored, on disk: where the object begins and ends in the log, and when it was
+//! begun.
 //!
 //! Noted before the first request. A process that ends in the middle leaves it to the next one,
 //! which begins an object at the same place, gives it the same name, and so replaces what there may
@@ -11,38 +12,46 @@ use std::path::{Path, PathBuf};
 
 use store::Mark;
 
-use super::object::Begin;
-
 /// The file in the directory of the spool.
 #[derive(Debug, Clone)]
 pub(super) struct Journal(PathBuf);
+
+/// An object that was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Announced {
+    pub(super) begin: Mark,
+    /// Behind its last record.
+    pub(super) end: Mark,
+    pub(super) now_ms: u64,
+}
 
 impl Journal {
     pub(super) fn in_directory(directory: &Path) -> Self {
         Self(directory.join("s3.upload"))
     }
 
-    /// Notes that the object that begins there is being stored.
-    pub(super) fn write(&self, mark: Mark, now_ms: u64) -> io::Result<()> {
+    /// Notes that the object that begins and ends there is being stored.
+    pub(super) fn write(&self, mark: Mark, end: u64, now_ms: u64) -> io::Result<()> {
         let aside = self.0.with_extension("upload.new");
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        let text = format!("{:016x} {} {now_ms}", mark.log, mark.record);
+        let text = format!("{:016x} {} {end} {now_ms}", mark.log, mark.record);
         writeln!(file, "{text} {:08x}", crc32c::crc32c(text.as_bytes()))?;
         file.sync_all()?;
         fs::rename(&aside, &self.0)
     }
 
     /// What was noted last; nothing if there is no such file, or if it is damaged.
-    pub(super) fn read(&self) -> Option<Begin> {
+    pub(super) fn read(&self) -> Option<Announced> {
         let text = fs::read_to_string(&self.0).ok()?;
         let (text, crc) = text.trim_end().rsplit_once(' ')?;
         let mut words = text.split(' ');
         let log = u64::from_str_radix(words.next()?, 16).ok()?;
         let record = words.next()?.parse().ok()?;
+        let end = Mark { log, record: words.next()?.parse().ok()? };
         let now_ms = words.next()?.parse().ok()?;
         let is_sound = format!("{:08x}", crc32c::crc32c(text.as_bytes())) == crc;
-        is_sound.then_some(Begin { mark: Some(Mark { log, record }), now_ms })
+        is_sound.then_some(Announced { begin: Mark { log, record }, end, now_ms })
     }
 }
 
@@ -56,9 +65,10 @@ mod tests {
         let journal = Journal::in_directory(folder.path());
         assert_eq!(journal.read(), None);
         for record in [7, u64::MAX] {
-            let mark = Mark { log: 0xfeed, record };
-            journal.write(mark, 1234).unwrap();
-            assert_eq!(journal.read(), Some(Begin { mark: Some(mark), now_ms: 1234 }));
+            let begin = Mark { log: 0xfeed, record };
+            let end = Mark { record: record.saturating_add(5), ..begin };
+            journal.write(begin, end.record, 1234).unwrap();
+            assert_eq!(journal.read(), Some(Announced { begin, end, now_ms: 1234 }));
         }
         let whole = fs::read(&journal.0).unwrap();
         for at in 0..whole.len() - 1 {

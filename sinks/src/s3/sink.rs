@@ -102,9 +102,12 @@ enum GatherError {
 
 /// Notes what is going to be stored.
 async fn announce(journal: Option<&Journal>, object: &Object, counters: &S3Counters) {
-    let (Some(journal), Some(mark)) = (journal.cloned(), object.begin.mark) else { return };
+    let (Some(journal), Some(mark), Some(end)) = (journal.cloned(), object.begin.mark, object.end)
+    else {
+        return;
+    };
     let now_ms = object.begin.now_ms;
-    let noted = spawn_blocking(move || journal.write(mark, now_ms)).await;
+    let noted = spawn_blocking(move || journal.write(mark, end.record, now_ms)).await;
     if let Ok(Err(error)) = noted {
         counters.unnoted.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%error, "what is being stored in S3 cannot be noted beside the spool");
@@ -136,7 +139,12 @@ impl Sink for S3Sink {
 
     fn resumes_at(&self) -> Option<Mark> {
         // An object was begun only when all before it were stored.
-        self.journal.as_ref()?.read()?.mark
+        Some(self.journal.as_ref()?.read()?.begin)
+    }
+
+    fn has_named(&self) -> Option<Mark> {
+        // An object that begins at a number of one that is stored would replace it.
+        Some(self.journal.as_ref()?.read()?.end)
     }
 
     fn due(&self, now_ms: u64) -> bool {

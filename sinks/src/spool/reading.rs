@@ -194,6 +194,13 @@ impl Reading {
         Mark { log: self.log.id, record: self.handed_out }
     }
 
+    /// Numbers up to `mark` are those of records that were there, whether or not they still are.
+    pub(crate) fn reserve(&mut self, mark: Mark) {
+        if mark.log == self.log.id {
+            self.log.extend_to(mark.record);
+        }
+    }
+
     /// The sink knows itself how far it has come.
     pub(crate) fn resume_at(&mut self, mark: Mark) {
         if mark.log == self.log.id {
