@@ -126,8 +126,9 @@ pub(super) static CLIENT_CA: Key = Key {
     names: &[Name::current(FILE, "tls.clientCAFile")],
     flag: Some("tls-client-ca"),
     form: "a path",
-    doc: "The PEM file of the authorities that exporters' certificates must be of, if certFile is \
-          given. Without one everybody may send.",
+    doc: "The PEM file of the authorities that exporters' certificates must be of. With certFile \
+          and without this everybody may send; without certFile these are let in beside those \
+          whose certificates are of this aggregator's own CA.",
     ..Key::NONE
 };
 
@@ -192,7 +193,7 @@ impl Input {
         let client_ca = Setting::optional(sources.pick(&CLIENT_CA, read::path));
         let key_type = sources.pick(&KEY_TYPE, |raw| read::word(raw, &KEY_TYPES));
         let check_interval = sources.pick(&CHECK_INTERVAL, read::timeout);
-        check_pair(&mut sources.findings, &certificate, &key, &client_ca);
+        check_pair(&mut sources.findings, &certificate, &key);
         let input = Self {
             transport,
             reached_by,
@@ -266,10 +267,11 @@ impl Input {
     }
 
     fn check(&self, findings: &mut Findings) {
-        if self.certificate.value.is_some() && !self.is_tls() {
-            let what = "has no effect: nothing is taken over TLS";
-            let origin = self.certificate.origin.clone();
-            findings.note(Severity::Doubt, origin, CERTIFICATE.name(), what);
+        for (key, file) in [(&CERTIFICATE, &self.certificate), (&CLIENT_CA, &self.client_ca)] {
+            if file.value.is_some() && !self.is_tls() {
+                let what = "has no effect: nothing is taken over TLS";
+                findings.note(Severity::Doubt, file.origin.clone(), key.name(), what);
+            }
         }
         for address in &self.netflow.value {
             let is_udp = |it: &Listener| it.transport == Transport::Udp && it.address == *address;
@@ -299,18 +301,11 @@ fn check_pair(
     findings: &mut Findings,
     certificate: &Setting<Option<PathBuf>>,
     key: &Setting<Option<PathBuf>>,
-    client_ca: &Setting<Option<PathBuf>>,
 ) {
-    let half = "a certificate and its key are given together; this one is alone";
-    let no_pair = "has no effect without certFile; our own CA's certificates are asked for then";
-    let found = [
-        (&CERTIFICATE, certificate, key.value.is_none(), Severity::Error, half),
-        (&PRIVATE_KEY, key, certificate.value.is_none(), Severity::Error, half),
-        (&CLIENT_CA, client_ca, certificate.value.is_none(), Severity::Doubt, no_pair),
-    ];
-    for (key, setting, is_alone, severity, what) in found {
-        if setting.value.is_some() && is_alone {
-            findings.note(severity, setting.origin.clone(), key.name(), what);
+    for (name, it, other) in [(&CERTIFICATE, certificate, key), (&PRIVATE_KEY, key, certificate)] {
+        if it.value.is_some() && other.value.is_none() {
+            let what = "a certificate and its key are given together; this one is alone";
+            findings.note(Severity::Error, it.origin.clone(), name.name(), what);
         }
     }
 }

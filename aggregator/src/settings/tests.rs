@@ -483,7 +483,10 @@ fn listeners_are_told_apart() {
         ("listen: {netflow: ['x']}\n", "1:20: error: listen.netflow"),
         ("tls: {certFile: c}\n", "1:17: error: tls.certFile"),
         ("tls: {keyFile: k}\n", "1:16: error: tls.keyFile"),
-        ("tls: {clientCAFile: k}\n", "1:21: warning: tls.clientCAFile"),
+        (
+            "aggregatorTransportProtocol: tcp\nlisten: {grpc: off}\ntls: {clientCAFile: k}\n",
+            "3:21: warning: tls.clientCAFile",
+        ),
     ] {
         let (_, findings) = resolve(wrong);
         assert!(findings.to_string().contains(at), "{findings}");
