@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use config::Raw;
-use daemon::configuration::Task;
+use daemon::configuration::Asked;
 
 use crate::settings::{File, OFF};
 
@@ -15,12 +15,8 @@ use crate::settings::{File, OFF};
 pub struct Args {
     #[command(flatten)]
     given: Given,
-    /// Tell every mistake in the configuration, and end
-    #[arg(long, conflicts_with = "print_config")]
-    check_config: bool,
-    /// Show the configuration in force and where each value comes from, and end
-    #[arg(long)]
-    print_config: bool,
+    #[command(flatten)]
+    asked: Asked,
     #[command(flatten)]
     logging: AntreaLogging,
 }
@@ -100,8 +96,8 @@ pub(crate) struct Given {
 }
 
 impl Args {
-    pub(crate) const fn task(&self) -> Task {
-        Task::asked(self.check_config, self.print_config)
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     pub(crate) const fn given(&self) -> &Given {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use daemon::configuration::{Task, check, log, tell};
+use daemon::configuration;
 
 use crate::args::{Args, Given};
 use crate::settings::{Loaded, Settings, variables};
@@ -17,28 +17,14 @@ pub fn launch(
     errors: &mut impl Write,
     ready: impl FnOnce(),
 ) -> io::Result<ExitCode> {
-    let loaded = args.given().load();
-    match (args.task(), loaded.settings) {
-        (Task::Check, _) => check(&loaded.findings, out, errors),
-        (Task::Print, Some(settings)) => {
-            tell(&loaded.findings, errors)?;
-            out.write_all(settings.to_yaml().as_bytes())?;
-            Ok(ExitCode::SUCCESS)
+    let Loaded { settings, findings, text } = args.given().load();
+    let run = |settings| {
+        if args.speaks_of_log_files() {
+            tracing::info!("the log goes to standard error; RUST_LOG says how much of it");
         }
-        (Task::Run, Some(settings)) => {
-            daemon::logs::init();
-            log(&loaded.findings);
-            if args.speaks_of_log_files() {
-                tracing::info!("the log goes to standard error; RUST_LOG says how much of it");
-            }
-            let run = crate::app::run(args.given().clone(), settings, loaded.text, ready);
-            Ok(daemon::run_to_exit(run))
-        }
-        (Task::Print | Task::Run, None) => {
-            tell(&loaded.findings, errors)?;
-            Ok(ExitCode::FAILURE)
-        }
-    }
+        daemon::run_to_exit(crate::app::run(args.given().clone(), settings, text, ready))
+    };
+    configuration::launch(args.asked(), settings, &findings, (out, errors), Settings::to_yaml, run)
 }
 
 impl Given {

@@ -1,6 +1,8 @@
 //! Shipped files and reference pages, made from tables of keys.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
 
 use crate::Key;
 use crate::write::{Line, text, wrap};
@@ -45,4 +47,15 @@ pub fn shown_default(key: &Key) -> String {
 pub fn row(page: &mut String, cells: &[&str]) {
     // Writing into a text cannot fail.
     writeln!(page, "| {} |", cells.join(" | ")).ok();
+}
+
+/// Whether the file at `path` of the repository is `content`; for tests of what is made from code.
+/// Where `FYKE_GENERATE` is set, which `cargo xtask generate` does, it is made so first.
+pub fn is_committed(path: &str, content: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    // What cannot be written is found stale below.
+    if env::var_os("FYKE_GENERATE").is_some() {
+        fs::write(&path, content).ok();
+    }
+    fs::read_to_string(&path).is_ok_and(|committed| committed == content)
 }

@@ -12,26 +12,65 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub const PERIOD: Duration = Duration::from_secs(5);
 
 /// What is to be done with a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+enum Task {
     Run,
     Check,
     Print,
 }
 
-impl Task {
-    pub const fn asked(check: bool, print: bool) -> Self {
-        match (check, print) {
-            (true, _) => Self::Check,
-            (_, true) => Self::Print,
-            _ => Self::Run,
+// What a command line says of that. No documentation: it would replace the command's.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Asked {
+    /// Tell every mistake in the configuration, and end
+    #[arg(long, conflicts_with = "print_config")]
+    check_config: bool,
+    /// Show the configuration in force and where each value comes from, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Asked {
+    const fn task(&self) -> Task {
+        match (self.check_config, self.print_config) {
+            (true, _) => Task::Check,
+            (_, true) => Task::Print,
+            _ => Task::Run,
+        }
+    }
+}
+
+/// Does what is `asked` with settings, of which there are none if they were refused. `shown` makes a
+/// file of them.
+pub fn launch<S>(
+    asked: &Asked,
+    settings: Option<S>,
+    findings: &Findings,
+    (out, errors): (&mut impl Write, &mut impl Write),
+    shown: impl FnOnce(&S) -> String,
+    run: impl FnOnce(S) -> ExitCode,
+) -> io::Result<ExitCode> {
+    match (asked.task(), settings) {
+        (Task::Check, _) => check(findings, out, errors),
+        (Task::Print, Some(settings)) => {
+            tell(findings, errors)?;
+            out.write_all(shown(&settings).as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Task::Run, Some(settings)) => {
+            crate::logs::init();
+            log(findings);
+            Ok(run(settings))
+        }
+        (Task::Print | Task::Run, None) => {
+            tell(findings, errors)?;
+            Ok(ExitCode::FAILURE)
         }
     }
 }
 
 /// Says everything there is to say about a configuration. What is hardly what was meant fails
 /// this, and nothing else.
-pub fn check(
+fn check(
     findings: &Findings,
     out: &mut impl Write,
     errors: &mut impl Write,
@@ -45,7 +84,7 @@ pub fn check(
 }
 
 /// Writes findings, one per line.
-pub fn tell(findings: &Findings, errors: &mut impl Write) -> io::Result<()> {
+fn tell(findings: &Findings, errors: &mut impl Write) -> io::Result<()> {
     findings.iter().try_for_each(|finding| writeln!(errors, "{finding}"))
 }
 

@@ -11,9 +11,8 @@ const DEFAULT: &str = "info,kube_client=off";
 
 /// Starts logging. Later calls of the same process change nothing.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let format = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(asked())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_filter_reloading();
@@ -23,6 +22,11 @@ pub fn init() {
         let change = move |filter| handle.reload(filter).is_ok();
         CHANGE.set(Box::new(change)).ok();
     }
+}
+
+/// What operators need, or what `RUST_LOG` says instead.
+fn asked() -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT))
 }
 
 /// Exchanges the filter of the subscriber in place.
@@ -35,17 +39,47 @@ pub fn verbosity() -> u32 {
     VERBOSITY.load(Ordering::Relaxed)
 }
 
-/// Logs as much as Kubernetes' components do at this verbosity: 0 and 1 what operators need, from
-/// 2 on what went on in detail, from 5 on everything. False if logs are somebody else's.
+/// Logs as much as Kubernetes' components do at this verbosity: 0 and 1 as from the start, from 2
+/// on what went on in detail, from 5 on everything. False if logs are somebody else's.
 pub fn set_verbosity(verbosity: u32) -> bool {
-    let level = match verbosity {
-        0 | 1 => DEFAULT,
-        2..=4 => "debug,kube_client=off",
-        _ => "trace,kube_client=off",
+    let filter = match verbosity {
+        0 | 1 => asked(),
+        2..=4 => EnvFilter::new("debug,kube_client=off"),
+        _ => EnvFilter::new("trace,kube_client=off"),
     };
-    let is_changed = CHANGE.get().is_some_and(|change| change(EnvFilter::new(level)));
+    let is_changed = CHANGE.get().is_some_and(|change| change(filter));
     if is_changed {
         VERBOSITY.store(verbosity, Ordering::Relaxed);
     }
     is_changed
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use super::*;
+
+    /// In processes of their own, whose environment and subscriber they are.
+    #[test]
+    fn the_least_verbosity_is_what_rust_log_says() {
+        if env::var_os("FYKE_LOGS").is_some() {
+            init();
+            assert!(set_verbosity(5) && set_verbosity(0));
+            tracing::info!("told by default");
+            tracing::warn!("told in any case");
+            return;
+        }
+        for (asked, is_told) in [(None, true), (Some("warn"), false)] {
+            let mut command = Command::new(env::current_exe().unwrap());
+            command.args(["--exact", "logs::tests::the_least_verbosity_is_what_rust_log_says"]);
+            command.env("FYKE_LOGS", "1").env_remove("RUST_LOG");
+            command.envs(asked.map(|asked| ("RUST_LOG", asked)));
+            let output = command.arg("--nocapture").output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success() && told.contains("told in any case"), "{told}");
+            assert_eq!(told.contains("told by default"), is_told, "{asked:?}: {told}");
+        }
+    }
 }

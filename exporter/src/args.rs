@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use config::Raw;
-use daemon::configuration::Task;
+use daemon::configuration::Asked;
 
 use crate::settings::Files;
 
@@ -16,12 +16,8 @@ use crate::settings::Files;
 pub struct Args {
     #[command(flatten)]
     given: Given,
-    /// Tell every mistake in the configuration, and end
-    #[arg(long, conflicts_with = "print_config")]
-    check_config: bool,
-    /// Show the configuration in force and where each value comes from, and end
-    #[arg(long)]
-    print_config: bool,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 // What a command says of the configuration. No documentation: it would replace the command's.
@@ -56,7 +52,7 @@ pub struct Given {
     /// Read the counters of living connections this often [default: 5s]
     #[arg(long, value_name = "DURATION")]
     poll_interval: Option<String>,
-    /// Connections kept in memory at most, about 350 bytes each [default: 1000000]
+    /// Connections kept in memory at most, 240 to 380 bytes each [default: 1000000]
     #[arg(long, value_name = "N")]
     max_connections: Option<String>,
     /// Where metrics and health are served [default: 127.0.0.1:8087]
@@ -75,8 +71,8 @@ pub struct Given {
 }
 
 impl Args {
-    pub(crate) const fn task(&self) -> Task {
-        Task::asked(self.check_config, self.print_config)
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     pub(crate) const fn given(&self) -> &Given {

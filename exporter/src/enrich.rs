@@ -8,21 +8,21 @@ mod classify; // what kind of flow, and whose to tell
 mod rules; // which policies decided
 mod exit; // by which Egress it leaves
 mod labels; // and what its Pods are labelled
+mod kernel; // what needs no name
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use flow::{
-    Endpoint, FlowEndReason, FlowKey, FlowRecord, FlowType, Name, PolicyRule, Service, Shared,
-};
+use flow::{Endpoint, FlowRecord, FlowType, Name, PolicyRule, Service, Shared};
 use k8s::{Cluster, Lookup, Node, Pod, Reason};
 
-use crate::conntrack::{Counters, CtMark, MarkedSource, tcp_state};
-use crate::meter::{Due, EndReason};
+use crate::conntrack::{CtMark, MarkedSource, tcp_state};
+use crate::meter::Due;
 use crate::names::egress::Egresses;
 use crate::names::{Counts, End, Policies};
 use classify::{Map, Place};
+use kernel::{end_reason, forward, key, reverse, service_address, translated_source};
 
 pub use classify::{Rules, TrafficMode, Untold};
 pub use labels::PodLabels;
@@ -265,78 +265,12 @@ impl Enricher {
     }
 }
 
-/// Where the client sent to, if destination NAT replaced that.
-fn service_address(due: &Due<'_>) -> Option<(IpAddr, u16)> {
-    let asked = (due.original.destination(), due.original.destination_port());
-    let served = (due.reply.source(), due.reply.source_port());
-    (asked != served && due.original.as_icmp().is_none()).then_some(asked)
-}
-
 /// Whether a name that is missing is only a matter of time: news of it may be on their way.
 fn may_be_known_soon<T>(found: Lookup<'_, T>, time_ms: u64, known_until_ms: u64) -> bool {
     match found.reason() {
         Some(Reason::TooRecent | Reason::NotListed) => true,
         Some(Reason::Unknown) => time_ms > known_until_ms,
         _ => false,
-    }
-}
-
-/// Source as the client has it, destination after NAT.
-fn key(due: &Due<'_>) -> FlowKey {
-    let (source, destination) = (due.original.source(), due.reply.source());
-    let protocol = due.original.protocol();
-    match due.original.as_icmp() {
-        Some(icmp) => FlowKey {
-            source,
-            destination,
-            // Antrea's template has no room for what tells pings apart; its ports are 0.
-            source_port: icmp.id,
-            destination_port: 0,
-            protocol,
-            icmp_type_code: u16::from_be_bytes([icmp.kind, icmp.code]),
-        },
-        None => FlowKey {
-            source,
-            destination,
-            source_port: due.original.source_port(),
-            destination_port: due.reply.source_port(),
-            protocol,
-            icmp_type_code: 0,
-        },
-    }
-}
-
-/// What source NAT made of the client's address and port, if it changed them.
-fn translated_source(due: &Due<'_>) -> Option<(IpAddr, u16)> {
-    let seen = (due.reply.destination(), due.reply.destination_port());
-    let client = (due.original.source(), due.original.source_port());
-    (seen != client).then_some(seen)
-}
-
-fn end_reason(reason: EndReason) -> FlowEndReason {
-    match reason {
-        EndReason::IdleTimeout => FlowEndReason::IdleTimeout,
-        EndReason::ActiveTimeout => FlowEndReason::ActiveTimeout,
-        EndReason::EndOfFlow => FlowEndReason::EndOfFlow,
-        EndReason::Forced => FlowEndReason::ForcedEnd,
-    }
-}
-
-fn forward(totals: &Counters, deltas: &Counters) -> flow::Counters {
-    flow::Counters {
-        packets_total: totals.packets,
-        octets_total: totals.octets,
-        packets_delta: deltas.packets,
-        octets_delta: deltas.octets,
-    }
-}
-
-fn reverse(totals: &Counters, deltas: &Counters) -> flow::Counters {
-    flow::Counters {
-        packets_total: totals.reverse_packets,
-        octets_total: totals.reverse_octets,
-        packets_delta: deltas.reverse_packets,
-        octets_delta: deltas.reverse_octets,
     }
 }
 

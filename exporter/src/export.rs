@@ -61,7 +61,7 @@ impl Exporting {
     ) -> Result<Self, EncodeError> {
         let route_now = route.borrow_and_update().clone();
         let address = route_now.to.address.clone();
-        let process = Process::new(route_now, domain, copy)?;
+        let process = Process::new(route_now, domain, copy, Arc::clone(&metrics))?;
         Ok(Self { name, route, address, process, metrics })
     }
 
@@ -113,25 +113,25 @@ impl Exporting {
             self.count();
             if self.process.pending() == 0 {
                 tokio::select! {
-                                   // Records must not follow others into a session that is known to be over.
-                                   biased;
-                                   error = self.process.closed() => return Err(error),
-                                   true = moved(&mut self.route) => {
-                                       self.redirect().await;
-                                       self.process.open(clock()).await?;
-                                       self.log_open();
-                                   }
-                                   batch = queue.recv() => match batch {
-                                       Some(batch) => {
-                                           self.metrics.unqueue(batch.len());
-                                           for record in batch {
-                self.process.push(record);
+                    // Records must not follow others into a session that is known to be over.
+                    biased;
+                    error = self.process.closed() => return Err(error),
+                    true = moved(&mut self.route) => {
+                        self.redirect().await;
+                        self.process.open(clock()).await?;
+                        self.log_open();
+                    }
+                    batch = queue.recv() => match batch {
+                        Some(batch) => {
+                            self.metrics.unqueue(batch.len());
+                            for record in batch {
+                                self.process.push(record);
+                            }
+                            self.metrics.pending(self.process.pending());
+                        }
+                        None => return self.process.close().await,
+                    },
                 }
-                                           self.metrics.pending(self.process.pending());
-                                       }
-                                       None => return self.process.close().await,
-                                   },
-                               }
             }
             self.process.flush(clock()).await?;
         }

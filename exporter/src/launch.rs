@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use daemon::configuration::{Task, check, log, tell};
+use daemon::configuration;
 
 use crate::args::{Args, Given};
 use crate::settings::{self, Loaded, Settings};
@@ -18,25 +18,11 @@ pub fn launch(
     errors: &mut impl Write,
     ready: impl FnOnce(),
 ) -> io::Result<ExitCode> {
-    let loaded = args.given().load();
-    match (args.task(), loaded.settings) {
-        (Task::Check, _) => check(&loaded.findings, out, errors),
-        (Task::Print, Some(settings)) => {
-            tell(&loaded.findings, errors)?;
-            out.write_all(settings.to_yaml().as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        (Task::Run, Some(settings)) => {
-            daemon::logs::init();
-            log(&loaded.findings);
-            let run = crate::app::run(args.given().clone(), settings, loaded.texts, ready);
-            Ok(daemon::run_to_exit(run))
-        }
-        (Task::Print | Task::Run, None) => {
-            tell(&loaded.findings, errors)?;
-            Ok(ExitCode::FAILURE)
-        }
-    }
+    let Loaded { settings, findings, texts } = args.given().load();
+    let run = |settings| {
+        daemon::run_to_exit(crate::app::run(args.given().clone(), settings, texts, ready))
+    };
+    configuration::launch(args.asked(), settings, &findings, (out, errors), Settings::to_yaml, run)
 }
 
 impl Given {

@@ -7,7 +7,8 @@
 //!
 //! A server has its say at the end of a stream only, also one that wants none of it. So the first
 //! message of each is on trial: nothing follows it for a second, and a server that refuses the
-//! stream as such meanwhile ([`ExportError::is_refusal`]) has read none of it, so it waits again.
+//! stream as such meanwhile ([`ExportError::refusal`]) has read none of it, so it waits again. What
+//! went into one that is refused later is gone, and [`Export::refused_late`] says so.
 
 mod error; // why a stream is over
 mod session; // one stream
@@ -23,7 +24,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{ALPN, PREFIX};
-pub use error::ExportError;
+pub use error::{ExportError, Refusal};
 use session::{Session, State};
 
 /// The longest message, prefix included: less than any server's window, and far less than the
@@ -49,6 +50,10 @@ pub trait Export: Send {
 
     /// Learns that no message can hold `record`, which is dropped.
     fn refused(&mut self, _record: &Self::Record) {}
+
+    /// Learns that the server has refused a stream as such after its trial. `records` of it were
+    /// taken for sent.
+    fn refused_late(&mut self, _why: Refusal, _records: u64) {}
 }
 
 /// What is known of a stream.
@@ -70,6 +75,8 @@ pub struct ExportingProcess<E: Export> {
     backoff: Backoff,
     session: Option<Session>,
     trial: Trial,
+    /// Records handed to the stream and taken for sent.
+    handed: u64,
     /// Records that have not been handed to a stream, or to one on trial.
     pending: VecDeque<E::Record>,
     /// Of these, the first ones as a message.
@@ -87,6 +94,7 @@ impl<E: Export> ExportingProcess<E> {
             backoff: Backoff::new(FIRST_DELAY, LAST_DELAY),
             session: None,
             trial: Trial::Ahead,
+            handed: 0,
             pending: VecDeque::new(),
             outbox: None,
             counters: ExportCounters::default(),
@@ -146,7 +154,7 @@ impl<E: Export> ExportingProcess<E> {
             let session = opened.inspect_err(|_| self.counters.connect_failures += 1)?;
             self.counters.sessions += 1;
             self.session = Some(session);
-            self.trial = Trial::Ahead;
+            (self.trial, self.handed) = (Trial::Ahead, 0);
         }
         Ok(())
     }
@@ -235,12 +243,15 @@ impl<E: Export> ExportingProcess<E> {
         Ok(())
     }
 
-    /// Takes the message on trial for handed over, unless `error` says that nobody has read it.
+    /// Takes the message on trial for handed over, unless `error` says that nobody has read it, nor
+    /// any other of the stream.
     fn end_trial(&mut self, error: Option<&ExportError>) {
         let is_handed = matches!(self.trial, Trial::Until(_));
         self.trial = Trial::Over;
-        if is_handed && !error.is_some_and(ExportError::is_refusal) {
-            self.settle();
+        match error.and_then(ExportError::refusal) {
+            Some(why) if self.handed > 0 => self.export.refused_late(why, self.handed),
+            None if is_handed => self.settle(),
+            _ => {}
         }
     }
 
@@ -250,6 +261,7 @@ impl<E: Export> ExportingProcess<E> {
         self.export.done(self.pending.drain(..records));
         self.counters.messages += 1;
         self.counters.records += records as u64;
+        self.handed += records as u64;
     }
 
     /// The first records as a message, and how many they are.

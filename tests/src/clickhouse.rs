@@ -5,10 +5,13 @@ mod old_server; // Debian's server, 18.16
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::process::Child;
 use std::time::Duration;
 
 pub use engine::{Engine, Fault, Seen, Stats};
 pub use old_server::OldServer;
+
+use crate::binary::signal;
 
 /// Who tests are to ClickHouse.
 pub const USER: &str = "fyke";
@@ -82,6 +85,34 @@ pub const ANTREA_COLUMNS: [(&str, &str); 53] = [
     ("egressIP", "String"),
     ("egressNodeName", "String"),
 ];
+
+/// A server's process, if it runs; it ends with the test.
+#[derive(Debug, Default)]
+struct Running(Option<Child>);
+
+impl Running {
+    /// Ends it in good order.
+    fn stop(&mut self) {
+        if let Some(mut process) = self.0.take() {
+            signal(process.id(), "TERM");
+            process.wait().expect("its end");
+        }
+    }
+
+    /// As `kill -9` does.
+    fn kill(&mut self) {
+        if let Some(mut process) = self.0.take() {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
 
 /// Asks by HTTP as plain as can be: nothing of the product has a part in it. Returns the status and
 /// the answer.

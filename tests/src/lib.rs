@@ -19,4 +19,5 @@ pub mod agent; // what they ask the Antrea Agent
 pub mod authority; // who they are to each other
 pub mod clickhouse; // where flows are kept
 pub mod records; // what goes over the wire in tests
+pub mod numbered; // many flows, each known by its number
 pub mod s3; // where objects are stored

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
+use flow::{FlowKey, FlowRecord, Profile};
 use tests::binary::{built, metrics, signal, value};
+use tests::numbered::once;
 use tests::ports::free_port;
 use tests::wire::Wire;
 
@@ -111,22 +112,7 @@ impl Drop for Aggregator {
 }
 
 fn record(port: u16) -> FlowRecord {
-    FlowRecord {
-        flow_id: 1,
-        key: FlowKey { source_port: port, protocol: 6, ..FlowKey::default() },
-        start_ms: 1_700_000_000_000,
-        end_ms: 1_700_000_001_000,
-        end_reason: FlowEndReason::EndOfFlow,
-        flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
-        forward: Counters {
-            packets_total: 1,
-            octets_total: 100,
-            packets_delta: 1,
-            octets_delta: 100,
-        },
-        ..FlowRecord::default()
-    }
+    once(FlowKey { source_port: port, protocol: 6, ..FlowKey::default() })
 }
 
 /// A session that has begun, and the templates it begins with.

@@ -16,15 +16,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use config::Secret;
-use flow::{Batch, Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, S3Columns};
+use flow::{Batch, S3Columns};
 use sinks::s3::{Credentials, Format, Naming, Options};
+use tests::numbered::{number, record};
 use tests::s3::{Moto, Stored};
 
 const NOW_MS: u64 = 1_700_000_010_000;
 const CLUSTER: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
-/// Each address has this many ports.
-const PORTS: u64 = 60_000;
-
 /// One server for all tests but those that end it; each has a bucket of its own.
 fn moto() -> &'static Moto {
     static MOTO: OnceLock<Moto> = OnceLock::new();
@@ -58,35 +56,6 @@ fn csv(columns: S3Columns, compress: bool) -> Format {
     Format::Csv { columns, cluster: CLUSTER.to_owned(), compress }
 }
 
-/// A flow that is told once: it has ended, and one Node saw all of it.
-fn record(number: u64) -> FlowRecord {
-    let address = 0x0a00_0000 + u32::try_from(number / PORTS).expect("few flows");
-    let source_port = 1 + u16::try_from(number % PORTS).expect("a port");
-    FlowRecord {
-        flow_id: 1,
-        key: FlowKey {
-            source: Ipv4Addr::from_bits(address).into(),
-            destination: Ipv4Addr::new(192, 0, 2, 1).into(),
-            source_port,
-            destination_port: 443,
-            protocol: 6,
-            ..FlowKey::default()
-        },
-        start_ms: 1_700_000_000_000,
-        end_ms: 1_700_000_001_000,
-        end_reason: FlowEndReason::EndOfFlow,
-        flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
-        forward: Counters {
-            packets_total: 1,
-            octets_total: 100,
-            packets_delta: 1,
-            octets_delta: 100,
-        },
-        ..FlowRecord::default()
-    }
-}
-
 fn batch(numbers: std::ops::Range<u64>) -> Batch {
     Arc::from(numbers.map(record).collect::<Vec<_>>())
 }
@@ -99,7 +68,7 @@ fn numbers(objects: &[Stored]) -> HashSet<u64> {
         assert_eq!(row.len(), 53, "{row:?}");
         let address: Ipv4Addr = row[5].parse().expect("an address");
         let port: u64 = row[7].parse().expect("a port");
-        let number = u64::from(address.to_bits() - 0x0a00_0000) * PORTS + port - 1;
+        let number = number(address, port);
         assert!(numbers.insert(number), "{number} is there twice");
     }
     numbers

@@ -9,7 +9,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
-use stand::{Account, Pipe, Sender, Stand};
+use stand::{Account, Pipe, Stand};
+use tests::numbered::Sender;
 
 const LOG: &str = "log";
 const STORE: &str = "store";

@@ -69,6 +69,9 @@ async fn keeper(settings: &Settings, connection: &Connection) -> Result<Keeper, 
     let mut options = Options::new(namespace).map_err(|_| StartError::Namespace)?;
     options = options.keys(settings.input.key_type.value);
     options = options.checked_every(settings.input.check_interval.value);
+    if let Some(file) = settings.input.client_ca.value.clone() {
+        options = options.also_trusting(file);
+    }
     if let Some(name) = settings.input.reached_by.value.clone() {
         options = options.reached_by(ServerName::try_from(name).map_err(|_| StartError::Name)?);
     }

@@ -1,8 +1,10 @@
 use std::time::Instant;
 
 use flow::{Family, FlowKey, Plan, Profile, encode, template};
+use ipfix::decode::{self, Session};
 use ipfix::encode::{Encoder, Packing};
 use ipfix::template::{FieldSpecifier, Template, TemplateId};
+use ipfix::transport::collect::{Collector, CollectorSession, Peer, Protocol, SessionEnd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -251,4 +253,24 @@ async fn a_silent_session_is_closed() {
     let limits = CollectorLimits { idle: Duration::from_millis(20), ..CollectorLimits::default() };
     let running = Running::start(limits).await;
     ended(&running.metrics, "idle", 1).await;
+}
+
+#[tokio::test]
+async fn what_was_gathered_when_a_session_is_cut_off_is_counted_as_lost() {
+    let world = world::World::plain().await;
+    let sessions = session::Sessions::new(Arc::clone(&world.collecting.shared));
+    let address = ([127, 0, 0, 1], 4739).into();
+    let peer = Peer { address, protocol: Protocol::Tcp, certificate: None };
+    for (is_told, lost) in [(true, 0), (false, 5)] {
+        let mut session = sessions.open(&peer, Session::new(decode::Limits::default()));
+        for message in messages(5) {
+            session.message(&message, Instant::now()).await.unwrap();
+        }
+        if is_told {
+            session.caught_up().await;
+        }
+        session.ended(&SessionEnd::CutOff);
+        assert_eq!(world.metrics.records_lost.get(), lost);
+    }
+    assert_eq!(world.metrics.records_received.get(), 10);
 }

@@ -135,7 +135,7 @@ fn workloads_and_zones_are_told() {
         Some(Owner { kind: kind.into(), name: called.into(), uid: name(n) })
     };
     let web = objects::Pod { owner: owner("ReplicaSet", "web-7d4b9", 20), ..pod(1, "web", WEB) };
-    let db = objects::Pod { owner: owner("StatefulSet", "db", 21), ..pod(2, "db", DB) };
+    let db = objects::Pod { owner: owner("Job", "backup-29", 21), ..pod(2, "db", DB) };
     let mut tracker = tracker(&[web, db]);
     let mut enricher = enricher(&tracker, Wanted::default());
     let mut told = || {
@@ -144,13 +144,19 @@ fn workloads_and_zones_are_told() {
         let [FlowRecord { source, destination, .. }] = records;
         [source, destination].map(|end| [end.workload.to_string(), end.zone.to_string()])
     };
-    assert_eq!(told(), [["ReplicaSet/web-7d4b9", ""], ["StatefulSet/db", ""]]);
+    assert_eq!(told(), [["ReplicaSet/web-7d4b9", ""], ["Job/backup-29", ""]]);
     for object in [
         Object::ReplicaSet(objects::Owned {
             uid: name(20),
             namespace: "shop".into(),
             name: "web-7d4b9".into(),
             owner: owner("Deployment", "web", 22),
+        }),
+        Object::Job(objects::Owned {
+            uid: name(21),
+            namespace: "shop".into(),
+            name: "backup-29".into(),
+            owner: owner("CronJob", "backup", 23),
         }),
         Object::Node(objects::Node {
             uid: name(8),
@@ -162,7 +168,7 @@ fn workloads_and_zones_are_told() {
         tracker.apply(Change::Applied(object), 100_000);
     }
     tracker.publish();
-    assert_eq!(told(), [["Deployment/web", ""], ["StatefulSet/db", "zone-b"]]);
+    assert_eq!(told(), [["Deployment/web", ""], ["CronJob/backup", "zone-b"]]);
 }
 
 /// Records that ask for the same get the same, until the cluster or what is wanted changes.

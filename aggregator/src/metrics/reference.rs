@@ -1,10 +1,10 @@
 //! The reference page, made from what is registered.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::reference::is_committed;
 use daemon::admin::reference::table;
 use ipfix::transport::export::ExportCounters;
 use k8s::certificates::{Counters, FollowCounters};
@@ -131,10 +131,6 @@ async fn what_is_committed_is_what_is_registered() {
     for name in ["node_lag_seconds", "sink_files_rotated", "watch_following", "spool_records"] {
         assert!(page.contains(name), "{name}");
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics-aggregator.md");
-    if std::env::var_os("FYKE_GENERATE").is_some() {
-        fs::write(&path, &page).unwrap();
-    }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == page, "docs/metrics-aggregator.md is stale; run `cargo xtask generate`");
+    let is_so = is_committed("docs/metrics-aggregator.md", &page);
+    assert!(is_so, "docs/metrics-aggregator.md is stale; run `cargo xtask generate`");
 }

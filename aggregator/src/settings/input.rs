@@ -1,152 +1,19 @@
 //! Where records come from, and what protects them on the way.
+mod keys; // as they are written and explained
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use config::write::{Line, text};
-use config::{Findings, Key, Name, Origin, Raw, Setting, Severity, Sources, read};
+use config::{Findings, Origin, Raw, Setting, Severity, Sources, read};
 use k8s::certificates::{KeyKind, PairFiles, ServerFiles};
 use rustls::pki_types::ServerName;
 
-use super::keys::{FILE, Reload, Section};
 use super::print;
 use super::values::{self, Listener, Transport};
 use crate::collect::Claims;
-
-pub(super) static SECTION: Section = Section {
-    title: "Collecting",
-    reload: Reload::Restart,
-    antrea: &[&TRANSPORT, &SERVER_ADDRESS],
-    ours: &[
-        &IPFIX,
-        &GRPC,
-        &MORE,
-        &NETFLOW,
-        &CLAIMS,
-        &SILENT,
-        &CERTIFICATE,
-        &PRIVATE_KEY,
-        &CLIENT_CA,
-        &KEY_TYPE,
-        &CHECK_INTERVAL,
-    ],
-};
-
-pub(super) static TRANSPORT: Key = Key {
-    names: &[Name::current(FILE, "aggregatorTransportProtocol")],
-    form: "tls, tcp, udp or none",
-    default: "tls",
-    doc: "What carries IPFIX to listen.ipfix: tls, tcp or udp. none: nothing does. Without a file, \
-          tcp.",
-    ..Key::NONE
-};
-
-pub(super) static SERVER_ADDRESS: Key = Key {
-    names: &[Name::current(FILE, "flowAggregatorAddress")],
-    form: "a name or an address",
-    doc: "A name or an address by which exporters outside of the cluster reach this aggregator. \
-          It becomes one of those in its certificate.",
-    ..Key::NONE
-};
-
-pub(super) static IPFIX: Key = Key {
-    names: &[Name::current(FILE, "listen.ipfix")],
-    flag: Some("listen"),
-    form: "ADDRESS:PORT",
-    default: "[::]:4739",
-    doc: "Where IPFIX is taken, over aggregatorTransportProtocol.",
-    ..Key::NONE
-};
-
-pub(super) static GRPC: Key = Key {
-    names: &[Name::current(FILE, "listen.grpc")],
-    flag: Some("grpc-listen"),
-    form: "ADDRESS:PORT, or off",
-    default: "[::]:14739",
-    doc: "Where flows over gRPC are taken, as Antrea's Agents send them, always over TLS. Without \
-          a file, nowhere.",
-    ..Key::NONE
-};
-
-pub(super) static MORE: Key = Key {
-    names: &[Name::current(FILE, "listen.more")],
-    form: "a list of ADDRESS:PORT:PROTOCOL",
-    doc: "Where else IPFIX is taken, such as [\"[::]:4739:udp\"] beside TLS: over tls, tcp or udp, \
-          at 16 places at most.",
-    ..Key::NONE
-};
-
-pub(super) static NETFLOW: Key = Key {
-    names: &[Name::current(FILE, "listen.netflow")],
-    form: "a list of ADDRESS:PORT",
-    doc: "Where NetFlow is taken, over UDP, such as [\"[::]:2055\"]; at 16 places at most.",
-    ..Key::NONE
-};
-
-pub(super) static CLAIMS: Key = Key {
-    names: &[Name::current(FILE, "listen.claims")],
-    form: "count or refuse",
-    default: "count",
-    doc: "What becomes of records whose session may not speak for the Node they name, by the \
-          address it comes from. count: they are counted and taken. refuse: they are counted and \
-          dropped, and so is what comes from elsewhere than from Nodes. Which Nodes there are is \
-          known from the API server, or from clusterFile.",
-    ..Key::NONE
-};
-
-pub(super) static SILENT: Key = Key {
-    names: &[Name::current(FILE, "listen.silentAfter")],
-    form: super::keys::DURATION,
-    default: "5m",
-    doc: "A Node of the cluster that tells nothing for so long counts as silent.",
-    ..Key::NONE
-};
-
-pub(super) static CERTIFICATE: Key = Key {
-    names: &[Name::current(FILE, "tls.certFile")],
-    flag: Some("tls-certificate"),
-    form: "a path",
-    doc: "The PEM file of the certificate that this aggregator shows. Read every 10 s. Without \
-          one it makes its own, as Antrea's does: with a CA in the Secret flow-aggregator-ca-tls, \
-          which the ConfigMap flow-aggregator-ca tells exporters of, and a pair for them in the \
-          Secret flow-aggregator-client-tls.",
-    ..Key::NONE
-};
-
-pub(super) static PRIVATE_KEY: Key = Key {
-    names: &[Name::current(FILE, "tls.keyFile")],
-    flag: Some("tls-key"),
-    form: "a path",
-    doc: "The PEM file of that certificate's key.",
-    ..Key::NONE
-};
-
-pub(super) static CLIENT_CA: Key = Key {
-    names: &[Name::current(FILE, "tls.clientCAFile")],
-    flag: Some("tls-client-ca"),
-    form: "a path",
-    doc: "The PEM file of the authorities that exporters' certificates must be of, if certFile is \
-          given. Without one everybody may send.",
-    ..Key::NONE
-};
-
-pub(super) static KEY_TYPE: Key = Key {
-    names: &[Name::current(FILE, "tls.keyType")],
-    form: "rsa or ecdsa",
-    default: "rsa",
-    doc: "The keys that this aggregator makes: rsa for RSA with 2048 bits, ecdsa for P-256.",
-    ..Key::NONE
-};
-
-pub(super) static CHECK_INTERVAL: Key = Key {
-    names: &[Name::current(FILE, "tls.checkInterval")],
-    form: super::keys::DURATION,
-    default: "1m",
-    doc: "How often the Secrets and the ConfigMap with these are looked at, and set right: what is \
-          due is made anew, and served from then on.",
-    ..Key::NONE
-};
+pub(super) use keys::*;
 
 const CLAIM_WORDS: [(&str, Claims); 2] = [("count", Claims::Count), ("refuse", Claims::Refuse)];
 const KEY_TYPES: [(&str, KeyKind); 2] = [("rsa", KeyKind::Rsa2048), ("ecdsa", KeyKind::EcdsaP256)];
@@ -192,7 +59,7 @@ impl Input {
         let client_ca = Setting::optional(sources.pick(&CLIENT_CA, read::path));
         let key_type = sources.pick(&KEY_TYPE, |raw| read::word(raw, &KEY_TYPES));
         let check_interval = sources.pick(&CHECK_INTERVAL, read::timeout);
-        check_pair(&mut sources.findings, &certificate, &key, &client_ca);
+        check_pair(&mut sources.findings, &certificate, &key);
         let input = Self {
             transport,
             reached_by,
@@ -266,10 +133,11 @@ impl Input {
     }
 
     fn check(&self, findings: &mut Findings) {
-        if self.certificate.value.is_some() && !self.is_tls() {
-            let what = "has no effect: nothing is taken over TLS";
-            let origin = self.certificate.origin.clone();
-            findings.note(Severity::Doubt, origin, CERTIFICATE.name(), what);
+        for (key, file) in [(&CERTIFICATE, &self.certificate), (&CLIENT_CA, &self.client_ca)] {
+            if file.value.is_some() && !self.is_tls() {
+                let what = "has no effect: nothing is taken over TLS";
+                findings.note(Severity::Doubt, file.origin.clone(), key.name(), what);
+            }
         }
         for address in &self.netflow.value {
             let is_udp = |it: &Listener| it.transport == Transport::Udp && it.address == *address;
@@ -299,18 +167,11 @@ fn check_pair(
     findings: &mut Findings,
     certificate: &Setting<Option<PathBuf>>,
     key: &Setting<Option<PathBuf>>,
-    client_ca: &Setting<Option<PathBuf>>,
 ) {
-    let half = "a certificate and its key are given together; this one is alone";
-    let no_pair = "has no effect without certFile; our own CA's certificates are asked for then";
-    let found = [
-        (&CERTIFICATE, certificate, key.value.is_none(), Severity::Error, half),
-        (&PRIVATE_KEY, key, certificate.value.is_none(), Severity::Error, half),
-        (&CLIENT_CA, client_ca, certificate.value.is_none(), Severity::Doubt, no_pair),
-    ];
-    for (key, setting, is_alone, severity, what) in found {
-        if setting.value.is_some() && is_alone {
-            findings.note(severity, setting.origin.clone(), key.name(), what);
+    for (name, it, other) in [(&CERTIFICATE, certificate, key), (&PRIVATE_KEY, key, certificate)] {
+        if it.value.is_some() && other.value.is_none() {
+            let what = "a certificate and its key are given together; this one is alone";
+            findings.note(Severity::Error, it.origin.clone(), name.name(), what);
         }
     }
 }

@@ -101,21 +101,15 @@ fn key_row(page: &mut String, key: &Key, is_own: bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use config::reference::is_committed;
 
     use super::*;
 
     #[test]
     fn what_is_committed_is_what_the_tables_say() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for (path, content) in files() {
-            let path = root.join(path);
-            if std::env::var_os("FYKE_GENERATE").is_some() {
-                std::fs::write(&path, &content).unwrap();
-            }
-            let committed = std::fs::read_to_string(&path).unwrap_or_default();
-            let remedy = "run `cargo xtask generate`";
-            assert!(committed == content, "{} is stale; {remedy}", path.display());
+            let is_so = is_committed(path, &content);
+            assert!(is_so, "{path} is stale; run `cargo xtask generate`");
         }
     }
 }

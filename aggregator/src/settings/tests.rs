@@ -3,13 +3,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use config::{Layer, Origin, Raw};
-use flow::LogColumns;
-use sinks::log::{Csv, Filter, Format, Options, Rotation};
-use sinks::{SYSTEM_AUTHORITIES, Transport as Way};
-use store::clickhouse::Trust;
 
 use super::keys::KIND;
 use super::*;
+
+mod flow_collector; // IPFIX and JSON
+mod click_house; // ClickHouse
+mod flow_logger; // a file as Antrea's
+mod storage; // what is kept on disk
 
 const S: Duration = Duration::from_secs(1);
 
@@ -272,51 +273,6 @@ fn what_is_wrong_with_an_output_that_is_off_is_a_doubt() {
     }
 }
 
-#[test]
-fn clickhouse_is_reached_by_http_as_somebody() {
-    let file = "clickHouse: {enable: true, database: d, databaseURL: 'tcp://ch:9000', \
-                commitInterval: 3s, compress: no, tls: {caCert: true}}\ndataDirectory: /data\n";
-    let uuid = "123e4567-e89b-12d3-a456-426614174000".parse().ok();
-    let (settings, findings) = resolve(file);
-    assert_eq!(told(&findings), Vec::<String>::new(), "that is how Antrea's users have it");
-    let Some(Output::ClickHouse(options)) =
-        settings.unwrap().outputs(uuid, Mode::Aggregate).click_house
-    else {
-        panic!("no output")
-    };
-    assert_eq!(options.address.to_string(), "http://ch:8123");
-    assert_eq!((options.username.reveal(), options.password.reveal()), ("antrea", "secret"));
-    assert_eq!((options.database.as_str(), options.compress), ("d", false));
-    assert_eq!(options.interval, Duration::from_secs(3));
-    assert_eq!(options.cluster_uuid, "123e4567-e89b-12d3-a456-426614174000");
-    assert_eq!(options.note, Some("/data/spool/click_house.note".into()));
-    let mounted = "/etc/flow-aggregator/certs/clickhouse/ca.crt";
-    assert_eq!(options.trust, Trust::Authorities(mounted.into()));
-    let (_, findings) = resolve("clickHouse: {enable: true, databaseURL: 'tls://ch:19440'}\n");
-    let told = told(&findings).join("\n");
-    assert!(told.contains("https://ch:8443 is used; if HTTPS is at another port"), "{told}");
-}
-
-#[test]
-fn clickhouse_needs_a_user_and_a_password() {
-    let file = "clickHouse: {enable: true}\n";
-    for (user, password, missing) in [
-        (None, Some("p"), "CH_USERNAME"),
-        (Some("u"), None, "CH_PASSWORD"),
-        (Some(""), Some("p"), "CH_USERNAME"),
-        (Some("u"), Some(""), "CH_PASSWORD"),
-        (Some("u"), Some("pässword"), "CH_PASSWORD"),
-    ] {
-        let told = [("CH_USERNAME", user), ("CH_PASSWORD", password)];
-        let told: Vec<_> = told.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();
-        let (settings, findings) = with(file, &[], &told);
-        assert!(settings.is_none(), "{missing}");
-        let findings = findings.to_string();
-        assert!(findings.contains(missing) && !findings.contains("ssword\""), "{findings}");
-    }
-    assert!(with("", &[], &[]).0.is_some(), "nobody asks where there is no such output");
-}
-
 #[cfg(not(feature = "s3"))]
 #[test]
 fn what_this_build_does_not_have_is_refused_at_start() {
@@ -359,116 +315,6 @@ fn secrets_are_not_shown() {
     assert_eq!(values(&good(&settings.to_yaml())), values(&good("")));
 }
 
-fn collector(file: &str) -> sinks::ipfix::Options {
-    let uuid = "123e4567-e89b-12d3-a456-426614174000".parse().ok();
-    match good(file).outputs(uuid, Mode::Aggregate).flow_collector {
-        Some(Output::Ipfix(options)) => options,
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_collector_is_where_the_file_says() {
-    let plain = collector("flowCollector: {enable: true, address: 192.0.2.1}\n");
-    assert_eq!(plain.to, FarEndOf("192.0.2.1:4739", Way::Tcp).into());
-    // FNV-1 of the UUID, by another program.
-    assert_eq!((plain.domain, plain.max_message), (528_865_862, None));
-    assert_eq!(plain.cluster_id, "123e4567-e89b-12d3-a456-426614174000");
-    assert_eq!(plain.template_refresh, 600 * S);
-    assert!(plain.contents.names && !plain.contents.uids);
-    let other = collector(
-        "clusterID: east\nflowCollector: {enable: true, address: '[2001:db8::1]:9:udp', \
-         observationDomainID: 7, maxIPFIXMsgSize: 1400, templateRefreshTimeout: 30s, \
-         includeK8sNames: false, includeK8sUIDs: true, profile: standard, biflow: false}\n",
-    );
-    assert_eq!(other.to, FarEndOf("[2001:db8::1]:9", Way::Udp).into());
-    assert_eq!((other.domain, other.max_message), (7, Some(1400)));
-    assert_eq!((other.cluster_id.as_str(), other.template_refresh), ("east", 30 * S));
-    assert_eq!(other.profile, sinks::ipfix::Profile::Standard(sinks::ipfix::Directions::Uniflow));
-    assert!(!other.contents.names && other.contents.uids);
-    let service = collector("flowCollector: {enable: true, address: 'elk/logstash:9:tcp'}\n");
-    assert_eq!(service.to.address, "logstash.elk.svc:9");
-    let json = "flowCollector: {enable: true, address: x, recordFormat: JSON}\n";
-    let output = good(json).outputs(None, Mode::Aggregate).flow_collector;
-    assert!(matches!(output, Some(Output::Json(_))), "{output:?}");
-}
-
-/// A place and what carries records there.
-struct FarEndOf(&'static str, Way);
-
-impl From<FarEndOf> for sinks::FarEnd {
-    fn from(FarEndOf(address, transport): FarEndOf) -> Self {
-        Self { address: address.to_owned(), transport }
-    }
-}
-
-#[test]
-fn a_collectors_certificates_are_where_antrea_mounts_them() {
-    use k8s::certificates::{AuthoritiesOrigin, ClientOrigin, PairFiles, PairOrigin};
-    let tls = |file: &str| match collector(file).to.transport {
-        Way::Tls(tls) => tls,
-        other => panic!("{other:?}"),
-    };
-    let least = tls("flowCollector: {enable: true, address: x, tls: {enable: true}}\n");
-    let system = AuthoritiesOrigin::File(SYSTEM_AUTHORITIES.into());
-    assert_eq!(least.origin, ClientOrigin { authorities: system, pair: None });
-    assert!(!least.tls13_only && least.server_name.is_none());
-    let most = tls(
-        "flowCollector: {enable: true, address: 'x:1:tls', tls: {enable: true, caSecretName: a, \
-         clientSecretName: b, serverName: c, minVersion: VersionTLS13}}\n",
-    );
-    let file = |name: &str| format!("/etc/flow-aggregator/certs/flow-collector/{name}").into();
-    let pair = PairFiles { certificates: file("tls.crt"), key: file("tls.key") };
-    let origin = ClientOrigin {
-        authorities: AuthoritiesOrigin::File(file("ca.crt")),
-        pair: Some(PairOrigin::Files(pair)),
-    };
-    assert_eq!((most.origin, most.tls13_only), (origin, true));
-    assert_eq!(most.server_name.as_deref(), Some("c"));
-    let dtls = "flowCollector: {enable: true, address: 'x:1:udp', tls: {enable: true}}\n";
-    assert!(resolve(dtls).0.is_none());
-}
-
-#[test]
-fn a_log_is_as_the_file_says() {
-    let least = good("flowLogger: {enable: true}\n").flow_logger.options();
-    let rotation =
-        Rotation { max_size: 104_857_600, max_backups: 3, max_age: None, compress: true };
-    let format = Format::Csv(Csv { columns: LogColumns::V2_7, pretty: true, quote: false });
-    let path = "/tmp/antrea-flows.log".into();
-    let expected = Options { path, rotation: Some(rotation), format, filters: Vec::new() };
-    assert_eq!(least, Some(expected));
-    let most = good(
-        "flowLogger:\n  enable: true\n  path: /l\n  maxSize: 0\n  maxBackups: 0\n  maxAge: 2\n  \
-         compress: false\n  prettyPrint: false\n  columns: v1.15\n  quote: true\n  filters:\n  \
-         - ingressNetworkPolicyRuleActions: [Drop, Reject]\n  \
-         - egressNetworkPolicyRuleActions: [None, Allow]\n    ingressNetworkPolicyRuleActions: []\n",
-    );
-    let options = most.flow_logger.options().unwrap();
-    let age = Some(Duration::from_hours(48));
-    let rotation =
-        Rotation { max_size: 104_857_600, max_backups: 0, max_age: age, compress: false };
-    assert_eq!(options.rotation, Some(rotation));
-    let csv = Csv { columns: LogColumns::V1_15, pretty: false, quote: true };
-    assert_eq!(options.format, Format::Csv(csv));
-    let filters = [
-        Filter { ingress_actions: vec![2, 3], egress_actions: vec![] },
-        Filter { ingress_actions: vec![], egress_actions: vec![0, 1] },
-    ];
-    assert_eq!(options.filters, filters);
-    assert_eq!(values(&good(&most.to_yaml())), values(&most));
-}
-
-#[test]
-fn an_action_that_nobody_knows_matches_nothing() {
-    let file = "flowLogger: {enable: true, filters: [{egressNetworkPolicyRuleActions: [drop]}]}\n";
-    let (settings, findings) = resolve(file);
-    let filters = settings.unwrap().flow_logger.options().unwrap().filters;
-    assert_eq!(filters, [Filter { ingress_actions: vec![], egress_actions: vec![255] }]);
-    let told = findings.to_string();
-    assert!(told.contains(":1:72: warning: flowLogger.filters[0].egress"), "{told}");
-}
-
 #[test]
 fn listeners_are_told_apart() {
     let file = "listen: {more: ['[::]:4739:udp', '127.0.0.1:4740:tcp'], grpc: off}\n";
@@ -483,42 +329,14 @@ fn listeners_are_told_apart() {
         ("listen: {netflow: ['x']}\n", "1:20: error: listen.netflow"),
         ("tls: {certFile: c}\n", "1:17: error: tls.certFile"),
         ("tls: {keyFile: k}\n", "1:16: error: tls.keyFile"),
-        ("tls: {clientCAFile: k}\n", "1:21: warning: tls.clientCAFile"),
+        (
+            "aggregatorTransportProtocol: tcp\nlisten: {grpc: off}\ntls: {clientCAFile: k}\n",
+            "3:21: warning: tls.clientCAFile",
+        ),
     ] {
         let (_, findings) = resolve(wrong);
         assert!(findings.to_string().contains(at), "{findings}");
     }
-}
-
-#[test]
-fn a_store_is_kept_for_so_long_and_within_a_limit() {
-    assert_eq!(good("").storage.store(), None);
-    let file = "dataDirectory: /d\nstore: {limit: 2GiB, keep: {records: 24h, hours: forever}}\n";
-    let store = good(file).storage.store().unwrap();
-    assert_eq!(store.directory, std::path::Path::new("/d"));
-    let kept = &store.maintenance;
-    assert_eq!((kept.limit, kept.raw.unwrap().as_secs(), kept.hour), (Some(2 << 30), 86_400, None));
-    let default = good("dataDirectory: /d\n").storage.store().unwrap();
-    assert_eq!(default.maintenance, store::MaintenanceOptions::default());
-    assert_eq!(default.writer, store::WriterOptions::default());
-    assert!(resolve("store: {limit: 1MiB}\n").0.is_none());
-    assert!(resolve("store: {keep: {records: 59m}}\n").0.is_none());
-    assert!(resolve("store: {keep: {minutes: 24h}}\n").1.any(Severity::Doubt));
-}
-
-#[test]
-fn a_spool_is_beside_the_store() {
-    let spool = |file: &str| good(file).storage.spool().map(|it| it.directory);
-    assert_eq!(spool(""), None);
-    assert_eq!(spool("dataDirectory: /d\n"), Some("/d/spool".into()));
-    assert_eq!(spool("dataDirectory: /d\nspool: {directory: /s}\n"), Some("/s".into()));
-    assert_eq!(spool("dataDirectory: /d\nspool: {directory: off}\n"), None);
-    assert_eq!(
-        good("dataDirectory: d\nspool: {limit: 2GiB}\n").storage.spool().unwrap().limit,
-        2 << 30
-    );
-    assert!(resolve("spool: {limit: 1KiB}\n").0.is_none());
-    assert!(resolve("spool: {limit: 2GiB}\n").1.any(Severity::Doubt));
 }
 
 #[test]
@@ -537,13 +355,4 @@ fn outputs_change_while_it_runs_and_the_rest_is_named() {
     assert_eq!(running.take_over(new).len(), 3);
     assert_eq!(running.take_over(good("")), Vec::<&str>::new());
     assert_eq!(running, good(""));
-}
-
-#[test]
-fn what_could_never_be_sent_is_refused() {
-    let file = "flowCollector: {enable: true, address: x, maxIPFIXMsgSize: 512}\n";
-    let (settings, findings) = resolve(file);
-    assert!(settings.is_none());
-    assert!(findings.to_string().contains("messages of 512 bytes are too short"), "{findings}");
-    assert!(resolve(&file.replace("512", "1400")).0.is_some());
 }

@@ -22,7 +22,7 @@ struct Sign {
     remedy: &'static str,
 }
 
-const SIGNS: [Sign; 13] = [
+const SIGNS: [Sign; 14] = [
     Sign {
         name: "conntrack_overruns_total",
         means: "times the kernel dropped events; every zone was read anew after each",
@@ -67,6 +67,11 @@ const SIGNS: [Sign; 13] = [
         name: "records_refused_total",
         means: "records fit no message",
         remedy: "use a transport without a limit on messages (tcp, tls, grpc)",
+    },
+    Sign {
+        name: "records_refused_late_total",
+        means: "records were sent over gRPC to a server that then refused their stream",
+        remedy: "see the reason: it has no such method, or does not let this exporter in",
     },
     Sign {
         name: "sessions_lost_total",

@@ -1,7 +1,8 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::conntrack::{Icmp, Tuple};
+use crate::conntrack::{Counters, Icmp, Tuple};
+use crate::meter::EndReason;
 
 const CLUSTER: &str = "
 nodes:

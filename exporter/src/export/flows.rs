@@ -7,12 +7,14 @@ use std::io::Write;
 use std::sync::Arc;
 
 use flow::{Family, FlowEndReason, FlowRecord, PolicyRule, Profile, encode, template};
+use grpc::export::Refusal;
 use ipfix::encode::{EncodeError, Encoder};
 use ipfix::template::{Template, TemplateId};
 use ipfix::transport::export::Export;
 
 use super::{Form, Spent};
 use crate::destination::Compatibility;
+use crate::metrics::DestinationMetrics;
 
 /// Templates are numbered as Antrea does: IPv4 first.
 const V4: TemplateId = TemplateId::MIN;
@@ -29,11 +31,20 @@ pub struct Flows {
     copy: Option<Arc<File>>,
     /// Gets every record that has been told.
     spent: Option<Arc<Spent>>,
+    /// Learns what was refused after it had been sent.
+    metrics: Option<Arc<DestinationMetrics>>,
 }
 
 impl Flows {
     pub fn new(form: Form, copy: Option<Arc<File>>) -> Self {
-        Self { form, copy, spent: None }
+        Self { form, copy, spent: None, metrics: None }
+    }
+
+    /// Counts in `metrics` what is refused after it was sent.
+    #[must_use]
+    pub(super) fn counting(mut self, metrics: Arc<DestinationMetrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     pub(super) fn return_to(&mut self, spent: Arc<Spent>) {
@@ -181,6 +192,14 @@ impl grpc::export::Export for Flows {
 
     fn done(&mut self, records: impl Iterator<Item = Arc<FlowRecord>>) {
         self.give_back(records);
+    }
+
+    fn refused_late(&mut self, why: Refusal, records: u64) {
+        let reason = why.name();
+        tracing::error!(reason, records, "collector has refused what was sent already");
+        if let Some(metrics) = &self.metrics {
+            metrics.records_refused_late[why as usize].inc_by(records);
+        }
     }
 }
 

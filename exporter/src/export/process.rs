@@ -11,6 +11,7 @@ use ipfix::transport::SessionError;
 use ipfix::transport::export::{ExportCounters, ExportingProcess};
 
 use super::{Flows, Route, Spent};
+use crate::metrics::DestinationMetrics;
 
 /// What is spoken with a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +66,9 @@ impl Process {
         route: Route,
         domain: u32,
         copy: Option<Arc<File>>,
+        metrics: Arc<DestinationMetrics>,
     ) -> Result<Self, EncodeError> {
-        let flows = Flows::new(route.form.clone(), copy);
+        let flows = Flows::new(route.form.clone(), copy).counting(metrics);
         let kind = Kind::new(route, domain, flows)?;
         Ok(Self { kind, domain, before: ExportCounters::default() })
     }

@@ -2,6 +2,7 @@ use std::io::{Read, Seek};
 
 use flow::{FlowRecord, Profile};
 use ipfix::transport;
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Sender, channel};
@@ -298,4 +299,28 @@ async fn the_collector_in_use_is_named_until_it_is_left() {
     assert_eq!(exporting.address, "127.0.0.1:1");
     exporting.redirect().await;
     assert_eq!(exporting.address, "127.0.0.1:2");
+}
+
+#[tokio::test]
+async fn what_a_server_of_grpc_refuses_late_is_counted_by_its_reason() {
+    let listener = listener().await;
+    let address = listener.local_addr().unwrap().to_string();
+    let route = Route { protocol: Protocol::Grpc, ..at(&address, Profile::Fyke) };
+    let exporting = to(watch::channel(route).1, None);
+    let metrics = Arc::clone(&exporting.metrics);
+    let (sender, queue) = channel(16);
+    sender.send(batch(3)).await.unwrap();
+    let (_switch, stop) = Stop::new();
+    let running = tokio::spawn(exporting.run(queue, stop, || 1_000_000_000));
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut connection = grpc::collect::Connection::handshake(stream).await.unwrap();
+    let stream = connection.accept().await.unwrap().unwrap();
+    let serving = tokio::spawn(async move { while connection.accept().await.is_some() {} });
+    until(|| metrics.records_sent.get() == 3).await;
+    stream.fail(&grpc::Status::new(grpc::Status::PERMISSION_DENIED, "not you"));
+    let late = || metrics.records_refused_late.each_ref().map(Counter::get);
+    until(|| late() == [0, 3, 0, 0]).await;
+    assert_eq!((metrics.records_sent.get(), metrics.sessions_lost.get()), (3, 1));
+    serving.await.unwrap();
+    running.abort();
 }

@@ -1,5 +1,6 @@
 //! What is counted for each destination, under its name.
 
+use grpc::export::Refusal;
 use ipfix::transport::export::ExportCounters;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,6 +18,8 @@ type Label = [(&'static str, String); 1];
 pub(super) struct Families {
     counters: [Family<Label, Counter>; COUNTERS.len()],
     gauges: [Family<Label, Gauge>; GAUGES.len()],
+    /// Also by `reason`.
+    refused_late: Family<[(&'static str, String); 2], Counter>,
     left_behind: Counter,
 }
 
@@ -27,6 +30,8 @@ pub struct DestinationMetrics {
     pub records_unmade: Counter,
     pub records_sent: Counter,
     pub records_refused: Counter,
+    /// By [`Refusal`], in its order.
+    pub records_refused_late: [Counter; Refusal::ALL.len()],
     pub records_filtered: Counter,
     pub records_coalesced: Counter,
     pub records_lost: Counter,
@@ -77,6 +82,8 @@ impl Families {
         for ((name, help), family) in GAUGES.into_iter().zip(&self.gauges) {
             registry.register(name, help, family.clone());
         }
+        let help = "Among records_sent: those of streams of gRPC that the server refused later";
+        registry.register("records_refused_late", help, self.refused_late.clone());
     }
 
     /// The series of a destination, which begin now unless there are some already.
@@ -103,6 +110,8 @@ impl Families {
             records_unmade: unmade,
             records_sent: sent,
             records_refused: refused,
+            records_refused_late: Refusal::ALL
+                .map(|why| self.refused_late.get_or_create_owned(&late(name, why))),
             records_filtered: filtered,
             records_coalesced: coalesced,
             records_lost: lost,
@@ -130,6 +139,9 @@ impl Families {
         for family in &self.gauges {
             family.remove(&label);
         }
+        for why in Refusal::ALL {
+            self.refused_late.remove(&late(name, why));
+        }
     }
 
     pub(super) fn left_behind(&self) -> u64 {
@@ -139,6 +151,11 @@ impl Families {
 
 fn label(name: &str) -> Label {
     [("destination", name.to_owned())]
+}
+
+fn late(name: &str, why: Refusal) -> [(&'static str, String); 2] {
+    let [destination] = label(name);
+    [destination, ("reason", why.name().to_owned())]
 }
 
 impl DestinationMetrics {

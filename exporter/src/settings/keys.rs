@@ -166,7 +166,7 @@ pub(super) static CONNECTIONS: Key = Key {
     variable: None,
     form: "a number from 1 to 100000000",
     default: "1000000",
-    doc: "Connections kept in memory at most, about 350 bytes each.",
+    doc: "Connections kept in memory at most, 240 to 380 bytes each.",
 };
 
 pub(super) static ADMIN: Key = Key {

@@ -107,21 +107,13 @@ fn table(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
     fn what_is_committed_is_what_the_table_says() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for (path, content) in files() {
-            let path = root.join(path);
-            if std::env::var_os("FYKE_GENERATE").is_some() {
-                std::fs::write(&path, &content).unwrap();
-            }
-            let committed = std::fs::read_to_string(&path).unwrap_or_default();
-            let remedy = "run `cargo xtask generate`";
-            assert!(committed == content, "{} is stale; {remedy}", path.display());
+            let is_so = reference::is_committed(path, &content);
+            assert!(is_so, "{path} is stale; run `cargo xtask generate`");
         }
     }
 }

@@ -23,17 +23,44 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    /// Whether the server refuses the stream as such, and so has read nothing of it: it does not
-    /// have the method (which its library says, not the one who would read), does not let us in, or
-    /// speaks no gRPC.
-    pub const fn is_refusal(&self) -> bool {
+    /// Why the server refuses the stream as such, if it does.
+    pub const fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Status(status) => matches!(
-                status.code,
-                Status::UNIMPLEMENTED | Status::PERMISSION_DENIED | Status::UNAUTHENTICATED
-            ),
-            Self::Http(status) => matches!(*status, 400..=499),
-            _ => false,
+            Self::Status(status) => match status.code {
+                Status::UNIMPLEMENTED => Some(Refusal::Unimplemented),
+                Status::PERMISSION_DENIED => Some(Refusal::PermissionDenied),
+                Status::UNAUTHENTICATED => Some(Refusal::Unauthenticated),
+                _ => None,
+            },
+            Self::Http(400..=499) => Some(Refusal::Http),
+            _ => None,
+        }
+    }
+}
+
+/// Why a server refuses a stream as such, and so has read nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not have the method, which its library says and not the one who would read.
+    Unimplemented,
+    /// It does not let us in.
+    PermissionDenied,
+    /// It does not know us.
+    Unauthenticated,
+    /// It speaks no gRPC.
+    Http,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 4] =
+        [Self::Unimplemented, Self::PermissionDenied, Self::Unauthenticated, Self::Http];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unimplemented => "unimplemented",
+            Self::PermissionDenied => "permission_denied",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Http => "http",
         }
     }
 }

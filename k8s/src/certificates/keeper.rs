@@ -5,11 +5,12 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use rustls::ServerConfig;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
@@ -18,7 +19,8 @@ use tokio::time::sleep;
 use super::RENEW_BEFORE_S;
 use super::authority::KeyKind;
 use super::objects::{Found, Objects};
-use super::pair::{Pair, PairError};
+use super::origin::{ReadError, read_file};
+use super::pair::{Pair, PairError, certificates_from_pem};
 use super::state::{Step, Trust, check_client, new_authority, next};
 use super::tls::{Clients, ServerSource, Source, server_config};
 use crate::request::ObjectError;
@@ -37,6 +39,7 @@ pub struct Options {
     names: Vec<ServerName<'static>>,
     key: KeyKind,
     period: Duration,
+    further: Option<PathBuf>,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
             names: vec![service],
             key: KeyKind::default(),
             period: PERIOD,
+            further: None,
         })
     }
 
@@ -72,6 +76,19 @@ impl Options {
         self.period = period.max(Duration::from_secs(1));
         self
     }
+
+    /// Lets in also those whose certificates are of an authority in the PEM `file`, which is read
+    /// at each check.
+    #[must_use]
+    pub fn also_trusting(mut self, file: PathBuf) -> Self {
+        self.further = Some(file);
+        self
+    }
+
+    async fn further(&self) -> Result<Vec<CertificateDer<'static>>, CheckError> {
+        let Some(file) = &self.further else { return Ok(Vec::new()) };
+        certificates_from_pem(&read_file(file).await?).map_err(CheckError::Further)
+    }
 }
 
 /// Why the objects could not be checked or set right.
@@ -87,6 +104,10 @@ pub enum CheckError {
     Contended,
     #[error("no certificate could be made")]
     Issue(#[from] rcgen::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("what tells whom else to let in {0}")]
+    Further(#[source] PairError),
     #[error("certificate of our own {0}")]
     Pair(#[from] PairError),
     #[error("certificates cannot be used for TLS")]
@@ -118,6 +139,8 @@ pub struct Counters {
 pub struct Keeper {
     store: Store,
     server: Server,
+    /// Authorities of clients beside our own.
+    further: Vec<CertificateDer<'static>>,
     required: ServerSource,
     asked: ServerSource,
 }
@@ -144,11 +167,12 @@ impl Keeper {
         let objects = Objects::new(client, &options.namespace);
         let store = Store { objects, options, counters: watch::Sender::default() };
         let trust = store.settle(now_s).await?;
+        let further = store.options.further().await?;
         let server = Server::new(&store.options, &trust, now_s).await?;
-        let required = Source::new(server.config(Clients::Required(trust.roots()?))?);
-        let asked = Source::new(server.config(Clients::Asked(trust.roots()?))?);
+        let required = Source::new(server.config(Clients::Required(roots(&trust, &further)?))?);
+        let asked = Source::new(server.config(Clients::Asked(roots(&trust, &further)?))?);
         store.count(|counters| counters.configurations += 1);
-        Ok(Self { store, server, required, asked })
+        Ok(Self { store, server, further, required, asked })
     }
 
     /// Returns what a collector serves with that lets in only who has a certificate of our CA.
@@ -197,15 +221,17 @@ impl Keeper {
 
     async fn try_check(&mut self, now_s: u64) -> Result<(), CheckError> {
         let trust = self.store.settle(now_s).await?;
-        if self.server.is_current(&trust, now_s)? {
+        let further = self.store.options.further().await?;
+        if self.server.is_current(&trust, now_s)? && further == self.further {
             return Ok(());
         }
-        let (required, asked) = (trust.roots()?, trust.roots()?);
+        let (required, asked) = (roots(&trust, &further)?, roots(&trust, &further)?);
         self.server.renew(&self.store.options, &trust, now_s).await?;
         let required = self.server.config(Clients::Required(required))?;
         let asked = self.server.config(Clients::Asked(asked))?;
         self.required.replace(required);
         self.asked.replace(asked);
+        self.further = further;
         self.store.count(|counters| counters.configurations += 1);
         tracing::info!(overlap = trust.previous.is_some(), "new certificates are served");
         Ok(())
@@ -311,6 +337,15 @@ impl Server {
         certified.cert.extend(self.behind.clone());
         Ok(server_config(certified, clients)?)
     }
+}
+
+fn roots(
+    trust: &Trust,
+    further: &[CertificateDer<'static>],
+) -> Result<RootCertStore, rustls::Error> {
+    let mut roots = trust.roots()?;
+    further.iter().try_for_each(|certificate| roots.add(certificate.clone()))?;
+    Ok(roots)
 }
 
 impl fmt::Debug for Store {

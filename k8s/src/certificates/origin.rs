@@ -167,7 +167,7 @@ impl fmt::Debug for Origin {
     }
 }
 
-async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
+pub(super) async fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     let mut text = Vec::new();
     let read = async { File::open(path).await?.take(MAX_FILE + 1).read_to_end(&mut text).await };
     let read = read.await.map_err(|error| ReadError::File(path.to_owned(), error))?;

@@ -2,13 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::{PASSWORD, USER, ask, post};
-use crate::binary::signal;
+use super::{PASSWORD, Running, USER, ask, post};
 use crate::ports::free_port;
 
 /// A process with a database of its own, which ends with the test. The certificate, if it has one,
@@ -19,7 +18,7 @@ pub struct Engine {
     port: u16,
     /// Certificate and key.
     pair: Option<(PathBuf, PathBuf)>,
-    process: Option<Child>,
+    process: Running,
 }
 
 /// What happens to the next statements with a text in them.
@@ -75,7 +74,7 @@ impl Engine {
     /// Over TLS.
     pub fn start_with(pair: Option<(PathBuf, PathBuf)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut engine = Self { folder, port: free_port(), pair, process: None };
+        let mut engine = Self { folder, port: free_port(), pair, process: Running::default() };
         engine.start_again();
         engine
     }
@@ -94,24 +93,18 @@ impl Engine {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("Python runs");
         let mut line = String::new();
         let told = BufReader::new(process.stdout.as_mut().expect("a pipe")).read_line(&mut line);
-        self.process = Some(process);
+        self.process = Running(Some(process));
         assert!(told.is_ok() && line == "ready\n", "the engine does not start");
     }
 
     /// Ends it in good order; what it has stored stays.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            signal(process.id(), "TERM");
-            process.wait().expect("its end");
-        }
+        self.process.stop();
     }
 
     /// As `kill -9` does.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().ok();
-            process.wait().ok();
-        }
+        self.process.kill();
     }
 
     pub fn port(&self) -> u16 {
@@ -119,7 +112,7 @@ impl Engine {
     }
 
     pub fn process_id(&self) -> u32 {
-        self.process.as_ref().expect("it runs").id()
+        self.process.0.as_ref().expect("it runs").id()
     }
 
     /// Where it answers.
@@ -169,11 +162,5 @@ impl Engine {
         let (status, answer) = post(self.port, path, "", body).expect("an answer");
         assert_eq!(status, 200, "{answer}");
         answer
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -3,14 +3,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{PASSWORD, USER, ask, try_ask};
+use super::{PASSWORD, Running, USER, ask, try_ask};
 use crate::authority;
-use crate::binary::{eventually, signal};
+use crate::binary::eventually;
 use crate::ports::free_port;
 
 /// Ends with the test.
@@ -21,7 +21,7 @@ pub struct OldServer {
     http: u16,
     https: u16,
     native: u16,
-    process: Option<Child>,
+    process: Running,
 }
 
 impl OldServer {
@@ -30,7 +30,8 @@ impl OldServer {
         let folder = tempfile::tempdir().expect("a folder");
         let certificates = authority::certificates_for(&["localhost"]);
         let [http, https, native] = [(); 3].map(|()| free_port());
-        let mut server = Self { folder, certificates, http, https, native, process: None };
+        let mut server =
+            Self { folder, certificates, http, https, native, process: Running::default() };
         server.configure();
         server.start_again();
         server
@@ -43,24 +44,19 @@ impl OldServer {
         command.arg(format!("--config-file={}", self.path("config.xml").display()));
         command.current_dir(self.folder.path());
         command.stdout(log.try_clone().expect("a file")).stderr(log);
-        self.process = Some(command.spawn().expect("clickhouse-server runs: `cargo xtask setup`"));
+        let process = command.spawn().expect("clickhouse-server runs: `cargo xtask setup`");
+        self.process = Running(Some(process));
         let answers = || matches!(try_ask(self.http, "SELECT 1"), Ok((200, _)));
         assert!(eventually(Duration::from_mins(1), answers), "{}", self.words());
     }
 
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            signal(process.id(), "TERM");
-            process.wait().expect("its end");
-        }
+        self.process.stop();
     }
 
     /// As `kill -9` does.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().ok();
-            process.wait().ok();
-        }
+        self.process.kill();
     }
 
     pub fn http_url(&self) -> String {
@@ -137,10 +133,4 @@ impl OldServer {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-impl Drop for OldServer {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }

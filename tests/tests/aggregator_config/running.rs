@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
+use flow::{FlowKey, FlowRecord, Profile};
 use tempfile::TempDir;
 use tests::binary::{built, eventually, metrics, signal};
+use tests::numbered::once;
 use tests::ports::free_port;
 use tests::wire::Wire;
 
@@ -141,25 +142,10 @@ impl Sender {
 
 fn record(number: u32) -> FlowRecord {
     let [_, a, b, c] = number.to_be_bytes();
-    FlowRecord {
-        flow_id: 1,
-        key: FlowKey {
-            source: [10, a, b, c].into(),
-            source_port: 40_000,
-            protocol: 6,
-            ..FlowKey::default()
-        },
-        start_ms: 1_700_000_000_000,
-        end_ms: 1_700_000_001_000,
-        end_reason: FlowEndReason::EndOfFlow,
-        flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..flow::Endpoint::default() }.into(),
-        forward: Counters {
-            packets_total: 1,
-            octets_total: 100,
-            packets_delta: 1,
-            octets_delta: 100,
-        },
-        ..FlowRecord::default()
-    }
+    once(FlowKey {
+        source: [10, a, b, c].into(),
+        source_port: 40_000,
+        protocol: 6,
+        ..FlowKey::default()
+    })
 }

@@ -12,6 +12,7 @@ use k8s::certificates::{
 use kube::{Client, Config};
 use serde_json::Value;
 use tests::api_server::StandIn;
+use tests::authority::certificates_for;
 use tests::binary::{built, eventually, metrics, signal, value};
 use tests::ports::free_port;
 use tokio::runtime::Runtime;
@@ -66,13 +67,16 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let kubeconfig = server.kubeconfig(folder, None);
+    let others = certificates_for(&["node"]);
+    let others = |name| others.path().join(name).display().to_string();
     let [ipfix, plain, grpc, admin] = [(); 4].map(|()| free_port());
     let file = format!(
         "kubeconfig: '{}'\nflowAggregatorAddress: aggregator.test\nrecordLog: flows.json\n\
          listen: {{ipfix: '127.0.0.1:{ipfix}', grpc: '127.0.0.1:{grpc}', \
-         more: ['127.0.0.1:{plain}:udp']}}\ntls: {{keyType: ecdsa}}\n\
+         more: ['127.0.0.1:{plain}:udp']}}\ntls: {{keyType: ecdsa, clientCAFile: '{}'}}\n\
          apiServer: {{apiPort: 0}}\nadminAddress: 127.0.0.1:{admin}\n",
-        kubeconfig.display()
+        kubeconfig.display(),
+        others("ca.pem"),
     );
     let mut process = start(folder, &file);
     let log = || fs::read_to_string(folder.join("log")).expect("a log");
@@ -80,6 +84,11 @@ fn certificates_are_kept_in_the_cluster_and_asked_of_whoever_sends() {
     assert!(server.get("v1", "Secret", NAMESPACE, AUTHORITY_SECRET).is_some());
 
     assert!(!sends(folder, ipfix, "elsewhere.test", &PAIR), "it is not called that");
+    let pair = ["--cert", &others("node.pem"), "--key", &others("node.key")];
+    assert!(sends(folder, ipfix, SERVICE, &pair), "{}", log());
+    let received = "fyke_aggregator_records_received_total";
+    let has_come = || value(&metrics(Command::new("bash"), admin), received) > 0;
+    assert!(eventually(PATIENCE, has_come), "of the file's authority: {}", log());
     for name in [SERVICE, "aggregator.test"] {
         assert!(sends(folder, ipfix, name, &PAIR), "{name}: {}", log());
     }

@@ -1,8 +1,8 @@
 //! What is made, and what is made anew when it is not as it should be.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
+use std::{fs, io};
 
 use k8s::certificates::{AUTHORITY_SECRET, BUNDLE_CONFIG_MAP, CLIENT_SECRET, Counters, KeyKind};
 use k8s::certificates::{CheckError, Keeper};
@@ -42,6 +42,33 @@ fn stranger(is_ca: bool) -> (String, String) {
     }
     let key = KeyPair::generate().unwrap();
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+/// Beside those of our own CA; the file may be exchanged.
+#[tokio::test]
+async fn a_file_may_have_authorities_of_further_clients() {
+    let server = StandIn::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("more.crt");
+    let (certificates, key) = stranger(false);
+    fs::write(&file, &certificates).unwrap();
+    let options = options().also_trusting(file.clone());
+    let mut keeper = Keeper::start(&client(&server), options, now()).await.unwrap();
+    let own = Held::read(&server).await;
+    let other = Held { authorities: own.authorities.clone(), certificates, key };
+    let (own, other) = (own.source().await, other.source().await);
+    let echo = Echo::start(keeper.server()).await;
+    for source in [&own, &other] {
+        echo.connect(source).await.unwrap();
+    }
+    fs::write(&file, stranger(false).0).unwrap();
+    keeper.check(now()).await.unwrap();
+    echo.connect(&own).await.unwrap();
+    echo.connect(&other).await.err().expect("it is not in the file any more");
+    fs::write(&file, "no PEM at all").unwrap();
+    let failed = keeper.check(now()).await;
+    assert!(matches!(failed, Err(CheckError::Further(_))), "{failed:?}");
+    echo.connect(&own).await.unwrap();
 }
 
 async fn serves(server: &StandIn, keeper: &Keeper) {

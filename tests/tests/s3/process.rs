@@ -2,22 +2,19 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use flow::Profile;
 use tempfile::TempDir;
 use tests::binary::{built, eventually, metrics, signal, value};
+use tests::numbered::Sender;
 use tests::ports::free_port;
 use tests::s3::Moto;
-use tests::wire::Wire;
 
-use super::{moto, numbers, record};
+use super::{moto, numbers};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const SECRET: &str = "hunter2-is-not-told";
@@ -106,29 +103,13 @@ impl Drop for Aggregator {
     }
 }
 
-/// Sends flows until it has sent all or nobody reads; returns how many it has sent by then.
-fn send(port: u16, from: u64, to: u64, enough: Arc<AtomicBool>) -> JoinHandle<u64> {
-    thread::spawn(move || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it accepts");
-        let mut wire = Wire::new(7, Profile::Fyke);
-        let mut bytes = wire.templates(0).expect("templates");
-        let mut next = from;
-        while next < to && !enough.load(Ordering::Relaxed) {
-            let end = to.min(next + 500);
-            let records: Vec<_> = (next..end).map(record).collect();
-            bytes.extend(wire.records(&records, 0).expect("they fit"));
-            next = end;
-            if stream.write_all(&bytes).is_err() {
-                break;
-            }
-            bytes.clear();
-        }
-        next
-    })
+fn send(port: u16, numbers: Range<u64>) -> Sender {
+    Sender::start(SocketAddr::from(([127, 0, 0, 1], port)), numbers)
 }
 
-fn send_all(port: u16, from: u64, to: u64) {
-    assert_eq!(send(port, from, to, Arc::default()).join().expect("it ends"), to);
+fn send_all(port: u16, numbers: Range<u64>) {
+    let end = numbers.end;
+    assert_eq!(send(port, numbers).finish(), end);
 }
 
 fn section(endpoint: &str, bucket: &str, more: &str) -> String {
@@ -159,7 +140,7 @@ fn what_waits_for_its_interval_is_stored_when_it_is_asked_to_end() {
     ];
     let section = section(&moto().endpoint(), "ended", "uploadInterval: 10m");
     let mut aggregator = Aggregator::start(&section, &environment);
-    send_all(aggregator.listen, 0, 2_000);
+    send_all(aggregator.listen, 0..2_000);
     aggregator.wait_for("fyke_sink_given_total{sink=\"s3\"}", |it| it == 2_000);
     assert_eq!(aggregator.value(DELIVERED), 0);
     aggregator.end();
@@ -177,7 +158,7 @@ fn a_server_that_is_away_and_comes_back_gets_everything() {
     let section = section(&endpoint, "away", "uploadInterval: 1s, recordFormat: CSV");
     let environment = [KEY[0], KEY[1], ("RUST_LOG", "debug")];
     let mut aggregator = Aggregator::start(&section, &environment);
-    send_all(aggregator.listen, 0, 5_000);
+    send_all(aggregator.listen, 0..5_000);
     aggregator
         .wait_for("fyke_sink_failures_total{sink=\"s3\",reason=\"unreachable\"}", |failures| {
             failures > 1
@@ -191,7 +172,7 @@ fn a_server_that_is_away_and_comes_back_gets_everything() {
     assert_eq!(numbers(&moto.judge().objects("away")), (0..5_000).collect::<HashSet<_>>());
     // Away once more: what it had is gone with it, what comes meanwhile is not.
     drop(moto);
-    send_all(aggregator.listen, 5_000, 7_000);
+    send_all(aggregator.listen, 5_000..7_000);
     aggregator
         .wait_for("fyke_sink_failures_total{sink=\"s3\",reason=\"unreachable\"}", |failures| {
             failures > 1
@@ -215,14 +196,11 @@ fn kill_under_load(bucket: &str, times: u64, each: u64) {
     let mut at_least = 0;
     for time in 0..times {
         let (from, to) = (time * each, (time + 1) * each);
-        let enough = Arc::new(AtomicBool::new(false));
-        let sender = send(aggregator.listen, from, to, Arc::clone(&enough));
+        let sender = send(aggregator.listen, from..to);
         aggregator.wait_for("fyke_sink_objects_total{sink=\"s3\"}", |it| it > 2 + time % 3);
         at_least += aggregator.value("fyke_spool_records_written_total");
         aggregator.kill();
-        enough.store(true, Ordering::Relaxed);
-        let end = sender.join().expect("it ends");
-        sent.extend(from..end);
+        sent.extend(from..sender.finish());
         aggregator.begin(&section, &KEY);
     }
     aggregator.wait_for(WAITING, |it| it == 0);

@@ -1,27 +1,22 @@
 //! An aggregator with a store, a log and a spool, and who sends it records.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::ops::Range;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flow::{Counters, FlowEndReason, FlowKey, FlowRecord, FlowType, Profile};
+use flow::FlowRecord;
 use tests::binary::{built, eventually, metrics, signal, sum, value};
+use tests::numbered::number;
 use tests::ports::free_port;
-use tests::wire::Wire;
 
 /// What does not happen within this will not happen.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Addresses of flows begin here, and each has this many ports.
-const FIRST: u32 = 0x0a00_0000;
-const PORTS: u64 = 60_000;
 
 #[derive(Debug)]
 pub(crate) struct Stand {
@@ -232,38 +227,9 @@ impl Account {
     }
 }
 
-/// A flow that is told once: it has ended, and one Node saw all of it.
-fn record(number: u64) -> FlowRecord {
-    let address = FIRST + u32::try_from(number / PORTS).expect("few flows");
-    let source_port = 1 + u16::try_from(number % PORTS).expect("a port");
-    FlowRecord {
-        flow_id: 1,
-        key: FlowKey {
-            source: Ipv4Addr::from_bits(address).into(),
-            destination: Ipv4Addr::new(192, 0, 2, 1).into(),
-            source_port,
-            destination_port: 443,
-            protocol: 6,
-            ..FlowKey::default()
-        },
-        start_ms: 1_700_000_000_000,
-        end_ms: 1_700_000_001_000,
-        end_reason: FlowEndReason::EndOfFlow,
-        flow_type: FlowType::ToExternal,
-        source: flow::Endpoint { pod: "web-0".into(), ..Default::default() }.into(),
-        forward: Counters {
-            packets_total: 1,
-            octets_total: 100,
-            packets_delta: 1,
-            octets_delta: 100,
-        },
-        ..FlowRecord::default()
-    }
-}
-
 fn number_of(record: &FlowRecord) -> u64 {
     let std::net::IpAddr::V4(source) = record.key.source else { panic!("{record:?}") };
-    u64::from(source.to_bits() - FIRST) * PORTS + u64::from(record.key.source_port - 1)
+    number(source, record.key.source_port.into())
 }
 
 /// The number of the record in a line of the log.
@@ -271,56 +237,7 @@ pub(crate) fn number_in(line: &str) -> u64 {
     let object: serde_json::Value = serde_json::from_str(line).expect("JSON");
     let source: Ipv4Addr = serde_json::from_value(object["sourceIP"].clone()).expect("an address");
     let port = object["sourceTransportPort"].as_u64().expect("a port");
-    u64::from(source.to_bits() - FIRST) * PORTS + port - 1
-}
-
-/// An exporter that sends as fast as it can until it has sent all, is dropped, or is hung up on.
-#[derive(Debug)]
-pub(crate) struct Sender {
-    thread: Option<JoinHandle<u64>>,
-    enough: Arc<AtomicBool>,
-}
-
-impl Sender {
-    pub(crate) fn start(to: SocketAddr, numbers: Range<u64>) -> Self {
-        let enough = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&enough);
-        let thread = Some(std::thread::spawn(move || send(to, numbers, &stop)));
-        Self { thread, enough }
-    }
-
-    /// Returns how many records it has sent, perhaps the last ones in vain.
-    pub(crate) fn finish(mut self) -> u64 {
-        let thread = self.thread.take().expect("it was not waited for yet");
-        thread.join().expect("it does not panic")
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.enough.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-fn send(to: SocketAddr, numbers: Range<u64>, enough: &AtomicBool) -> u64 {
-    let mut stream = TcpStream::connect(to).expect("it accepts");
-    let mut wire = Wire::new(7, Profile::Fyke);
-    let mut bytes = wire.templates(0).expect("templates");
-    let mut next = numbers.start;
-    while next < numbers.end && !enough.load(Ordering::Relaxed) {
-        let end = numbers.end.min(next + 500);
-        let records: Vec<_> = (next..end).map(record).collect();
-        bytes.extend(wire.records(&records, 0).expect("they fit"));
-        next = end;
-        if stream.write_all(&bytes).is_err() {
-            break;
-        }
-        bytes.clear();
-    }
-    next
+    number(source, port)
 }
 
 /// A pipe in the place of the log, that nobody reads until somebody does.

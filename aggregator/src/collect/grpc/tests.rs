@@ -127,7 +127,8 @@ async fn what_nobody_takes_stops_the_sender_and_is_bounded_by_records() {
         }
         ports
     });
-    timeout(LATE, exporting.flush(0)).await.expect("there is room").unwrap();
+    // A busy machine is slow; where there is no room, the deadline of writing says so.
+    timeout(8 * LATE, exporting.flush(0)).await.expect("there is room").unwrap();
     exporting.close().await.unwrap();
     assert_eq!(metrics.records_received.get(), 60_000);
     stop.send_replace(true);

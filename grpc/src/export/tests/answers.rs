@@ -3,15 +3,22 @@
 use http::{HeaderMap, HeaderValue, Response};
 use ipfix::transport::{Destination, Transport};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::super::*;
 
-struct Nothing;
+/// Records of nothing, and what is told of them.
+#[derive(Default)]
+struct Nothing(Vec<(Refusal, u64)>);
 
 impl Export for Nothing {
     type Record = ();
 
     fn encode(&self, (): &(), _: u64, _: u32, _: &mut Vec<u8>) {}
+
+    fn refused_late(&mut self, why: Refusal, records: u64) {
+        self.0.push((why, records));
+    }
 }
 
 /// What becomes of a stream whose server ends it with a status of `length` bytes, in the headers
@@ -38,7 +45,7 @@ async fn ended_with(length: usize, at_once: bool) -> ExportError {
         while connection.accept().await.is_some() {}
     });
     let mut exporting =
-        ExportingProcess::new(Destination::new(address, Transport::Tcp), 7, Nothing);
+        ExportingProcess::new(Destination::new(address, Transport::Tcp), 7, Nothing::default());
     exporting.open().await.unwrap();
     let ended = exporting.closed().await;
     drop(exporting);
@@ -54,4 +61,35 @@ async fn an_answer_is_read_up_to_its_limit() {
         let ended = ended_with(100_000, at_once).await;
         assert!(matches!(ended, ExportError::Http2(_)), "{ended}");
     }
+}
+
+#[tokio::test]
+async fn what_is_refused_after_the_trial_is_told_with_its_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (refuse, asked) = oneshot::channel();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (_request, mut respond) = connection.accept().await.unwrap().unwrap();
+        tokio::spawn(async move {
+            asked.await.unwrap();
+            let response = Response::builder().header("grpc-status", 16).body(()).unwrap();
+            respond.send_response(response, true).unwrap();
+        });
+        while connection.accept().await.is_some() {}
+    });
+    let mut exporting =
+        ExportingProcess::new(Destination::new(address, Transport::Tcp), 7, Nothing::default());
+    for records in [2, 1] {
+        (0..records).for_each(|_| exporting.push(()));
+        exporting.flush(0).await.unwrap();
+    }
+    assert_eq!((exporting.counters().records, exporting.pending()), (3, 0));
+    refuse.send(()).unwrap();
+    let ended = exporting.closed().await;
+    assert_eq!(ended.refusal(), Some(Refusal::Unauthenticated), "{ended}");
+    assert_eq!(exporting.export().0, [(Refusal::Unauthenticated, 3)]);
+    drop(exporting);
+    server.await.unwrap();
 }
