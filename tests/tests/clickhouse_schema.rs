@@ -10,6 +10,8 @@ mod fresh; // a database that had nothing
 mod taken_over; // one that had something
 #[path = "clickhouse_schema/interrupted.rs"]
 mod interrupted; // and was left half done
+#[path = "clickhouse_schema/alone.rs"]
+mod alone; // one that two come to
 #[path = "clickhouse_schema/operated.rs"]
 mod operated; // one that somebody looks after
 
@@ -73,7 +75,7 @@ impl<'a> Database<'a> {
     }
 
     async fn migrate(&self) -> Result<Outcome, MigrateError> {
-        migrate(&self.client, &self.asked(), &mut |_| {}).await
+        migrate(&self.client, &self.asked(), "a test", &mut |_| {}).await
     }
 
     async fn differences(&self, asked: &Asked) -> Vec<Difference> {

@@ -140,7 +140,10 @@ async fn rows_expire(database: &Database<'_>, client: &Client) {
         database.differences(&asked).await.iter().map(ToString::to_string).collect();
     assert_eq!(parts.len(), 1 + 4, "{parts:?}");
     let change = async || {
-        store::clickhouse::migrations::migrate(client, &asked, &mut |_| {}).await.unwrap().changes
+        store::clickhouse::migrations::migrate(client, &asked, "a test", &mut |_| {})
+            .await
+            .unwrap()
+            .changes
     };
     assert_eq!((change().await, change().await), (5, 0));
     assert_eq!(database.differences(&asked).await, []);

@@ -98,7 +98,7 @@ async fn a_server_that_is_killed_goes_on_where_it_was() {
     let client = Database::new(&engine, "killed").client;
     let asked = Database::new(&engine, "killed").asked();
     let migrating = tokio::spawn(async move {
-        store::clickhouse::migrations::migrate(&client, &asked, &mut |_| {}).await
+        store::clickhouse::migrations::migrate(&client, &asked, "a test", &mut |_| {}).await
     });
     while engine.stats().held == 0 {
         tokio::task::yield_now().await;

@@ -59,7 +59,7 @@ async fn nothing_of_it_stays(engine: &Engine, older: Older) {
     let database = Database::new(engine, older.database);
     let mut asked = database.asked();
     asked.drop_old = true;
-    let outcome = migrate(&database.client, &asked, &mut |_| {}).await.unwrap();
+    let outcome = migrate(&database.client, &asked, "a test", &mut |_| {}).await.unwrap();
     assert_eq!(outcome.kept, Vec::<String>::new());
     let strangers = database.ask(&format!(
         "SELECT name FROM system.tables WHERE database = '{}' AND comment != 'Fyke' \
@@ -68,7 +68,7 @@ async fn nothing_of_it_stays(engine: &Engine, older: Older) {
     ));
     assert_eq!(strangers, "");
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 1000);
-    assert_eq!(migrate(&database.client, &asked, &mut |_| {}).await.unwrap().changes, 0);
+    assert_eq!(migrate(&database.client, &asked, "a test", &mut |_| {}).await.unwrap().changes, 0);
 }
 
 /// Somebody inserts a few times a second, and tries again when he is refused, as every writer does.
@@ -103,7 +103,7 @@ async fn rows_that_come_meanwhile_are_not_lost() {
             copied.push((rows, of));
         }
     };
-    let outcome = migrate(&database.client, &database.asked(), &mut tell).await.unwrap();
+    let outcome = migrate(&database.client, &database.asked(), "a test", &mut tell).await.unwrap();
     stop.store(true, Ordering::Relaxed);
     writer.await.unwrap();
     let taken = taken.load(Ordering::Relaxed);
@@ -129,7 +129,7 @@ async fn what_cannot_be_taken_over_is_refused() {
     Older::of("antrea_e2e").make(&database, 10);
     let mut asked = database.asked();
     asked.place.cluster = Some("clickhouse".parse().unwrap());
-    let refused = migrate(&database.client, &asked, &mut |_| {}).await;
+    let refused = migrate(&database.client, &asked, "a test", &mut |_| {}).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 10);
 }
