@@ -48,8 +48,9 @@ impl Block {
                 Value::Attribute(Field { group: Some(group), access, .. })
                     if column.form != Form::Uuid =>
                 {
-                    let of = block.shared.iter_mut().find(|it| it.is_part(*group));
-                    of.into_iter().for_each(|it| it.add(*column, *access));
+                    for part in block.shared.iter_mut().filter(|it| it.is_part(*group)) {
+                        part.add(*column, *access);
+                    }
                 }
                 Value::Attribute(Field { access, .. })
                     if matches!(column.form, Form::Name | Form::OldName) =>
@@ -204,7 +205,9 @@ impl Own {
                 numbers(to, records.iter().map(|record| get(record).min(last).to_le_bytes()));
             }
             Access::Ip { get, .. } => {
-                records.iter().for_each(|record| text::address(to, get(record)));
+                for record in records {
+                    text::address(to, get(record));
+                }
             }
             Access::Uuid { get, .. } => {
                 let bytes = |record| get(record).map_or([0; 16], |uid| halves(uid.0));

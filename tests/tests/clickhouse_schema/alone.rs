@@ -11,7 +11,7 @@ const LOCKS: &str = "SELECT count() FROM system.tables WHERE database = 'alone' 
 
 /// One that has come to the middle.
 async fn held(database: &Database<'_>) -> JoinHandle<Result<Outcome, MigrateError>> {
-    let text = "`flows_pod_5m_feed` TO".to_owned();
+    let text = format!("`{}`.`flows_pod_5m_feed` TO", database.name);
     database.engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
     let (client, asked) = (database.client.clone(), database.asked());
     let first = tokio::spawn(async move { migrate(&client, &asked, "one", &mut |_| {}).await });
@@ -23,7 +23,7 @@ async fn held(database: &Database<'_>) -> JoinHandle<Result<Outcome, MigrateErro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_migrates_a_database_at_a_time() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "alone");
     let first = held(&database).await;
     let second = migrate(&database.client, &database.asked(), "two", &mut |_| {}).await;
@@ -58,8 +58,8 @@ async fn only_one_migrates_a_database_at_a_time() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "soak: it is noticed after ten seconds"]
 async fn whoever_was_taken_over_from_stops() {
-    let engine = Engine::start();
-    let database = Database::new(&engine, "alone");
+    let engine = Engine::shared();
+    let database = Database::new(&engine, "replaced");
     let first = held(&database).await;
     database.ask("DROP TABLE DB.fyke_migrating_1");
     assert!(matches!(first.await.unwrap(), Err(MigrateError::Lost)));

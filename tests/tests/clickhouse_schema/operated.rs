@@ -28,7 +28,7 @@ fn says(output: Output, is_good: bool) -> String {
 /// Also by somebody else than us: the statements alone make what we find complete.
 #[test]
 fn what_is_printed_is_what_a_new_database_wants() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let printed = says(plain("migrate --print --database printed --ttl 12h"), true);
     let statements: Vec<_> = printed.split_terminator(";\n\n").collect();
     assert!(statements.len() > 25, "{printed}");
@@ -43,7 +43,7 @@ fn what_is_printed_is_what_a_new_database_wants() {
 /// What an aggregator is told is enough, and what is said beside it goes before it.
 #[test]
 fn a_configuration_says_which_database() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flow-aggregator.conf");
     let url = engine.url();
@@ -65,7 +65,7 @@ fn a_configuration_says_which_database() {
 
 #[test]
 fn a_database_is_looked_after() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "operated");
     assert!(says(fyke(&engine, "diff"), false).contains("flows: missing; should be a table\n"));
     assert!(says(fyke(&engine, "migrate --ttl 400d --ttl-1m 400d"), true).contains("made: flows,"));

@@ -102,10 +102,10 @@ impl Dictionary {
         if rows.is_empty() {
             return [VERSION.to_le_bytes().to_vec().into(), Bytes::new()];
         }
-        let (width, rows_of): (u64, fn(&[u32], &[u32]) -> Bytes) = match self.known.len() {
-            0..=0x100 => (0, wide::<1>),
-            0x101..=0x1_0000 => (1, wide::<2>),
-            _ => (2, wide::<4>),
+        let (width, rows_of) = match self.known.len() {
+            0..=0x100 => (0, wide::<1>(rows, keys)),
+            0x101..=0x1_0000 => (1, wide::<2>(rows, keys)),
+            _ => (2, wide::<4>(rows, keys)),
         };
         let mut head = Vec::with_capacity(4 * size_of::<u64>() + self.texts.len());
         let number = |head: &mut Vec<u8>, it: u64| head.extend_from_slice(&it.to_le_bytes());
@@ -114,7 +114,7 @@ impl Dictionary {
         number(&mut head, self.known.len() as u64);
         head.extend_from_slice(&self.texts);
         number(&mut head, rows.len() as u64);
-        [head.into(), rows_of(rows, keys)]
+        [head.into(), rows_of]
     }
 
     /// The same, but for who takes no dictionaries: in each row a text.

@@ -74,9 +74,9 @@ static OCTETS: [(u32, u8); 256] = {
             (zero + octet / 100, zero + octet / 10 % 10, zero + octet % 10);
         let dot = b'.' as u32;
         octets[octet as usize] = match octet {
-            0..10 => (ones | dot << 8, 2),
-            10..100 => (tens | ones << 8 | dot << 16, 3),
-            _ => (hundreds | tens << 8 | ones << 16 | dot << 24, 4),
+            0..10 => (ones | (dot << 8), 2),
+            10..100 => (tens | (ones << 8) | (dot << 16), 3),
+            _ => (hundreds | (tens << 8) | (ones << 16) | (dot << 24), 4),
         };
         octet += 1;
     }
