@@ -160,7 +160,7 @@ impl Blocks {
 
 impl Sealed {
     fn new(block: Block, range: Option<Range>, token: String) -> Self {
-        let left = vec![0..block.rows()];
+        let left = std::iter::once(0..block.rows()).collect();
         let block = Arc::new(block);
         Self { block, range, token, is_in_doubt: false, left, refused: 0, refusals: 0 }
     }

@@ -162,7 +162,7 @@ mod tests {
             let [head, rows] = dictionary.column(&[0, size - 1], &keys);
             let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().unwrap());
             assert_eq!(number(0), 1);
-            assert_eq!(number(8), 0x200 | u64::from(width > 1) + u64::from(width > 2));
+            assert_eq!(number(8), 0x200 + u64::from(width > 1) + u64::from(width > 2));
             assert_eq!(number(16), u64::from(size));
             assert_eq!(number(head.len() - 8), 2);
             assert_eq!(head[24..26], *b"\x010");
