@@ -57,7 +57,7 @@ fn a_configuration_says_which_database() {
     assert!(says(plain(&other), true).starts_with("CREATE DATABASE IF NOT EXISTS `other`;\n"));
     let tables = "SELECT DISTINCT database FROM system.tables WHERE name = 'flows'";
     assert_eq!(engine.ask(tables), "configured\n");
-    std::fs::write(&path, "clickHouse: {databaseURL: nowhere}\n").unwrap();
+    std::fs::write(&path, "clickHouse: {enable: true, databaseURL: nowhere}\n").unwrap();
     let refused = plain(&format!("migrate --config {config}"));
     let errors = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && errors.contains("databaseURL"), "{errors}");
