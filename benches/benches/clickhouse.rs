@@ -72,7 +72,8 @@ async fn least(batches: &[Batch]) -> f64 {
     }
     // The engine writes the file itself, in its own way.
     let insert = Insert { table: "flows".into(), settings: Vec::new() };
-    client.insert(insert, &block).await.unwrap();
+    let block = Arc::new(block);
+    client.insert(insert, &block, 0..block.rows()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("block");
     let names = columns.names().collect::<Vec<_>>().join(", ");
@@ -178,25 +179,45 @@ fn batches() -> Vec<Batch> {
     records.chunks(BATCH).map(Batch::from).collect()
 }
 
+/// Shared as whoever decodes and correlates flows has them.
 struct Names {
-    pods: Vec<Name>,
-    namespaces: Vec<Name>,
-    nodes: Vec<Name>,
+    pods: Vec<Shared<Endpoint>>,
     services: Vec<Name>,
-    policies: Vec<Name>,
+    rules: Vec<Shared<PolicyRule>>,
+    state: Name,
+}
+
+fn one<T: Clone>(of: &[T], mixed: usize) -> T {
+    of[mixed % of.len()].clone()
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let names = |count, of: fn(usize) -> String| {
+        let names = |count, of: fn(usize) -> String| -> Vec<Name> {
             (0..count).map(|number| Name::from(of(number).as_str())).collect()
         };
+        let namespaces = names(60, |number| format!("team-{number}"));
+        let nodes = names(200, |number| format!("ip-10-0-{number}-17.ec2.internal"));
+        let pods = names(5000, |number| format!("frontend-7d4b9c6f5d-{number:05}"));
+        let policies = names(100, |number| format!("allow-frontend-{number}"));
+        let end = |(number, pod)| Endpoint {
+            pod,
+            namespace: one(&namespaces, number),
+            node: one(&nodes, number),
+            ..Endpoint::default()
+        };
+        let rule = |(number, name)| PolicyRule {
+            name,
+            namespace: one(&namespaces, number),
+            policy_type: 1,
+            rule: Name::default(),
+            action: PolicyRule::ALLOW,
+        };
         Self {
-            pods: names(5000, |number| format!("frontend-7d4b9c6f5d-{number:05}")),
-            namespaces: names(60, |number| format!("team-{number}")),
-            nodes: names(200, |number| format!("ip-10-0-{number}-17.ec2.internal")),
+            pods: pods.into_iter().enumerate().map(|pod| end(pod).into()).collect(),
             services: names(300, |number| format!("team-{}/backend-{number}:http", number % 60)),
-            policies: names(100, |number| format!("allow-frontend-{number}")),
+            rules: policies.into_iter().enumerate().map(|policy| rule(policy).into()).collect(),
+            state: "ESTABLISHED".into(),
         }
     }
 }
@@ -205,20 +226,6 @@ impl Names {
     fn record(&self, number: usize) -> FlowRecord {
         // Neighbours in a batch have little in common.
         let mixed = number.wrapping_mul(0x9e37_79b9) >> 3;
-        let one = |of: &[Name], by: usize| of[(mixed / by) % of.len()].clone();
-        let end = |by| Endpoint {
-            pod: one(&self.pods, by),
-            namespace: one(&self.namespaces, by),
-            node: one(&self.nodes, by),
-            ..Endpoint::default()
-        };
-        let rule = |by| PolicyRule {
-            name: one(&self.policies, by),
-            namespace: one(&self.namespaces, by),
-            policy_type: 1,
-            rule: Name::default(),
-            action: PolicyRule::ALLOW,
-        };
         let count = number as u64;
         let forward = Counters {
             packets_total: count % 10_000,
@@ -252,12 +259,20 @@ impl Names {
             end_ms,
             forward,
             reverse: forward,
-            source: end(1).into(),
-            destination: end(3).into(),
-            service: Service { ip: Some(address(11)), port: 80, name: one(&self.services, 5) },
-            ingress: rule(13).into(),
-            egress: if number.is_multiple_of(2) { rule(17).into() } else { Shared::default() },
-            tcp_state: "ESTABLISHED".into(),
+            source: one(&self.pods, mixed),
+            destination: one(&self.pods, mixed / 3),
+            service: Service {
+                ip: Some(address(11)),
+                port: 80,
+                name: one(&self.services, mixed / 5),
+            },
+            ingress: one(&self.rules, mixed / 13),
+            egress: if number.is_multiple_of(2) {
+                one(&self.rules, mixed / 17)
+            } else {
+                Shared::default()
+            },
+            tcp_state: self.state.clone(),
             flow_type: FlowType::InterNode,
             joined: joined.into(),
             ..FlowRecord::default()

@@ -21,7 +21,9 @@ use ipfix::registry::InformationElement;
 
 use crate::{Family, FlowRecord, Interner, Name, Uid};
 
-pub use click_house::{CLUSTER, KeyColumn, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn};
+pub use click_house::{
+    ADDED, CLUSTER, KeyColumn, ROLL_UP_TIME, RollUp, TIME_INSERTED, TableColumn,
+};
 pub use derived::{ACTIONS, DELTA_OCTETS, DELTA_PACKETS, SPAN};
 pub use log_columns::LogColumn;
 pub use orders::{Contents, LogColumns, Mode};
@@ -49,6 +51,23 @@ pub enum Group {
     Ingress,
     Egress,
     Exit,
+}
+
+impl Group {
+    pub const ALL: [Self; 5] =
+        [Self::Source, Self::Destination, Self::Ingress, Self::Egress, Self::Exit];
+
+    /// Where this part of a record is in memory, and nothing else while it is there; 0 for nothing.
+    #[inline]
+    pub fn place(self, record: &FlowRecord) -> usize {
+        match self {
+            Self::Source => record.source.place(),
+            Self::Destination => record.destination.place(),
+            Self::Ingress => record.ingress.place(),
+            Self::Egress => record.egress.place(),
+            Self::Exit => record.exit.place(),
+        }
+    }
 }
 
 /// The Information Elements that carry an attribute.

@@ -16,8 +16,8 @@ mod reversed; // what came back, as a flow of its own
 
 pub use domain::observation_domain;
 pub use fields::{
-    ACTIONS, Access, CLUSTER, Contents, DELTA_OCTETS, DELTA_PACKETS, Elements, FIELDS, Field,
-    Group, KeyColumn, LogColumn, LogColumns, Mode, Profile, ROLL_UP_TIME, RollUp, S3Column,
+    ACTIONS, ADDED, Access, CLUSTER, Contents, DELTA_OCTETS, DELTA_PACKETS, Elements, FIELDS,
+    Field, Group, KeyColumn, LogColumn, LogColumns, Mode, Profile, ROLL_UP_TIME, RollUp, S3Column,
     S3Columns, SPAN, TIME_INSERTED, TableColumn,
 };
 pub use layout::{Layout, Value};
@@ -27,6 +27,7 @@ pub use record::{
     Joined, ObservedBy, Origin, PolicyRule, Service, Side, protocol,
 };
 pub use shared::{Part, Shared};
+pub use told::Told;
 pub use uid::{NoUid, Uid, Uids};
 pub use wire::{Family, Plan, encode, template};
 

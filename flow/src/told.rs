@@ -44,7 +44,7 @@ fn rank(field: &Field) -> u64 {
 
 /// A part, as records have it.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
+pub enum Told {
     End(Shared<Endpoint>),
     Rule(Shared<PolicyRule>),
     Exit(Shared<Exit>),
@@ -52,7 +52,7 @@ pub(crate) enum Told {
 
 impl Told {
     /// A part of `record`.
-    pub(crate) fn of(record: &FlowRecord, group: Group) -> Self {
+    pub fn of(record: &FlowRecord, group: Group) -> Self {
         match group {
             Group::Source => Self::End(record.source.clone()),
             Group::Destination => Self::End(record.destination.clone()),

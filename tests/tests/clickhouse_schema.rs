@@ -10,6 +10,8 @@ mod fresh; // a database that had nothing
 mod taken_over; // one that had something
 #[path = "clickhouse_schema/interrupted.rs"]
 mod interrupted; // and was left half done
+#[path = "clickhouse_schema/alone.rs"]
+mod alone; // one that two come to
 #[path = "clickhouse_schema/operated.rs"]
 mod operated; // one that somebody looks after
 
@@ -72,8 +74,18 @@ impl<'a> Database<'a> {
         }
     }
 
+    /// Nothing expires, so that nobody looks for what does: that is a rewriting of each table.
+    fn asked_for_ever(&self) -> Asked {
+        let keep = Some("forever".parse().unwrap());
+        Asked { flows: keep, minutes: keep, five_minutes: keep, hours: keep, ..self.asked() }
+    }
+
+    async fn migrate_for_ever(&self) -> Result<Outcome, MigrateError> {
+        migrate(&self.client, &self.asked_for_ever(), "a test", &mut |_| {}).await
+    }
+
     async fn migrate(&self) -> Result<Outcome, MigrateError> {
-        migrate(&self.client, &self.asked(), &mut |_| {}).await
+        migrate(&self.client, &self.asked(), "a test", &mut |_| {}).await
     }
 
     async fn differences(&self, asked: &Asked) -> Vec<Difference> {

@@ -53,6 +53,12 @@ impl KeepArgs {
     }
 }
 
+/// By what others know who is at it. A container that is started again is the same.
+fn who() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("process {} on {}", std::process::id(), host.trim())
+}
+
 pub(super) async fn run(
     args: &MigrateArgs,
     out: &mut (impl Write + Send),
@@ -76,7 +82,7 @@ pub(super) async fn run(
         let now = writeln!(out, "{line}");
         written = std::mem::replace(&mut written, Ok(())).and(now);
     };
-    let outcome = migrate(&server.client, &asked, &mut tell).await;
+    let outcome = migrate(&server.client, &asked, &who(), &mut tell).await;
     let outcome = outcome.context("not at its end; it goes on when it is started again")?;
     written?;
     if outcome.changes == 0 {

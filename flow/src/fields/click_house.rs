@@ -37,7 +37,10 @@ pub struct RollUp {
 pub const TIME_INSERTED: &str = "timeInserted";
 pub const CLUSTER: &str = "clusterUUID";
 const TRUSTED: &str = "trusted";
-const RETIRED: [&str; 2] = ["appProtocolName", "httpVals"];
+const RETIRED: [&str; 2] = ["appProtocolName", ADDED[2]];
+
+/// What tells tables of others apart: columns in the order in which releases added them.
+pub const ADDED: [&str; 4] = [CLUSTER, "egressName", "httpVals", "egressNodeName"];
 
 /// What roll-ups tell the time of, beginnings of a minute, five minutes or an hour.
 pub const ROLL_UP_TIME: &str = "flowEndSeconds";
@@ -58,8 +61,7 @@ const TABLE: [&str; 53] = [
     "egressNetworkPolicyRuleAction", "egressNetworkPolicyType", "tcpState", "flowType",
     "sourcePodLabels", "destinationPodLabels", "throughput", "reverseThroughput",
     "throughputFromSourceNode", "throughputFromDestinationNode", "reverseThroughputFromSourceNode",
-    "reverseThroughputFromDestinationNode", CLUSTER, TRUSTED, "egressName", "egressIP",
-    "egressNodeName",
+    "reverseThroughputFromDestinationNode", CLUSTER, TRUSTED, ADDED[1], "egressIP", ADDED[3],
 ];
 
 /// What rows of the table are sorted by within an hour of their ends: who talks to whom.

@@ -15,6 +15,13 @@ const MOST_BYTES: usize = 48 << 20;
 /// Rows of a block that an earlier process has begun.
 const MOST_REPEATED: usize = 2 * MOST_ROWS;
 
+/// How often a table may refuse rows of a block that leave by halves: three single rows of 100,000
+/// are found with that.
+const MOST_REFUSALS: u32 = 60;
+
+/// Rows of a block.
+pub(super) type Rows = std::ops::Range<usize>;
+
 /// A block that is being filled.
 #[derive(Debug, Default)]
 pub(super) struct Open {
@@ -31,6 +38,11 @@ pub(super) struct Sealed {
     pub(super) token: String,
     /// An attempt may have succeeded without our knowing.
     pub(super) is_in_doubt: bool,
+    /// Rows that the server neither has nor refuses, what leaves next last.
+    left: Vec<Rows>,
+    /// How many rows the table refuses, and how often it said so.
+    pub(super) refused: u64,
+    pub(super) refusals: u32,
 }
 
 /// Fills one block after the other.
@@ -149,11 +161,49 @@ impl Blocks {
             format!("fyke-{:016x}-{}", self.id, self.count)
         };
         let Open { block, .. } = std::mem::take(&mut self.open);
-        Sealed { block: Arc::new(block), range, token, is_in_doubt: false }
+        Sealed::new(block, range, token)
     }
 }
 
 impl Sealed {
+    fn new(block: Block, range: Option<Range>, token: String) -> Self {
+        let left = std::iter::once(0..block.rows()).collect();
+        let block = Arc::new(block);
+        Self { block, range, token, is_in_doubt: false, left, refused: 0, refusals: 0 }
+    }
+
+    /// The rows that leave next, and what the server knows those by.
+    pub(super) fn next(&self) -> Option<(Rows, String)> {
+        let rows = self.left.last()?.clone();
+        let is_whole = rows == (0..self.block.rows());
+        let token = if is_whole {
+            self.token.clone()
+        } else {
+            format!("{}-rows-{}-{}", self.token, rows.start, rows.end)
+        };
+        Some((rows, token))
+    }
+
+    /// The server has those.
+    pub(super) fn stored(&mut self) {
+        self.left.pop();
+    }
+
+    /// The table refuses those: they leave by halves, unless there is one, or it refuses too much.
+    /// Always the same ones, so that a process that comes later makes the same tokens. Returns how
+    /// many rows nobody tries any more.
+    pub(super) fn refuse(&mut self) -> u64 {
+        let Some(rows) = self.left.pop() else { return 0 };
+        self.refusals += 1;
+        if rows.len() > 1 && self.refusals <= MOST_REFUSALS {
+            let middle = rows.start + rows.len() / 2;
+            self.left.extend([middle..rows.end, rows.start..middle]);
+            return 0;
+        }
+        self.refused += rows.len() as u64;
+        rows.len() as u64
+    }
+
     /// Leaves out what the table does not have any more.
     pub(super) fn keep(&mut self, columns: &Columns) {
         if let Some(block) = Arc::get_mut(&mut self.block) {
@@ -164,6 +214,8 @@ impl Sealed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn columns() -> Columns {
@@ -236,7 +288,7 @@ mod tests {
 
     #[test]
     fn without_a_log_no_two_blocks_have_one_token() {
-        let mut tokens = std::collections::HashSet::new();
+        let mut tokens = HashSet::new();
         for _ in 0..2 {
             let mut blocks = Blocks::default();
             for _ in 0..2 {
@@ -244,6 +296,41 @@ mod tests {
                 assert!(tokens.insert(blocks.seal().token));
             }
         }
+    }
+
+    /// What a table makes of a block that refuses some rows, and in how many attempts.
+    fn inserted(rows: usize, bad: &[usize]) -> (Vec<usize>, u64, usize) {
+        let mut blocks = Blocks::default();
+        blocks.add(&vec![FlowRecord::default(); rows], &columns(), "");
+        let (mut sealed, mut stored, mut tokens) = (blocks.seal(), Vec::new(), HashSet::new());
+        while let Some((rows, token)) = sealed.next() {
+            assert!(tokens.insert(token));
+            if bad.iter().any(|row| rows.contains(row)) {
+                sealed.refuse();
+            } else {
+                stored.extend(rows);
+                sealed.stored();
+            }
+        }
+        (stored, sealed.refused, tokens.len())
+    }
+
+    #[test]
+    fn a_row_that_is_refused_costs_no_other() {
+        for bad in [vec![], vec![0], vec![777], vec![999], vec![0, 500, 999]] {
+            let (stored, refused, _) = inserted(1000, &bad);
+            let expected: Vec<_> = (0..1000).filter(|row| !bad.contains(row)).collect();
+            assert_eq!((stored, refused), (expected, bad.len() as u64));
+        }
+        assert_eq!(inserted(MOST_ROWS, &[4, 50_000, 99_999]).1, 3);
+    }
+
+    #[test]
+    fn a_table_that_refuses_everything_is_not_asked_for_ever() {
+        let all: Vec<_> = (0..1000).collect();
+        let (stored, refused, attempts) = inserted(1000, &all);
+        assert_eq!((stored.len(), refused), (0, 1000));
+        assert!(attempts <= 2 * MOST_REFUSALS as usize + 1, "{attempts}");
     }
 
     #[test]

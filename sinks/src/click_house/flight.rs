@@ -2,24 +2,26 @@
 
 use std::io;
 
-use store::clickhouse::{ClickHouseError, Client, Insert};
+use config::Chain;
+use store::clickhouse::{ClickHouseError, Client, Insert, Reason};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::TABLE;
 use super::blocks::Sealed;
-use super::note::{Note, Range};
+use super::note::Note;
 
 /// Runs beside whoever fills the next block. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Flight {
-    /// Taken out once it has landed.
-    pub(super) sealed: Sealed,
+    sealed: Sealed,
     task: JoinHandle<Landed>,
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub(super) struct Landed {
+    pub(super) sealed: Sealed,
+    /// Whether the server has all of it that the table does not refuse.
     pub(super) inserted: Result<(), ClickHouseError>,
     /// What could not be noted.
     pub(super) note: io::Result<()>,
@@ -49,6 +51,7 @@ impl Flight {
     /// Nothing is lost by dropping the future. Not to be called again once it returned.
     pub(super) async fn landed(&mut self) -> Landed {
         let panicked = |error| Landed {
+            sealed: self.sealed.clone(),
             inserted: Err(ClickHouseError::Request(Box::new(error))),
             note: Ok(()),
         };
@@ -62,27 +65,18 @@ impl Drop for Flight {
     }
 }
 
-async fn fly(route: Route, sealed: Sealed) -> Landed {
+async fn fly(route: Route, mut sealed: Sealed) -> Landed {
     let mut note = Ok(());
-    let noted = route.note.zip(sealed.range);
+    let noted = route.note.clone().zip(sealed.range);
     if let Some((to, range)) = noted.clone() {
         note = write(move || to.leaving(range)).await;
     }
-    let mut settings = route.settings;
-    if route.has_tokens {
-        settings.push(("insert_deduplication_token".into(), sealed.token.clone()));
-    }
-    if route.shards > 0 {
-        // The same one each time, which so knows the token.
-        let shard = crc32c::crc32c(sealed.token.as_bytes()) % route.shards + 1;
-        settings.push(("insert_shard_id".into(), shard.to_string()));
-    }
-    let insert = Insert { table: TABLE.into(), settings };
-    let inserted = route.client.insert(insert, &sealed.block).await;
+    let inserted = route.insert(&mut sealed).await;
     if let (Ok(()), Some((to, range))) = (&inserted, noted) {
+        // Also of what is refused, which nobody tries again.
         note = note.and(write(move || to.stored(range)).await);
     }
-    Landed { inserted, note }
+    Landed { sealed, inserted, note }
 }
 
 /// On a thread that may block.
@@ -91,11 +85,31 @@ async fn write(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::R
 }
 
 impl Route {
-    /// Notes that the server never takes these records, so that nobody tries again.
-    pub(super) async fn give_up(&self, range: Option<Range>) -> io::Result<()> {
-        match (self.note.clone(), range) {
-            (Some(note), Some(range)) => write(move || note.stored(range)).await,
-            _ => Ok(()),
+    /// What is left of a block.
+    async fn insert(&self, sealed: &mut Sealed) -> Result<(), ClickHouseError> {
+        while let Some((rows, token)) = sealed.next() {
+            let mut settings = self.settings.clone();
+            if self.has_tokens {
+                settings.push(("insert_deduplication_token".into(), token));
+            }
+            if self.shards > 0 {
+                // The same one each time, which so knows the token.
+                let shard = crc32c::crc32c(sealed.token.as_bytes()) % self.shards + 1;
+                settings.push(("insert_shard_id".into(), shard.to_string()));
+            }
+            let insert = Insert { table: TABLE.into(), settings };
+            match self.client.insert(insert, &sealed.block, rows).await {
+                Ok(()) => sealed.stored(),
+                Err(error) if error.reason() == Reason::Data => {
+                    let rows = sealed.refuse();
+                    if rows > 0 {
+                        let error = Chain(&error);
+                        tracing::error!(sink = "click_house", rows, %error, "rows are refused");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 }

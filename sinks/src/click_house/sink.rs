@@ -1,6 +1,5 @@
 //! Blocks to ClickHouse, one after the other.
 
-use config::Chain;
 use flow::Batch;
 use store::Mark;
 use store::clickhouse::{self, ClickHouseError, Client, Columns, Reason};
@@ -8,7 +7,7 @@ use tokio::sync::watch;
 
 use super::blocks::{Blocks, Sealed};
 use super::counters::ClickHouseCounters;
-use super::flight::{Flight, Route};
+use super::flight::{Flight, Landed, Route};
 use super::note::{Note, Noted};
 use super::{Options, TABLE};
 use crate::{Deeds, Sink, SinkError};
@@ -116,11 +115,9 @@ impl ClickHouseSink {
     /// Waits until no block is on its way. An error if it came back.
     async fn settle(&mut self) -> Result<(), SinkError> {
         let Some(flight) = &mut self.flight else { return Ok(()) };
-        let landed = flight.landed().await;
-        let Some(flight) = self.flight.take() else { return Ok(()) };
-        let sealed = flight.sealed.clone();
-        drop(flight);
-        if let Err(error) = landed.note {
+        let Landed { sealed, inserted, note } = flight.landed().await;
+        self.flight = None;
+        if let Err(error) = note {
             self.done.note_failures += 1;
             tracing::warn!(
                 sink = "click_house",
@@ -128,23 +125,21 @@ impl ClickHouseSink {
                 "cannot note which records are on their way: after a crash they may be stored twice"
             );
         }
-        let rows = sealed.block.rows() as u64;
-        match landed.inserted {
-            Ok(()) => {
-                self.landed(&sealed, rows);
-                self.blocks.reuse(sealed);
-                Ok(())
-            }
-            Err(error) if error.reason() == Reason::Data => {
-                self.refused(&sealed, rows, error).await;
-                Ok(())
-            }
-            Err(error) => Err(self.came_back(sealed, error)),
+        if let Err(error) = inserted {
+            return Err(self.came_back(sealed, error));
         }
+        self.landed(&sealed);
+        self.blocks.reuse(sealed);
+        Ok(())
     }
 
-    fn landed(&mut self, sealed: &Sealed, rows: u64) {
-        self.done.inserts += 1;
+    /// The server has it, but for what the table refuses, whatever is tried.
+    fn landed(&mut self, sealed: &Sealed) {
+        let rows = (sealed.block.rows() as u64).saturating_sub(sealed.refused);
+        (0..sealed.refusals).for_each(|_| self.done.failed(Reason::Data));
+        self.done.rows_refused += sealed.refused;
+        self.let_go += sealed.refused;
+        self.done.inserts += u64::from(rows > 0);
         self.done.rows += rows;
         let columns = self.columns.as_ref();
         if sealed.is_in_doubt && !(self.route.has_tokens && notices(columns)) {
@@ -152,18 +147,6 @@ impl ClickHouseSink {
         }
         if columns.is_some_and(|columns| !columns.missing_of_antrea().is_empty()) {
             self.done.rows_short += rows;
-        }
-        self.count();
-    }
-
-    /// Whatever is tried, the table does not take it.
-    async fn refused(&mut self, sealed: &Sealed, rows: u64, error: ClickHouseError) {
-        self.done.failed(error.reason());
-        self.done.rows_refused += rows;
-        self.let_go += rows;
-        tracing::error!(sink = "click_house", rows, error = %Chain(&error), "rows are refused");
-        if self.route.give_up(sealed.range).await.is_err() {
-            self.done.note_failures += 1;
         }
         self.count();
     }

@@ -376,3 +376,35 @@ async fn a_part_of_what_was_taken_is_acknowledged_and_the_rest_comes_again() {
     spool.close();
     assert_eq!(drain(&mut again).await, (6..10).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_number_that_a_far_end_may_know_is_not_given_twice() {
+    let dir = tempdir().unwrap();
+    let spool = open(&options(dir.path()));
+    let (mut queue, _) = self::queue(&spool, "store");
+    fill(&spool, 0..20, 10).await;
+    while queue.mark().unwrap().record < 20 {
+        queue.recv().await.unwrap();
+    }
+    let named = queue.mark().unwrap();
+    let from = store::Mark { record: 0, ..named };
+    // A power failure: the second block is gone, which the far end may have.
+    let copy = killed(dir.path());
+    drop((queue, spool));
+    let segment = &segments(copy.path())[0];
+    let bytes = fs::read(segment).unwrap();
+    fs::write(segment, &bytes[..bytes.len() - 1]).unwrap();
+
+    let spool = open(&options(copy.path()));
+    let (mut queue, counters) = self::queue(&spool, "store");
+    queue.reserve(named);
+    queue.resume_at(from);
+    spool.append(&batch(20..25));
+    spool.close();
+    let mut marks = Vec::new();
+    while let Some(batch) = queue.recv().await {
+        marks.push((batch[0].flow_id, queue.mark().unwrap().record));
+    }
+    assert_eq!(marks, [(0, 10), (20, 25)], "what comes next has numbers behind");
+    assert_eq!((read(&counters.given), read(&counters.unreadable)), (25, 10));
+}

@@ -1,13 +1,20 @@
 //! Records as one block of ClickHouse's `Native` format: for each column its name, its type and its
 //! values, numbers in little-endian order and texts behind their lengths.
 //!
-//! Rows become columns as they come, a few at a time, so that a record is read while it is near.
+//! Rows become columns as they come, a few at a time, so that a record is read while it is near. Of
+//! what many records have in common, such as the Pods they are between, a row costs one number: a
+//! part is known by where it is, and its names are looked at once in a block.
+mod text; // texts behind their lengths
+mod codes; // numbers for what comes again
+mod shared; // columns with such numbers
 
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::sync::Arc;
 
-use flow::{Access, FlowRecord};
+use bytes::Bytes;
+use flow::{Access, Field, FlowRecord, Group};
 
+use self::shared::Shared;
 use super::columns::{Column, Columns, Form, Value};
 
 /// Records whose columns are written at once: they fit the nearest cache of a core.
@@ -16,42 +23,61 @@ const NEAR: usize = 32;
 /// Rows that are inserted together, or not at all.
 #[derive(Debug, Default)]
 pub struct Block {
-    columns: Vec<Filled>,
-    /// As many times as there are near records.
-    cluster_uuids: Vec<u8>,
+    /// Columns with a value of its own in each row.
+    own: Vec<Own>,
+    /// What several rows may have in common, with the columns that tell of it.
+    shared: Vec<Shared>,
     rows: usize,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Filled {
+struct Own {
     column: Column,
+    access: Access,
     values: Vec<u8>,
 }
 
 impl Block {
     /// An empty one. `cluster_uuid` is in each row.
     pub fn new(columns: &Columns, cluster_uuid: &str) -> Self {
-        let filled = |column: &Column| Filled { column: *column, values: Vec::new() };
-        let mut one = Vec::new();
-        text(&mut one, cluster_uuid);
-        Self {
-            columns: columns.written.iter().map(filled).collect(),
-            cluster_uuids: one.repeat(NEAR),
-            rows: 0,
-            bytes: 0,
+        let mut block = Self { shared: Group::ALL.map(Shared::part).into(), ..Self::default() };
+        for column in &columns.written {
+            match column.value {
+                Value::ClusterUuid => block.shared.push(Shared::same(*column, cluster_uuid)),
+                Value::Attribute(Field { group: Some(group), access, .. })
+                    if column.form != Form::Uuid =>
+                {
+                    for part in block.shared.iter_mut().filter(|it| it.is_part(*group)) {
+                        part.add(*column, *access);
+                    }
+                }
+                Value::Attribute(Field { access, .. })
+                    if matches!(column.form, Form::Name | Form::OldName) =>
+                {
+                    block.shared.push(Shared::name(*column, *access));
+                }
+                Value::Attribute(Field { access, .. }) => {
+                    block.own.push(Own { column: *column, access: *access, values: Vec::new() });
+                }
+            }
         }
+        block.shared.retain(|it| !it.is_empty());
+        block
     }
 
     /// Takes the memory of another block, whose rows are gone. To touch new memory costs as much as
     /// to fill it.
     #[must_use]
-    pub fn reusing(mut self, other: Self) -> Self {
-        for filled in other.columns {
-            let Filled { column: Column { name, .. }, mut values } = filled;
-            values.clear();
-            if let Some(ours) = self.columns.iter_mut().find(|ours| ours.column.name == name) {
-                ours.values = values;
+    pub fn reusing(mut self, mut other: Self) -> Self {
+        for own in &mut self.own {
+            let theirs = other.own.iter_mut().find(|it| it.column.name == own.column.name);
+            own.values = theirs.map(|it| std::mem::take(&mut it.values)).unwrap_or_default();
+            own.values.clear();
+        }
+        if self.shared.len() == other.shared.len() {
+            for (ours, theirs) in self.shared.iter_mut().zip(other.shared) {
+                ours.reuse(theirs);
             }
         }
         self
@@ -61,7 +87,7 @@ impl Block {
         self.rows
     }
 
-    /// Bytes of all values.
+    /// Bytes of all values, at most.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -72,56 +98,93 @@ impl Block {
 
     pub fn push(&mut self, records: &[FlowRecord]) {
         for near in records.chunks(NEAR) {
-            for filled in &mut self.columns {
-                filled.push(near, &self.cluster_uuids);
-            }
+            self.shared.iter_mut().for_each(|shared| shared.push(near));
+            self.own.iter_mut().for_each(|own| own.push(near));
         }
         self.rows += records.len();
-        self.bytes = self.columns.iter().map(|filled| filled.values.len()).sum();
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let own: usize = self.own.iter().map(|own| own.values.len()).sum();
+        let shared: usize = self.shared.iter().map(|it| it.bytes(self.rows)).sum();
+        self.bytes = own + shared;
     }
 
     /// Leaves out columns that `columns` does not have, or has as another type.
     pub fn keep(&mut self, columns: &Columns) {
-        self.columns.retain(|filled| {
-            let Column { name, form, .. } = filled.column;
-            columns.written.iter().any(|it| it.name == name && it.form == form)
-        });
-        self.bytes = self.columns.iter().map(|filled| filled.values.len()).sum();
+        let is_kept = |column: &Column| {
+            columns.written.iter().any(|it| it.name == column.name && it.form == column.form)
+        };
+        self.own.retain(|own| is_kept(&own.column));
+        self.shared.iter_mut().for_each(|shared| shared.keep(is_kept));
+        self.count();
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        let shared = self.shared.iter().flat_map(Shared::columns);
+        self.own.iter().map(|own| &own.column).chain(shared)
     }
 
     /// `` `a`, `b` ``
     pub(super) fn names(&self) -> String {
-        let names = self.columns.iter().map(|filled| format!("`{}`", filled.column.name));
+        let names = self.columns().map(|column| format!("`{}`", column.name));
         names.collect::<Vec<_>>().join(", ")
     }
 
-    /// The bytes of the block, one part after the other.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (Vec<u8>, &[u8])> {
+    /// The bytes of a block of some of the rows, one part after the other.
+    pub(super) fn parts(self: &Arc<Self>, rows: Range<usize>) -> impl Iterator<Item = Bytes> {
         let mut start = Vec::new();
-        length(&mut start, self.columns.len());
-        length(&mut start, self.rows);
-        let columns = self.columns.iter().map(|filled| {
-            let mut head = Vec::new();
-            text(&mut head, filled.column.name);
-            text(&mut head, filled.column.form.word());
-            (head, filled.values.as_slice())
+        text::length(&mut start, self.columns().count());
+        text::length(&mut start, rows.len());
+        let own = (0..self.own.len()).flat_map({
+            let rows = rows.clone();
+            move |column| [self.head(column), self.values(column, &rows)]
         });
-        std::iter::once((start, &[][..])).chain(columns)
+        let shared = self.shared.iter().flat_map(move |shared| shared.parts(rows.clone()));
+        std::iter::once(start.into()).chain(own).chain(shared)
+    }
+
+    fn head(&self, own: usize) -> Bytes {
+        self.own.get(own).map(|own| head(&own.column)).unwrap_or_default()
+    }
+
+    /// Not copied.
+    fn values(self: &Arc<Self>, own: usize, rows: &Range<usize>) -> Bytes {
+        let Some(Own { column, values, .. }) = self.own.get(own) else { return Bytes::new() };
+        let range = match column.form.width() {
+            Some(width) => rows.start * width..rows.end * width,
+            None => text::addresses(values, rows),
+        };
+        Bytes::from_owner(Lent { block: Arc::clone(self), own }).slice(range)
     }
 }
 
-impl Filled {
+/// A column's values, for those who send them.
+struct Lent {
+    block: Arc<Block>,
+    own: usize,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.block.own.get(self.own).map(|own| own.values.as_slice()).unwrap_or_default()
+    }
+}
+
+/// What stands before a column's values.
+fn head(column: &Column) -> Bytes {
+    let mut head = Vec::new();
+    text::text(&mut head, column.name);
+    text::text(&mut head, column.form.word());
+    head.into()
+}
+
+impl Own {
     /// At most as many as are near.
-    fn push(&mut self, records: &[FlowRecord], cluster_uuids: &[u8]) {
+    fn push(&mut self, records: &[FlowRecord]) {
         let to = &mut self.values;
-        let access = match self.column.value {
-            Value::ClusterUuid => {
-                let length = cluster_uuids.len() / NEAR * records.len();
-                return to.extend_from_slice(cluster_uuids.get(..length).unwrap_or_default());
-            }
-            Value::Attribute(access) => access,
-        };
-        match access {
+        match self.access {
             Access::U8 { get, .. } => to.extend(records.iter().map(get)),
             Access::U16 { get, .. } => {
                 numbers(to, records.iter().map(|record| get(record).to_le_bytes()));
@@ -141,23 +204,17 @@ impl Filled {
                 let last = i64::MAX.unsigned_abs();
                 numbers(to, records.iter().map(|record| get(record).min(last).to_le_bytes()));
             }
-            Access::Name { get, .. } | Access::Labels { get, .. } => {
+            Access::Ip { get, .. } => {
                 for record in records {
-                    text(to, get(record));
+                    text::address(to, get(record));
                 }
             }
-            Access::Ip { get, .. } => records.iter().for_each(|record| address(to, get(record))),
-            Access::Uuid { get, .. } if self.column.form == Form::Uuid => {
+            Access::Uuid { get, .. } => {
                 let bytes = |record| get(record).map_or([0; 16], |uid| halves(uid.0));
                 numbers(to, records.iter().map(bytes));
             }
-            Access::Uuid { get, .. } => records.iter().for_each(|record| match get(record) {
-                None => to.push(0),
-                Some(uid) => {
-                    to.push(36);
-                    write(to, format_args!("{uid}"));
-                }
-            }),
+            // Those are shared.
+            Access::Name { .. } | Access::Labels { .. } => {}
         }
     }
 }
@@ -173,69 +230,6 @@ fn numbers<const N: usize>(to: &mut Vec<u8>, values: impl Iterator<Item = [u8; N
     to.extend_from_slice(all.get(..count).unwrap_or_default().as_flattened());
 }
 
-/// A number in groups of seven bits, the lowest first.
-fn length(to: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        to.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
-        length >>= 7;
-    }
-    to.push(u8::try_from(length).unwrap_or_default());
-}
-
-#[inline]
-fn text(to: &mut Vec<u8>, text: &str) {
-    if text.is_empty() {
-        return to.push(0);
-    }
-    length(to, text.len());
-    to.extend_from_slice(text.as_bytes());
-}
-
-/// An address that is not known is no text.
-fn address(to: &mut Vec<u8>, address: Option<IpAddr>) {
-    match address.map(|address| address.to_canonical()) {
-        Some(IpAddr::V4(address)) if !address.is_unspecified() => dotted(to, address),
-        Some(IpAddr::V6(address)) if !address.is_unspecified() => {
-            let at = to.len();
-            to.push(0);
-            write(to, format_args!("{address}"));
-            let length = to.len() - at - 1;
-            if let Some(place) = to.get_mut(at) {
-                // At most 39.
-                *place = u8::try_from(length).unwrap_or_default();
-            }
-        }
-        _ => to.push(0),
-    }
-}
-
-/// As `Display` writes it, several times as fast.
-fn dotted(to: &mut Vec<u8>, address: Ipv4Addr) {
-    let mut text = [0; 16];
-    let mut end = 1;
-    let mut put = |digit: u8| {
-        if let Some(place) = text.get_mut(end) {
-            *place = digit;
-        }
-        end += 1;
-    };
-    for (at, octet) in address.octets().into_iter().enumerate() {
-        if at > 0 {
-            put(b'.');
-        }
-        if octet >= 100 {
-            put(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            put(b'0' + octet / 10 % 10);
-        }
-        put(b'0' + octet % 10);
-    }
-    let [first, ..] = &mut text;
-    *first = u8::try_from(end - 1).unwrap_or_default();
-    to.extend_from_slice(text.get(..end).unwrap_or_default());
-}
-
 /// `UUID` is two numbers.
 fn halves(mut bytes: [u8; 16]) -> [u8; 16] {
     let (high, low) = bytes.split_at_mut(8);
@@ -244,19 +238,14 @@ fn halves(mut bytes: [u8; 16]) -> [u8; 16] {
     bytes
 }
 
-fn write(to: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    // A vector takes everything.
-    to.write_fmt(what).unwrap_or_default();
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use flow::{Endpoint, Name, Shared as Part};
 
     use super::*;
 
-    fn bytes(block: &Block) -> Vec<u8> {
-        block.parts().flat_map(|(head, values)| [&head, values].concat()).collect()
+    fn bytes(block: Block, rows: Range<usize>) -> Vec<u8> {
+        Arc::new(block).parts(rows).flatten().collect()
     }
 
     fn columns(has: &[(&str, &str)]) -> Columns {
@@ -264,48 +253,89 @@ mod tests {
         Columns::of(has.iter().map(|(name, kind)| (name, kind)))
     }
 
-    /// By hand, after ClickHouse's documentation of the format.
-    #[test]
-    fn a_block_is_native() {
-        let has = [("destinationTransportPort", "UInt16"), ("tcpState", "String")];
-        let mut block = Block::new(&columns(&has), "");
+    const HAS: [(&str, &str); 3] =
+        [("sourceIP", "String"), ("destinationTransportPort", "UInt16"), ("tcpState", "String")];
+
+    fn block() -> Block {
+        let mut block = Block::new(&columns(&HAS), "");
         let mut record = FlowRecord { tcp_state: "SYN_SENT".into(), ..FlowRecord::default() };
         record.key.destination_port = 443;
+        record.key.source = [10, 0, 0, 255].into();
         block.push(&[record, FlowRecord::default()]);
-        let expected = b"\x02\x02\x18destinationTransportPort\x06UInt16\xbb\x01\0\0\
-            \x08tcpState\x06String\x08SYN_SENT\0";
-        assert_eq!(bytes(&block), expected);
-        assert_eq!((block.rows(), block.bytes()), (2, 14));
-        block.keep(&columns(&has[1..]));
-        assert_eq!(bytes(&block), b"\x01\x02\x08tcpState\x06String\x08SYN_SENT\0");
+        block
+    }
+
+    const STATES: &[u8] = b"\x08tcpState\x16LowCardinality(String)\x01\0\0\0\0\0\0\0\
+        \0\x02\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x08SYN_SENT\0";
+
+    /// By hand, after ClickHouse's documentation of the format, and its source where there is none.
+    #[test]
+    fn a_block_is_native() {
+        let expected = [
+            b"\x03\x02\x18destinationTransportPort\x06UInt16\xbb\x01\0\0\
+              \x08sourceIP\x06String\x0a10.0.0.255\0",
+            STATES,
+            b"\x02\0\0\0\0\0\0\0\0\x01",
+        ];
+        assert_eq!(bytes(block(), 0..2), expected.concat());
     }
 
     #[test]
-    fn addresses_are_as_everybody_writes_them() {
-        let mut seen = 0;
-        for seed in 0..2000_u32 {
-            let v4 = Ipv4Addr::from(seed.wrapping_mul(2_654_435_761));
-            let v6 = Ipv6Addr::from(u128::from(seed) << (seed % 120));
-            for ip in [IpAddr::from(v4), v6.into()] {
-                let mut told = Vec::new();
-                address(&mut told, Some(ip));
-                let ip = ip.to_canonical();
-                let expected = if ip.is_unspecified() { String::new() } else { ip.to_string() };
-                assert_eq!(told.first().copied().map(usize::from), Some(expected.len()), "{ip}");
-                assert_eq!(told.get(1..), Some(expected.as_bytes()));
-                seen += 1;
+    fn a_part_of_a_block_is_one() {
+        let expected = [
+            b"\x03\x01\x18destinationTransportPort\x06UInt16\0\0\x08sourceIP\x06String\0",
+            STATES,
+            b"\x01\0\0\0\0\0\0\0\x01",
+        ];
+        assert_eq!(bytes(block(), 1..2), expected.concat());
+    }
+
+    #[test]
+    fn who_takes_no_dictionaries_is_sent_none() {
+        let mut block = Block::new(&columns(&HAS[2..]).without_dictionaries(), "");
+        let states =
+            ["A", "", "BC", "A"].map(|it| FlowRecord { tcp_state: it.into(), ..<_>::default() });
+        block.push(&states);
+        assert_eq!(bytes(block, 0..4), b"\x01\x04\x08tcpState\x06String\x01A\0\x02BC\x01A");
+    }
+
+    #[test]
+    fn what_the_table_does_not_have_is_left_out() {
+        let mut block = block();
+        block.keep(&columns(&HAS[2..]));
+        let expected = [b"\x01\x02", STATES, b"\x02\0\0\0\0\0\0\0\0\x01"].concat();
+        assert_eq!(bytes(block, 0..2), expected);
+    }
+
+    /// Places in memory are used again, names come in several copies, and blocks too.
+    #[test]
+    fn parts_that_come_and_go_are_told_from_each_other() {
+        let has = [("sourcePodName", "String"), ("sourcePodNamespace", "String")];
+        let mut block = Block::new(&columns(&has), "");
+        for round in 0..3 {
+            block = Block::new(&columns(&has), "").reusing(block);
+            for number in 0..1000 {
+                let pod = format!("pod-{}", number % 300 + round);
+                let source = Endpoint {
+                    pod: Name::from(pod.as_str()),
+                    namespace: "one".into(),
+                    ..Endpoint::default()
+                };
+                let source = Part::from(source);
+                let record = FlowRecord { source, ..FlowRecord::default() };
+                block.push(&[record.clone(), record]);
             }
         }
-        assert_eq!(seen, 4000);
-        let mut told = Vec::new();
-        address(&mut told, None);
-        assert_eq!(told, [0]);
-    }
-
-    #[test]
-    fn long_texts_have_long_lengths() {
-        let mut told = Vec::new();
-        text(&mut told, &"x".repeat(300));
-        assert_eq!((told.get(..2), told.len()), (Some(&[0xac, 0x02][..]), 302));
+        let shared = block.shared.iter().find(|it| it.is_part(Group::Source)).unwrap();
+        let parts: Vec<_> = shared.parts(0..2000).collect();
+        // Of either column: what it is called, its texts, and its rows.
+        let [_, pods, numbers, _, namespaces, same] = parts.as_slice() else { panic!() };
+        assert_eq!(pods[16..24], 300_u64.to_le_bytes());
+        for row in 0..2000_u16 {
+            let at = usize::from(row) * 2;
+            assert_eq!(numbers[at..at + 2], (row / 2 % 300).to_le_bytes(), "{row}");
+        }
+        assert!(pods[24..].starts_with(b"\x05pod-2\x05pod-3"));
+        assert_eq!((&namespaces[24..28], same.len()), (&b"\x03one"[..], 2000));
     }
 }

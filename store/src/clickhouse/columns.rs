@@ -4,6 +4,9 @@ use flow::{Access, CLUSTER, Field, TableColumn};
 
 use super::{ClickHouseError, Client, Reason};
 
+/// Servers before this year's take no dictionary for a column of another type.
+const FIRST_WITH_DICTIONARIES: u32 = 20;
+
 /// A column that is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -23,13 +26,18 @@ pub(super) enum Form {
     DateTime,
     /// Milliseconds since 1970.
     DateTime64,
+    /// A text of its own in each row.
     Text,
+    /// A number in each row, and a dictionary: few different texts.
+    Name,
+    /// The same for a server that does not take dictionaries.
+    OldName,
     Uuid,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value {
-    Attribute(Access),
+    Attribute(&'static Field),
     /// The same in each row.
     ClusterUuid,
 }
@@ -53,7 +61,7 @@ impl PartialEq for Columns {
 
 impl Form {
     /// As blocks tell it. The server converts if its column's type is another one, such as
-    /// `LowCardinality(String)`.
+    /// `String` where there are few different ones.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::U8 => "UInt8",
@@ -62,16 +70,29 @@ impl Form {
             Self::U64 => "UInt64",
             Self::DateTime => "DateTime",
             Self::DateTime64 => "DateTime64(3)",
-            Self::Text => "String",
+            Self::Text | Self::OldName => "String",
+            Self::Name => "LowCardinality(String)",
             Self::Uuid => "UUID",
+        }
+    }
+
+    /// Bytes of a value, if all have as many.
+    pub(super) const fn width(self) -> Option<usize> {
+        match self {
+            Self::U8 => Some(1),
+            Self::U16 => Some(2),
+            Self::U32 | Self::DateTime => Some(4),
+            Self::U64 | Self::DateTime64 => Some(8),
+            Self::Uuid => Some(16),
+            Self::Text | Self::Name | Self::OldName => None,
         }
     }
 
     /// For a column whose type is `kind`.
     fn fit(value: Value, kind: &str) -> Self {
         let kind = inner(inner(kind, "LowCardinality("), "Nullable(");
-        let Value::Attribute(access) = value else { return Self::Text };
-        match access {
+        let Value::Attribute(field) = value else { return Self::Name };
+        match field.access {
             Access::U8 { .. } => Self::U8,
             Access::U16 { .. } => Self::U16,
             Access::U32 { .. } => Self::U32,
@@ -80,10 +101,11 @@ impl Form {
             Access::Milliseconds { .. } if kind.starts_with("DateTime") => Self::DateTime,
             Access::U64 { .. } | Access::Milliseconds { .. } => Self::U64,
             Access::Uuid { .. } if kind == "UUID" => Self::Uuid,
+            Access::Ip { .. } if TableColumn::flow_key().contains(&field.name) => Self::Text,
             Access::Uuid { .. }
             | Access::Ip { .. }
             | Access::Name { .. }
-            | Access::Labels { .. } => Self::Text,
+            | Access::Labels { .. } => Self::Name,
         }
     }
 }
@@ -95,7 +117,7 @@ fn inner<'a>(kind: &'a str, outer: &str) -> &'a str {
 
 /// Everything we have, by name.
 fn values() -> impl Iterator<Item = (&'static str, Value)> {
-    let attributes = Field::all().map(|field| (field.name, Value::Attribute(field.access)));
+    let attributes = Field::all().map(|field| (field.name, Value::Attribute(field)));
     attributes.chain([(CLUSTER, Value::ClusterUuid)])
 }
 
@@ -117,6 +139,11 @@ impl Columns {
             return Err(ClickHouseError::Answer(why));
         }
         let mut columns = Self::of(has);
+        let version = client.rows("SELECT version()").await?.into_iter().flatten().next();
+        let major = version.and_then(|it| it.split('.').next()?.parse::<u32>().ok());
+        if major.is_some_and(|major| major < FIRST_WITH_DICTIONARIES) {
+            columns = columns.without_dictionaries();
+        }
         let engine = engine_of(client, "currentDatabase()", table).await;
         if let Some(spread) = Spread::of(&engine) {
             columns.shards = spread.shards(client).await?;
@@ -142,6 +169,14 @@ impl Columns {
             }
         }
         columns
+    }
+
+    /// For a server that does not take them.
+    pub(super) fn without_dictionaries(mut self) -> Self {
+        for column in self.written.iter_mut().filter(|it| it.form == Form::Name) {
+            column.form = Form::OldName;
+        }
+        self
     }
 
     /// Names of the columns that are written, in order.
@@ -233,7 +268,7 @@ fn is_deduplicating(engine: &str) -> bool {
         && window(" non_replicated_deduplication_window").is_some_and(|window| window > 0)
 }
 
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\'', "\\'")
 }
 
@@ -273,7 +308,7 @@ mod tests {
             let columns = of(&[("flowEndMilliseconds", kind)]);
             assert_eq!(columns.written[0].form, form, "{kind}");
         }
-        for (kind, form) in [("UUID", Form::Uuid), ("LowCardinality(String)", Form::Text)] {
+        for (kind, form) in [("UUID", Form::Uuid), ("LowCardinality(String)", Form::Name)] {
             assert_eq!(of(&[("sourcePodUUID", kind)]).written[0].form, form, "{kind}");
         }
     }

@@ -1,5 +1,8 @@
 //! A block on its way.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use clickhouse::Compression;
 use clickhouse::insert_formatted::{CompressedData, InsertFormatted};
@@ -8,6 +11,8 @@ use super::{Block, ClickHouseError, Client};
 
 /// Bytes that are compressed and sent at once.
 const PIECE: usize = 1 << 20;
+/// What is shorter is sent together with what comes next.
+const SMALL: usize = 16 << 10;
 
 /// How a block is inserted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,16 +23,21 @@ pub struct Insert {
 }
 
 impl Client {
-    /// Inserts the block whole or not at all. If the error [is in
+    /// Inserts some rows of the block, or none of them. If the error [is in
     /// doubt](ClickHouseError::is_in_doubt), nobody knows which.
     ///
     /// The server may take the client's patience to take a mebibyte, and to answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the connection: the block is inserted only if the server has got
-    /// all of it.
-    pub async fn insert(&self, insert: Insert, block: &Block) -> Result<(), ClickHouseError> {
+    /// Dropping the future ends the connection: the rows are inserted only if the server has got
+    /// all of them.
+    pub async fn insert(
+        &self,
+        insert: Insert,
+        block: &Arc<Block>,
+        rows: Range<usize>,
+    ) -> Result<(), ClickHouseError> {
         let table = insert.table.replace('\\', "\\\\").replace('`', "\\`");
         let statement = format!("INSERT INTO `{table}` ({}) FORMAT Native", block.names());
         let patience = Some(self.patience);
@@ -35,7 +45,7 @@ impl Client {
         for (name, value) in insert.settings {
             request = request.with_setting(name, value);
         }
-        match self.send(&mut request, block).await {
+        match self.send(&mut request, block.parts(rows)).await {
             Ok(()) => request.end().await.map_err(|error| self.failed(error)),
             Err(error) => Err(self.failed(error)),
         }
@@ -44,23 +54,21 @@ impl Client {
     async fn send(
         &self,
         request: &mut InsertFormatted,
-        block: &Block,
+        parts: impl Iterator<Item = Bytes>,
     ) -> Result<(), clickhouse::error::Error> {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        for (head, values) in block.parts() {
-            for mut bytes in [head.as_slice(), values] {
-                while !bytes.is_empty() {
-                    let (now, later) = bytes.split_at(bytes.len().min(PIECE - piece.len()));
-                    piece.extend_from_slice(now);
-                    bytes = later;
-                    if piece.len() == PIECE {
-                        self.send_piece(request, piece.split().freeze()).await?;
-                        piece.reserve(PIECE);
-                    }
-                }
+        let mut small = BytesMut::new();
+        for mut part in parts {
+            if part.len() < SMALL {
+                small.extend_from_slice(&part);
+                continue;
+            }
+            self.send_piece(request, small.split().freeze()).await?;
+            while !part.is_empty() {
+                let piece = part.split_to(part.len().min(PIECE));
+                self.send_piece(request, piece).await?;
             }
         }
-        if piece.is_empty() { Ok(()) } else { self.send_piece(request, piece.freeze()).await }
+        self.send_piece(request, small.freeze()).await
     }
 
     async fn send_piece(
@@ -68,7 +76,9 @@ impl Client {
         request: &mut InsertFormatted,
         piece: Bytes,
     ) -> Result<(), clickhouse::error::Error> {
-        if self.compress {
+        if piece.is_empty() {
+            Ok(())
+        } else if self.compress {
             request.send_compressed(CompressedData::new(&piece, Compression::Lz4)?).await
         } else {
             request.send(piece).await

@@ -4,6 +4,7 @@
 //! done, and how far copying has come. So a migration that was interrupted anywhere goes on where it
 //! was, and one that is repeated finds nothing to do.
 mod journal; // what was done
+mod lock; // who does it
 mod older; // tables of others
 mod copy; // their rows
 mod swap; // their name
@@ -31,6 +32,13 @@ pub enum MigrateError {
     Cluster { name: String },
     #[error("{copied} rows were copied of {table}, which has {there}; start this again")]
     Rows { table: String, copied: u64, there: u64 },
+    #[error(
+        "{who} is at it, and was heard {silent} s ago; if that one is no more, start this again when \
+         it has been silent for {most} s"
+    )]
+    Busy { who: String, silent: u64, most: u64 },
+    #[error("somebody else has taken over, since nothing was heard of this for too long")]
+    Lost,
     #[error("there are tables {name}, {name}_2 and so on already; drop those nobody needs")]
     Names { name: String },
 }

@@ -101,7 +101,7 @@ impl Schema {
         format!("{}{name}", self.prefix)
     }
 
-    fn on_cluster(&self) -> String {
+    pub(super) fn on_cluster(&self) -> String {
         self.place.cluster.as_ref().map_or_else(String::new, |name| format!(" ON CLUSTER {name}"))
     }
 

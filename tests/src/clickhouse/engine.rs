@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -69,6 +70,18 @@ impl Engine {
     /// Starts it, and waits until it answers.
     pub fn start() -> Self {
         Self::start_with(None)
+    }
+
+    /// One for all tests that run meanwhile and have databases of their own: it takes seconds to
+    /// start.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Engine>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let engine = Arc::new(Self::start());
+            *shared = Arc::downgrade(&engine);
+            engine
+        })
     }
 
     /// Over TLS.

@@ -76,6 +76,10 @@ impl Delivery {
         }
     }
 
+    pub(crate) fn counters_of_sink(&self) -> watch::Receiver<ClickHouseCounters> {
+        self.sink.clone()
+    }
+
     pub(crate) fn done(&self) -> ClickHouseCounters {
         *self.sink.borrow()
     }

@@ -1,5 +1,7 @@
 //! What rows say, value by value, after Antrea's conventions.
 
+use std::sync::Arc;
+
 use store::clickhouse::{Block, Client, Columns, Insert, Trust};
 use tests::clickhouse::{Engine, antrea_table};
 use tests::records::aggregated;
@@ -13,7 +15,7 @@ async fn insert(client: &Client, record: flow::FlowRecord) -> Columns {
     let mut block = Block::new(&columns, UUID);
     block.push(&[record]);
     let insert = Insert { table: "flows".into(), settings: Vec::new() };
-    client.insert(insert, &block).await.expect("it is taken");
+    client.insert(insert, &Arc::new(block), 0..1).await.expect("it is taken");
     columns
 }
 

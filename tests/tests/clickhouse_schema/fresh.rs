@@ -7,7 +7,7 @@ use crate::{Database, ROLL_UPS};
 
 #[tokio::test]
 async fn a_new_database_has_everything_and_nothing_is_left_to_do() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "fresh");
     let asked = database.asked();
     let before = database.differences(&asked).await;
@@ -140,7 +140,10 @@ async fn rows_expire(database: &Database<'_>, client: &Client) {
         database.differences(&asked).await.iter().map(ToString::to_string).collect();
     assert_eq!(parts.len(), 1 + 4, "{parts:?}");
     let change = async || {
-        store::clickhouse::migrations::migrate(client, &asked, &mut |_| {}).await.unwrap().changes
+        store::clickhouse::migrations::migrate(client, &asked, "a test", &mut |_| {})
+            .await
+            .unwrap()
+            .changes
     };
     assert_eq!((change().await, change().await), (5, 0));
     assert_eq!(database.differences(&asked).await, []);
@@ -152,7 +155,7 @@ async fn rows_expire(database: &Database<'_>, client: &Client) {
 
 #[tokio::test]
 async fn what_somebody_changed_is_told_and_what_is_missing_is_added() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "changed");
     database.migrate().await.unwrap();
     let asked = database.asked();
@@ -186,7 +189,7 @@ async fn what_somebody_changed_is_told_and_what_is_missing_is_added() {
 /// As when a later release tells workloads apart.
 #[tokio::test]
 async fn a_roll_up_learns_to_tell_more_apart() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "wider");
     database.migrate().await.unwrap();
     // How it was before that column came.

@@ -26,17 +26,17 @@ const STATEMENTS: [&str; 14] = [
 const FEW: usize = 4;
 
 async fn goes_on(database: &Database<'_>, older: Older, fault: Fault) {
-    older.make(database, 600);
+    older.make(database, 600, 1);
     let before = older.fingerprint(database, older.name);
     let told = format!("{fault:?}");
     database.engine.fault(&fault);
-    let interrupted = database.migrate().await;
+    let interrupted = database.migrate_for_ever().await;
     database.engine.heal();
     assert!(interrupted.is_err(), "nothing happened: {told}");
     // Rows come at any time: to the older table, to ours, or not now.
     let insert = "INSERT INTO flows (flowEndSeconds, octetDeltaCount) SELECT now(), 1";
     let is_late = database.client.execute(insert).await.is_ok();
-    database.migrate().await.unwrap();
+    database.migrate_for_ever().await.unwrap();
     let late = u64::from(is_late);
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 600 + late, "{told}");
     database
@@ -47,14 +47,14 @@ async fn goes_on(database: &Database<'_>, older: Older, fault: Fault) {
         "SELECT sum(records) - {late}, sum(octetDeltaCount) - {late} FROM DB.flows_policy_1h"
     ));
     assert_eq!(sum, sums, "{told}");
-    assert_eq!(database.differences(&database.asked()).await, [], "{told}");
-    assert_eq!(database.migrate().await.unwrap().changes, 0, "{told}");
+    assert_eq!(database.differences(&database.asked_for_ever()).await, [], "{told}");
+    assert_eq!(database.migrate_for_ever().await.unwrap().changes, 0, "{told}");
     database.ask(&format!("DROP DATABASE `{}`", database.name));
 }
 
 /// Fails, or is done without an answer.
 async fn is_interrupted(engine: &Engine, number: usize, is_done: bool) {
-    let (e2e, theia) = (Older::of("antrea_e2e"), Older::of("theia_0_8_fresh"));
+    let (e2e, theia) = (Older::of("antrea_e2e"), Older::of("theia_0_4_migrated"));
     let database = Database::new(engine, "half_done");
     let text = STATEMENTS[number].replace("DB", database.name);
     let fault = Fault { text, times: 1, no_answer: is_done, ..Fault::default() };
@@ -87,18 +87,18 @@ async fn whatever_was_interrupted_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_goes_on_where_it_was() {
     let mut engine = Engine::start();
-    let older = Older::of("antrea_e2e");
+    let older = Older::of("theia_0_1");
     {
         let database = Database::new(&engine, "killed");
-        older.make(&database, 600);
+        older.make(&database, 600, 1);
     }
     let before = older.fingerprint(&Database::new(&engine, "killed"), "flows");
     let text = "`fyke_next_flows` REPLACE PARTITION ID".to_owned();
     engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
     let client = Database::new(&engine, "killed").client;
-    let asked = Database::new(&engine, "killed").asked();
+    let asked = Database::new(&engine, "killed").asked_for_ever();
     let migrating = tokio::spawn(async move {
-        store::clickhouse::migrations::migrate(&client, &asked, &mut |_| {}).await
+        store::clickhouse::migrations::migrate(&client, &asked, "a test", &mut |_| {}).await
     });
     while engine.stats().held == 0 {
         tokio::task::yield_now().await;
@@ -107,7 +107,7 @@ async fn a_server_that_is_killed_goes_on_where_it_was() {
     migrating.await.unwrap().unwrap_err();
     engine.start_again();
     let database = Database::new(&engine, "killed");
-    database.migrate().await.unwrap();
+    database.migrate_for_ever().await.unwrap();
     assert_eq!(older.fingerprint(&database, "flows"), before);
     database.sums_agree();
 }

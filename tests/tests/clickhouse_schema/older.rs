@@ -66,8 +66,8 @@ impl Older {
         ANTREA_COLUMNS[..48].iter().copied().chain(self.more.iter().map(kind)).collect()
     }
 
-    /// Makes the tables, with flows of a past day and of today.
-    pub(crate) fn make(self, database: &Database<'_>, rows: u64) {
+    /// Makes the tables, with flows of a past day and of today, of so many hours of each.
+    pub(crate) fn make(self, database: &Database<'_>, rows: u64, hours: u64) {
         let Self { name, .. } = self;
         database.ask(&format!("CREATE DATABASE IF NOT EXISTS `{}`", database.name));
         let columns: Vec<_> =
@@ -102,13 +102,13 @@ impl Older {
                 ));
             }
         }
-        self.fill(database, rows);
+        self.fill(database, rows, hours);
     }
 
     /// Flows like those of Antrea's writer: few names, many addresses and numbers.
-    fn fill(self, database: &Database<'_>, rows: u64) {
+    fn fill(self, database: &Database<'_>, rows: u64, hours: u64) {
         let columns = self.columns();
-        let values: Vec<_> = columns.iter().map(|(name, kind)| value(name, kind)).collect();
+        let values: Vec<_> = columns.iter().map(|(name, kind)| value(name, kind, hours)).collect();
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         database.ask(&format!(
             "INSERT INTO DB.{} ({}) SELECT {} FROM numbers({rows})",
@@ -129,12 +129,12 @@ impl Older {
     }
 }
 
-/// Rows of two hours of a past day, and of this one.
-fn value(name: &str, kind: &str) -> String {
+/// Rows of some hours of a past day, and of this one.
+fn value(name: &str, kind: &str, hours: u64) -> String {
     let hash = |of: u64| format!("cityHash64(number, '{name}') % {of}");
-    let inserted = "now() - (number % 2) * 172800 - (number % 4 > 1) * 3600";
+    let inserted = format!("now() - (number % 2) * 172800 - intDiv(number, 2) % {hours} * 3600");
     match (name, kind) {
-        ("timeInserted", _) => inserted.to_owned(),
+        ("timeInserted", _) => inserted,
         ("flowEndSeconds", _) => format!("{inserted} - number % 90"),
         ("flowStartSeconds", _) => format!("{inserted} - 600"),
         (_, "DateTime") => format!("now() - {}", hash(400_000)),

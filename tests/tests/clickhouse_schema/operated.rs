@@ -8,9 +8,12 @@ use tests::clickhouse::{Engine, PASSWORD, USER};
 use crate::Database;
 
 fn fyke(engine: &Engine, arguments: &str) -> Output {
+    plain(&format!("{arguments} --database operated --url {}", engine.url()))
+}
+
+fn plain(arguments: &str) -> Output {
     let mut command = Command::new(built("fyke"));
     command.args(["clickhouse"]).args(arguments.split(' '));
-    command.args(["--database", "operated", "--url", &engine.url()]);
     command.env("CH_USERNAME", USER).env("CH_PASSWORD", PASSWORD);
     command.output().unwrap()
 }
@@ -22,9 +25,47 @@ fn says(output: Output, is_good: bool) -> String {
     out.unwrap()
 }
 
+/// Also by somebody else than us: the statements alone make what we find complete.
+#[test]
+fn what_is_printed_is_what_a_new_database_wants() {
+    let engine = Engine::shared();
+    let printed = says(plain("migrate --print --database printed --ttl 12h"), true);
+    let statements: Vec<_> = printed.split_terminator(";\n\n").collect();
+    assert!(statements.len() > 25, "{printed}");
+    for statement in statements {
+        engine.ask(statement);
+    }
+    let url = engine.url();
+    let diff = format!("diff --database printed --ttl 12h --url {url}");
+    assert_eq!(says(plain(&diff), true), "");
+}
+
+/// What an aggregator is told is enough, and what is said beside it goes before it.
+#[test]
+fn a_configuration_says_which_database() {
+    let engine = Engine::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flow-aggregator.conf");
+    let url = engine.url();
+    let text =
+        format!("clickHouse: {{enable: true, database: configured, databaseURL: '{url}'}}\n");
+    std::fs::write(&path, text).unwrap();
+    let config = path.to_str().unwrap();
+    assert!(says(plain(&format!("migrate --config {config}")), true).contains("made: flows,"));
+    assert_eq!(says(plain(&format!("diff --config {config}")), true), "");
+    let other = format!("migrate --config {config} --database other --print");
+    assert!(says(plain(&other), true).starts_with("CREATE DATABASE IF NOT EXISTS `other`;\n"));
+    let tables = "SELECT DISTINCT database FROM system.tables WHERE name = 'flows'";
+    assert_eq!(engine.ask(tables), "configured\n");
+    std::fs::write(&path, "clickHouse: {enable: true, databaseURL: nowhere}\n").unwrap();
+    let refused = plain(&format!("migrate --config {config}"));
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && errors.contains("databaseURL"), "{errors}");
+}
+
 #[test]
 fn a_database_is_looked_after() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "operated");
     assert!(says(fyke(&engine, "diff"), false).contains("flows: missing; should be a table\n"));
     assert!(says(fyke(&engine, "migrate --ttl 400d --ttl-1m 400d"), true).contains("made: flows,"));

@@ -10,8 +10,8 @@ use tests::clickhouse::Engine;
 use crate::Database;
 use crate::older::{ALL, Older};
 
-/// One of each kind.
-const FEW: [&str; 4] = ["theia_0_1", "theia_0_4_migrated", "theia_0_8_fresh", "antrea_2_0"];
+/// One of each kind; those that are interrupted are others.
+const FEW: [&str; 2] = ["theia_0_8_fresh", "antrea_2_0"];
 
 #[tokio::test]
 async fn an_older_table_is_taken_over_with_its_rows() {
@@ -19,7 +19,7 @@ async fn an_older_table_is_taken_over_with_its_rows() {
     for older in FEW {
         is_taken_over(&engine, Older::of(older)).await;
     }
-    for older in ["theia_0_8_fresh", "antrea_2_0"] {
+    for older in FEW {
         nothing_of_it_stays(&engine, Older::of(older)).await;
     }
 }
@@ -36,7 +36,7 @@ async fn every_older_table_is_taken_over_with_its_rows() {
 /// Counts and sums of every column, by its name: the order is another one in each table.
 async fn is_taken_over(engine: &Engine, older: Older) {
     let database = Database::new(engine, older.database);
-    older.make(&database, 1000);
+    older.make(&database, 1000, 1);
     let before = older.fingerprint(&database, older.name);
     let told = database.differences(&database.asked()).await;
     assert!(!told.is_empty());
@@ -59,7 +59,7 @@ async fn nothing_of_it_stays(engine: &Engine, older: Older) {
     let database = Database::new(engine, older.database);
     let mut asked = database.asked();
     asked.drop_old = true;
-    let outcome = migrate(&database.client, &asked, &mut |_| {}).await.unwrap();
+    let outcome = migrate(&database.client, &asked, "a test", &mut |_| {}).await.unwrap();
     assert_eq!(outcome.kept, Vec::<String>::new());
     let strangers = database.ask(&format!(
         "SELECT name FROM system.tables WHERE database = '{}' AND comment != 'Fyke' \
@@ -68,7 +68,7 @@ async fn nothing_of_it_stays(engine: &Engine, older: Older) {
     ));
     assert_eq!(strangers, "");
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 1000);
-    assert_eq!(migrate(&database.client, &asked, &mut |_| {}).await.unwrap().changes, 0);
+    assert_eq!(migrate(&database.client, &asked, "a test", &mut |_| {}).await.unwrap().changes, 0);
 }
 
 /// Somebody inserts a few times a second, and tries again when he is refused, as every writer does.
@@ -77,7 +77,7 @@ async fn rows_that_come_meanwhile_are_not_lost() {
     let engine = Engine::start();
     let older = Older::of("antrea_e2e");
     let database = Database::new(&engine, "written_to");
-    older.make(&database, 3000);
+    older.make(&database, 3000, 2);
     let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writer = {
         let (stop, taken, client) =
@@ -103,7 +103,8 @@ async fn rows_that_come_meanwhile_are_not_lost() {
             copied.push((rows, of));
         }
     };
-    let outcome = migrate(&database.client, &database.asked(), &mut tell).await.unwrap();
+    let outcome =
+        migrate(&database.client, &database.asked_for_ever(), "a test", &mut tell).await.unwrap();
     stop.store(true, Ordering::Relaxed);
     writer.await.unwrap();
     let taken = taken.load(Ordering::Relaxed);
@@ -119,17 +120,17 @@ async fn rows_that_come_meanwhile_are_not_lost() {
 
 #[tokio::test]
 async fn what_cannot_be_taken_over_is_refused() {
-    let engine = Engine::start();
+    let engine = Engine::shared();
     let database = Database::new(&engine, "strange");
     database.ask("CREATE DATABASE strange");
     database.ask("CREATE VIEW DB.flows AS SELECT 1 AS one");
     let refused = database.migrate().await;
     assert!(matches!(refused, Err(MigrateError::Unknown { .. })), "{refused:?}");
     database.ask("DROP TABLE DB.flows");
-    Older::of("antrea_e2e").make(&database, 10);
+    Older::of("antrea_e2e").make(&database, 10, 1);
     let mut asked = database.asked();
     asked.place.cluster = Some("clickhouse".parse().unwrap());
-    let refused = migrate(&database.client, &asked, &mut |_| {}).await;
+    let refused = migrate(&database.client, &asked, "a test", &mut |_| {}).await;
     assert!(refused.is_err(), "{refused:?}");
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 10);
 }

@@ -5,6 +5,7 @@ use super::super::found::{Found, FoundTable, number};
 use super::super::schema::{Keep, Place, Retention, Schema, Table};
 use super::super::{ClickHouseError, Client, Statement};
 use super::journal::{Journal, Migration, TABLE};
+use super::lock::Lock;
 use super::older::{self, Older};
 use super::take_over::{Progress, take_over};
 use super::{MigrateError, Tell, Told};
@@ -55,17 +56,35 @@ impl Asked {
     }
 }
 
-/// Brings the database to what is asked for.
+/// Brings the database to what is asked for, as `who`, by which others know who is at it.
 pub async fn migrate(
     client: &Client,
     asked: &Asked,
+    who: &str,
     tell: Tell<'_>,
 ) -> Result<Outcome, MigrateError> {
     let (schema, client) = (asked.schema(), &client.in_database("system"));
-    let mut outcome = Outcome::default();
     make_database(client, &schema).await?;
+    let lock = Lock::take(client, &schema, who, tell).await?;
+    let outcome = tokio::select! {
+        outcome = migrate_alone(client, &schema, asked, tell) => outcome,
+        lost = lock.keep() => return Err(lost),
+    };
+    let released = lock.release().await;
+    let outcome = outcome?;
+    released?;
+    Ok(outcome)
+}
+
+async fn migrate_alone(
+    client: &Client,
+    schema: &Schema,
+    asked: &Asked,
+    tell: Tell<'_>,
+) -> Result<Outcome, MigrateError> {
+    let mut outcome = Outcome::default();
     let found = Found::read(client, &asked.place.database).await?;
-    let journal = Journal::new(client, &schema);
+    let journal = Journal::new(client, schema);
     let progress = if found.has(TABLE) {
         Progress::of(&journal.read(Migration::TakeOver).await?)
     } else {
@@ -73,25 +92,25 @@ pub async fn migrate(
     };
     let older = match progress.unfinished() {
         Some(older) => Some(older.clone()),
-        None => Older::find(&schema, &found)?,
+        None => Older::find(schema, &found)?,
     };
     if !found.has(TABLE) {
-        client.execute(Journal::create(&schema)).await?;
+        client.execute(Journal::create(schema)).await?;
     }
     if let Some(older) = older {
-        outcome.rows = take_over(client, &schema, &older, tell).await?;
+        outcome.rows = take_over(client, schema, &older, tell).await?;
         outcome.changes += 1;
     }
-    outcome.changes += make(client, &schema, &journal, tell).await?;
+    outcome.changes += make(client, schema, &journal, tell).await?;
     let found = Found::read(client, &asked.place.database).await?;
-    outcome.changes += widen(client, &schema, &found, &journal, tell).await?;
-    outcome.changes += expire(client, asked, &schema, &found, &journal, tell).await?;
+    outcome.changes += widen(client, schema, &found, &journal, tell).await?;
+    outcome.changes += expire(client, asked, schema, &found, &journal, tell).await?;
     let progress = Progress::of(&journal.read(Migration::TakeOver).await?);
     if let Some(older) = progress.kept() {
         let kept = found.has(&older.kept_as).then(|| older.kept_as.clone());
         outcome.kept = kept.into_iter().chain(views_of(&found)).collect();
         if asked.drop_old {
-            outcome.changes += drop_old(client, &schema, &journal, &mut outcome.kept, tell).await?;
+            outcome.changes += drop_old(client, schema, &journal, &mut outcome.kept, tell).await?;
         }
     }
     Ok(outcome)

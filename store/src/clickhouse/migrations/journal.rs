@@ -43,6 +43,14 @@ pub(super) struct Entry {
     pub(super) rows: u64,
 }
 
+/// Of a table that is the same on all servers.
+pub(super) fn engine(schema: &Schema) -> &'static str {
+    match &schema.place.cluster {
+        None => "MergeTree",
+        Some(_) => "ReplicatedMergeTree('/clickhouse/tables/{uuid}/all', '{replica}')",
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Journal<'a> {
     client: &'a Client,
@@ -56,15 +64,7 @@ impl<'a> Journal<'a> {
 
     /// Makes the table unless it is there.
     pub(super) fn create(schema: &Schema) -> String {
-        let engine = match &schema.place.cluster {
-            None => "MergeTree".to_owned(),
-            Some(_) => "ReplicatedMergeTree('/clickhouse/tables/{uuid}/all', '{replica}')".into(),
-        };
-        let cluster = schema
-            .place
-            .cluster
-            .as_ref()
-            .map_or_else(String::new, |it| format!(" ON CLUSTER {it}"));
+        let (engine, cluster) = (engine(schema), schema.on_cluster());
         format!(
             "CREATE TABLE IF NOT EXISTS {}{cluster}\n(\n    \
                  `at` DateTime64(3) DEFAULT now64(3),\n    `number` UInt32,\n    \

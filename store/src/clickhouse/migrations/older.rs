@@ -1,5 +1,7 @@
 //! Tables of others, and who made them.
 
+use flow::ADDED;
+
 use super::super::found::{Found, FoundTable};
 use super::super::schema::Schema;
 use super::MigrateError;
@@ -54,13 +56,12 @@ impl Older {
 
 /// Which release made a table of this kind first, by the columns that came one after the other.
 pub(super) fn version(table: &FoundTable) -> &'static str {
-    let has = |name| table.column(name).is_some();
-    match (has("httpVals"), has("egressNodeName"), has("egressName"), has("clusterUUID")) {
-        (true, true, ..) => "antrea_2_0",
-        (true, ..) => "antrea_1_15",
-        (_, true, ..) => "antrea_2_6",
-        (_, _, true, _) => "theia_0_7",
-        (.., true) => "theia_0_3",
+    match ADDED.map(|name| table.column(name).is_some()) {
+        [_, _, true, true] => "antrea_2_0",
+        [_, _, true, _] => "antrea_1_15",
+        [.., true] => "antrea_2_6",
+        [_, true, ..] => "theia_0_7",
+        [true, ..] => "theia_0_3",
         _ => "theia_0_1",
     }
 }

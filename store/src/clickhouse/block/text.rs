@@ -1,0 +1,131 @@
+//! Texts as blocks have them: behind their lengths.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// A number in groups of seven bits, the lowest first.
+pub(super) fn length(to: &mut Vec<u8>, mut length: usize) {
+    while length >= 0x80 {
+        to.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
+        length >>= 7;
+    }
+    to.push(u8::try_from(length).unwrap_or_default());
+}
+
+pub(super) fn text(to: &mut Vec<u8>, text: &str) {
+    length(to, text.len());
+    to.extend_from_slice(text.as_bytes());
+}
+
+/// An address that is not known is no text.
+#[inline]
+pub(super) fn address(to: &mut Vec<u8>, address: Option<IpAddr>) {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) if !address.is_unspecified() => dotted(to, address),
+        Some(IpAddr::V6(address)) if !address.is_unspecified() => {
+            let at = to.len();
+            to.push(0);
+            // A vector takes everything.
+            write!(to, "{address}").unwrap_or_default();
+            let length = to.len() - at - 1;
+            if let Some(place) = to.get_mut(at) {
+                // At most 39.
+                *place = u8::try_from(length).unwrap_or_default();
+            }
+        }
+        _ => to.push(0),
+    }
+}
+
+/// Where a range of addresses is among those that [`address`] has written.
+pub(super) fn addresses(all: &[u8], rows: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let skip = |at: usize, rows: usize| {
+        (0..rows).fold(at, |at, _| at + 1 + all.get(at).copied().map_or(0, usize::from))
+    };
+    let start = skip(0, rows.start);
+    start..skip(start, rows.len())
+}
+
+/// As `Display` writes it, many times as fast.
+fn dotted(to: &mut Vec<u8>, address: Ipv4Addr) {
+    // The text grows from the lowest byte of a number on, which has its length. Behind 15
+    // characters the last dot falls out of it.
+    let (mut text, mut end) = (0_u128, 1_u8);
+    for octet in address.octets() {
+        let (digits, length) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+        text |= u128::from(digits) << (8 * u32::from(end));
+        end += length;
+    }
+    // Without the last dot.
+    let length = end - 2;
+    let mut text = text.to_le_bytes();
+    let [first, ..] = &mut text;
+    *first = length;
+    to.extend_from_slice(text.get(..=usize::from(length)).unwrap_or_default());
+}
+
+/// What each octet looks like with a dot behind it, the first character lowest, and its length.
+static OCTETS: [(u32, u8); 256] = {
+    let mut octets = [(0, 0); 256];
+    let mut octet: u32 = 0;
+    while octet < 256 {
+        let zero = b'0' as u32;
+        let (hundreds, tens, ones) =
+            (zero + octet / 100, zero + octet / 10 % 10, zero + octet % 10);
+        let dot = b'.' as u32;
+        octets[octet as usize] = match octet {
+            0..10 => (ones | (dot << 8), 2),
+            10..100 => (tens | (ones << 8) | (dot << 16), 3),
+            _ => (hundreds | (tens << 8) | (ones << 16) | (dot << 24), 4),
+        };
+        octet += 1;
+    }
+    octets
+};
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_as_everybody_writes_them() {
+        let mut all = Vec::new();
+        let mut ends = vec![0];
+        for seed in 0..2000_u32 {
+            let v4 = Ipv4Addr::from(seed.wrapping_mul(2_654_435_761));
+            let v6 = Ipv6Addr::from(u128::from(seed) << (seed % 120));
+            for ip in [IpAddr::from(v4), v6.into()] {
+                let mut told = Vec::new();
+                address(&mut told, Some(ip));
+                let ip = ip.to_canonical();
+                let expected = if ip.is_unspecified() { String::new() } else { ip.to_string() };
+                assert_eq!(told.first().copied().map(usize::from), Some(expected.len()), "{ip}");
+                assert_eq!(told.get(1..), Some(expected.as_bytes()));
+                all.extend(told);
+                ends.push(all.len());
+            }
+        }
+        for octet in 0..=255 {
+            let mut told = Vec::new();
+            address(&mut told, Some([octet, octet, octet, octet].into()));
+            let expected = if octet == 0 { String::new() } else { [octet.to_string(); 1].concat() };
+            let expected = if octet == 0 { expected } else { [&*expected; 4].join(".") };
+            assert_eq!(told.get(1..), Some(expected.as_bytes()));
+        }
+        for (from, to) in [(0, 4000), (0, 0), (17, 18), (1000, 3999), (4000, 4000)] {
+            assert_eq!(addresses(&all, &(from..to)), ends[from]..ends[to]);
+        }
+        let mut told = Vec::new();
+        address(&mut told, None);
+        assert_eq!(told, [0]);
+    }
+
+    #[test]
+    fn long_texts_have_long_lengths() {
+        let mut told = Vec::new();
+        text(&mut told, &"x".repeat(300));
+        assert_eq!((told.get(..2), told.len()), (Some(&[0xac, 0x02][..]), 302));
+    }
+}
