@@ -100,52 +100,8 @@ impl Chunks {
         } else {
             Compression::UNCOMPRESSED
         };
-        let mut packed = packed.map(Vec::into_iter);
-        let mut bytes_of = |bytes: Vec<u8>| {
-            let size = bytes.len();
-            (Bytes::from(packed.as_mut().and_then(Iterator::next).unwrap_or(bytes)), size)
-        };
-        let mut writer = SerializedPageWriter::new(&mut sink);
-        let mut stats = Vec::new();
-        let mut encodings = vec![Encoding::RLE];
-        if let Some(dictionary) = dictionary {
-            let (buf, size) = bytes_of(dictionary);
-            let encoding = Encoding::PLAIN;
-            let num_values = u32::try_from(distinct).unwrap_or(u32::MAX);
-            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
-            sizes.add(&mut writer, page, size)?;
-            sizes.dictionary = sizes.compressed;
-            stats.push(PageEncodingStats {
-                page_type: PageType::DICTIONARY_PAGE,
-                encoding,
-                count: 1,
-            });
-            encodings.push(encoding);
-        }
-        for page in pages {
-            let (buf, size) = bytes_of(page.bytes);
-            let encoding = page.encoding;
-            let data = Page::DataPage {
-                buf,
-                num_values: u32::try_from(page.values).unwrap_or(u32::MAX),
-                encoding,
-                def_level_encoding: Encoding::RLE,
-                rep_level_encoding: Encoding::RLE,
-                statistics: None,
-            };
-            sizes.add(&mut writer, data, size)?;
-            match stats.last_mut() {
-                Some(last) if last.page_type == PageType::DATA_PAGE => last.count += 1,
-                _ => {
-                    encodings.push(encoding);
-                    stats.push(PageEncodingStats {
-                        page_type: PageType::DATA_PAGE,
-                        encoding,
-                        count: 1,
-                    });
-                }
-            }
-        }
+        let stats = sizes.write(&mut sink, dictionary, distinct, pages, packed)?;
+        let encodings = stats.iter().map(|it| it.encoding).chain([Encoding::RLE]).collect();
         let rows = array.len() as u64;
         let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
         let mut metadata = ColumnChunkMetaData::builder(Arc::clone(description))
@@ -198,6 +154,61 @@ struct Sizes {
 }
 
 impl Sizes {
+    /// Writes all pages; of each, what it was compressed to if that is given.
+    fn write(
+        &mut self,
+        sink: &mut TrackedWrite<Vec<u8>>,
+        dictionary: Option<Vec<u8>>,
+        distinct: usize,
+        pages: Vec<Draft>,
+        packed: Option<Vec<Vec<u8>>>,
+    ) -> Result<Vec<PageEncodingStats>, ParquetError> {
+        let mut packed = packed.map(Vec::into_iter);
+        let mut bytes_of = |bytes: Vec<u8>| {
+            let size = bytes.len();
+            (Bytes::from(packed.as_mut().and_then(Iterator::next).unwrap_or(bytes)), size)
+        };
+        let mut writer = SerializedPageWriter::new(sink);
+        let mut stats: Vec<PageEncodingStats> = Vec::new();
+        if let Some(dictionary) = dictionary {
+            let (buf, size) = bytes_of(dictionary);
+            let encoding = Encoding::PLAIN;
+            let num_values = u32::try_from(distinct).unwrap_or(u32::MAX);
+            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
+            self.add(&mut writer, page, size)?;
+            self.dictionary = self.compressed;
+            stats.push(PageEncodingStats {
+                page_type: PageType::DICTIONARY_PAGE,
+                encoding,
+                count: 1,
+            });
+        }
+        for page in pages {
+            let (buf, size) = bytes_of(page.bytes);
+            let encoding = page.encoding;
+            let data = Page::DataPage {
+                buf,
+                num_values: u32::try_from(page.values).unwrap_or(u32::MAX),
+                encoding,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            };
+            self.add(&mut writer, data, size)?;
+            match stats.last_mut() {
+                Some(last) if last.page_type == PageType::DATA_PAGE => last.count += 1,
+                _ => {
+                    stats.push(PageEncodingStats {
+                        page_type: PageType::DATA_PAGE,
+                        encoding,
+                        count: 1,
+                    });
+                }
+            }
+        }
+        Ok(stats)
+    }
+
     fn add(
         &mut self,
         writer: &mut impl PageWriter,

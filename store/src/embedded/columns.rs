@@ -194,7 +194,7 @@ impl Column {
                 return added * ADDRESS_SIZE;
             }
             Self::Name { get, values } => {
-                let names = records.iter().map(|record| get(record));
+                let names = records.iter().map(*get);
                 return names
                     .map(|name| usize::from(values.append(name.as_ptr().addr(), name)) * name.len())
                     .sum();

@@ -250,8 +250,9 @@ impl Sums {
         for (row, words) in words.chunks_exact_mut(stride).enumerate() {
             let time = measures.time.value(row);
             let bucket = (time - time.rem_euclid(self.step_ms)).cast_unsigned();
-            let [low, high] = halves(bucket);
-            (words[0], words[1]) = (high, low);
+            #[expect(clippy::cast_possible_truncation, reason = "a half each")]
+            let halves = ((bucket >> 32) as u32, bucket as u32);
+            (words[0], words[1]) = halves;
         }
         for (index, key) in PLAN.keys.iter().enumerate() {
             let places = words.iter_mut().skip(2 + index).step_by(stride);
@@ -316,12 +317,6 @@ impl Sums {
         }
         RecordBatch::try_new(schema, columns)
     }
-}
-
-/// The upper and the lower half, the latter first.
-fn halves(number: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
-    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
 }
 
 /// By the bucket, and then by what the first keys end with.

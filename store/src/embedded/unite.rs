@@ -23,7 +23,7 @@ pub(crate) fn united(batches: &[RecordBatch], index: usize) -> Result<ArrayRef, 
 }
 
 fn united_texts(columns: &[&DictionaryArray<Int32Type>]) -> Result<ArrayRef, ArrowError> {
-    let rows = columns.iter().map(|column| column.len()).sum();
+    let rows = columns.iter().map(|it| it.keys().len()).sum();
     let (mut keys, mut values) = (Vec::with_capacity(rows), Vec::new());
     let mut known = HashMap::new();
     for column in columns {
