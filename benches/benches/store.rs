@@ -79,7 +79,7 @@ fn ask(dir: &Path) {
         let ms = best.as_secs_f64() * 1000.0;
         results.insert(name.to_owned(), serde_json::json!({ "ms": ms, "answer": answer }));
     }
-    results.insert("peak_mb".to_owned(), peak_memory().into());
+    results.insert("peak_mb".to_owned(), benches::peak_memory().into());
     println!("{}", serde_json::to_string(&results).unwrap());
 }
 
@@ -99,13 +99,6 @@ fn summary(answer: &Answer) -> Value {
             serde_json::json!([groups.groups.len() as u64 + groups.folded, sum])
         }
     }
-}
-
-/// Megabytes that this process has had at most.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 fn others(engine: &str, dir: &Path) -> Value {

@@ -16,7 +16,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use benches::cpu_time;
-use flow::{Counters, FlowEndReason, FlowRecord, FlowType, Name, PolicyRule};
+use flow::{
+    Counters, Endpoint, FlowEndReason, FlowRecord, FlowType, Joined, Name, PolicyRule, Shared,
+};
 use store::{MaintenanceOptions, Tier, Writer};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -60,6 +62,8 @@ fn main() {
     println!("  together     {both:7.0} ns: {:.2} million a second on one core", 1000.0 / both);
     println!("  on disk      {:7.1} bytes a record", written as f64 / rows as f64);
 
+    println!("  peak memory  {:7} MB", benches::peak_memory());
+
     let options = MaintenanceOptions { limit: None, ..MaintenanceOptions::default() };
     let mut maintenance = writer.maintenance(options).unwrap();
     let begun = cpu_time();
@@ -68,6 +72,7 @@ fn main() {
         "  merging and summing up {:.0} ns a record",
         per_row(cpu_time().saturating_sub(begun))
     );
+    println!("  peak memory  {:7} MB", benches::peak_memory());
     for (tier, usage) in Tier::ALL.into_iter().zip(maintenance.counters().usage()) {
         let bytes = usage.bytes as f64 / rows as f64;
         println!(
@@ -79,14 +84,11 @@ fn main() {
     }
 }
 
-/// Names that records share.
+/// What records share.
 struct Cluster {
-    pods: Vec<Name>,
-    namespaces: Vec<Name>,
-    nodes: Vec<Name>,
+    ends: Vec<Shared<Endpoint>>,
     services: Vec<Name>,
-    labels: Vec<Name>,
-    policies: Vec<Name>,
+    rules: Vec<Shared<PolicyRule>>,
     tcp: [Name; 3],
 }
 
@@ -94,25 +96,36 @@ impl Cluster {
     fn new() -> Self {
         let name = |text: String| Name::from(text.as_str());
         let hash = |pod: u64| mixed(pod) % 0xffff_ffff;
+        let end = |pod: u64| {
+            let app = pod / 5;
+            let end = Endpoint {
+                pod: name(format!("app-{app}-{:08x}-{pod:05x}", hash(app))),
+                namespace: name(format!("team-{}", app % NAMESPACES)),
+                node: name(format!("worker-{}.cluster.internal", pod % 100)),
+                labels: name(format!(
+                    r#"{{"app":"app-{app}","pod-template-hash":"{:08x}","tier":"backend"}}"#,
+                    hash(app)
+                )),
+                ..Endpoint::default()
+            };
+            Shared::from(end)
+        };
+        let rule = |app: u64| {
+            let rule = PolicyRule {
+                name: name(format!("allow-app-{}", app % 120)),
+                namespace: name(format!("team-{}", app % NAMESPACES)),
+                policy_type: 2,
+                rule: name(format!("allow-app-{}", app / 10 % 120)),
+                action: PolicyRule::ALLOW,
+            };
+            Shared::from(rule)
+        };
         Self {
-            pods: (0..PODS)
-                .map(|pod| name(format!("app-{}-{:08x}-{:05x}", pod / 5, hash(pod / 5), pod)))
-                .collect(),
-            namespaces: (0..NAMESPACES).map(|n| name(format!("team-{n}"))).collect(),
-            nodes: (0..100).map(|node| name(format!("worker-{node}.cluster.internal"))).collect(),
-            services: (0..1000)
+            ends: (0..PODS).map(end).collect(),
+            services: (0..PODS / 5)
                 .map(|app| name(format!("team-{}/app-{app}:http", app % NAMESPACES)))
                 .collect(),
-            labels: (0..PODS)
-                .map(|pod| {
-                    name(format!(
-                        r#"{{"app":"app-{}","pod-template-hash":"{:08x}","tier":"backend"}}"#,
-                        pod / 5,
-                        hash(pod / 5)
-                    ))
-                })
-                .collect(),
-            policies: (0..120).map(|policy| name(format!("allow-app-{policy}"))).collect(),
+            rules: (0..PODS / 5).map(rule).collect(),
             tcp: ["ESTABLISHED", "TIME_WAIT", "CLOSE"].map(Name::from),
         }
     }
@@ -128,8 +141,6 @@ impl Cluster {
         let (from, to) = (skewed(0), skewed(20));
         let (packets, octets) = (1 + part(11, 60), 60 + part(7, 90_000));
         let end_ms = now_ms - part(33, 1000);
-        let known = |pod: u64| &self.pods[pod as usize];
-        let at = |names: &[Name], index: u64| names[index as usize % names.len()].clone();
         let mut record = FlowRecord {
             flow_id: random,
             start_ms: end_ms - part(13, 60_000),
@@ -137,7 +148,10 @@ impl Cluster {
             end_reason: [FlowEndReason::ActiveTimeout, FlowEndReason::EndOfFlow]
                 [part(50, 2) as usize],
             flow_type: [FlowType::IntraNode, FlowType::InterNode][part(51, 2) as usize],
-            tcp_state: at(&self.tcp, part(52, 3)),
+            tcp_state: self.tcp[part(52, 3) as usize].clone(),
+            source: self.ends[from as usize].clone(),
+            destination: self.ends[to as usize].clone(),
+            ingress: self.rules[(to / 5) as usize].clone(),
             ..FlowRecord::default()
         };
         let counted = |factor: u64| Counters {
@@ -147,15 +161,11 @@ impl Cluster {
             octets_delta: octets * factor,
         };
         (record.forward, record.reverse) = (counted(1), counted(3));
-        record.joined.throughput = octets * 8 / 60;
-        record.joined.reverse_throughput = octets * 2 / 60;
-        for (end, pod) in [(&mut record.source, from), (&mut record.destination, to)] {
-            end.pod = known(pod).clone();
-            end.namespace = at(&self.namespaces, pod / 5);
-            end.node = at(&self.nodes, pod % 100);
-        }
-        record.source.labels = at(&self.labels, from);
-        record.destination.labels = at(&self.labels, to);
+        record.joined = Shared::from(Joined {
+            throughput: octets * 8 / 60,
+            reverse_throughput: octets * 2 / 60,
+            ..Joined::default()
+        });
         record.key.source = address(10, from);
         record.key.destination = address(10, to);
         record.key.source_port = 32_768 + part(17, 28_000) as u16;
@@ -163,15 +173,7 @@ impl Cluster {
         record.key.protocol = 6;
         record.service.ip = Some(address(172, to / 5));
         record.service.port = 80;
-        record.service.name = at(&self.services, to / 5);
-        record.ingress = PolicyRule {
-            name: at(&self.policies, to / 5),
-            namespace: at(&self.namespaces, to / 5),
-            policy_type: 2,
-            rule: at(&self.policies, to / 50),
-            action: PolicyRule::ALLOW,
-        }
-        .into();
+        record.service.name = self.services[(to / 5) as usize].clone();
         record
     }
 }

@@ -13,12 +13,17 @@ mod listing; // the files that count
 mod directory; // one writer, durable names
 mod mark; // how far it has come in a log
 mod columns; // records become columns
+mod parts; // those of what records share
+mod collect; // one of them
 mod waiting; // rows before they are written
 mod hot; // those rows, for readers in the same process
 mod encode; // columns become files
+mod chunk; // one of them becomes bytes
+mod pages; // its values
 mod encoder; // or one file somewhere else
 mod writer; // all of that in order
 mod batches; // files become columns again
+mod unite; // several columns become one
 mod sums; // records become sums over time
 mod maintenance; // what becomes of files
 mod inspect; // what there is

@@ -192,10 +192,11 @@ fn a_full_disk_costs_nothing_but_time() {
 
 #[test]
 fn a_limit_keeps_a_small_disk_from_filling_up() {
-    let disk = Disk::of("3m");
+    let disk = Disk::of("4m");
     let dir = disk.0.path().join("data");
     let mut writer = Writer::open(&dir).unwrap();
-    let limit = 3 << 19;
+    // More than the present hour and the sums of the present day take, which stay.
+    let limit = 1 << 21;
     let options = MaintenanceOptions { limit: Some(limit), ..eager() };
     let mut maintenance = writer.maintenance(options).unwrap();
     let mut written = 0;
@@ -208,10 +209,10 @@ fn a_limit_keeps_a_small_disk_from_filling_up() {
             maintenance.pass(now, &RUNNING).unwrap();
         }
     }
-    assert!(written > 3 * limit, "three times as much was written: {written}");
+    assert!(written > 2 * limit, "twice as much was written: {written}");
     let counters = maintenance.counters();
     let bytes: u64 = counters.usage().iter().map(|tier| tier.bytes).sum();
-    assert!(bytes <= limit, "{bytes}");
+    assert!(bytes <= limit, "{bytes}: {:?}", counters.usage());
     let dropped = counters.dropped(Tier::Raw).by_size.load(Relaxed);
     let left = numbers(&dir);
     assert_eq!(left.len() as u64 + dropped, 36 * 6 * BATCH, "what is gone is counted");

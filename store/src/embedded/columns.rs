@@ -3,22 +3,21 @@
 //! The columns are those of [`Field::columns`], by name, behind the time of insertion. Names are
 //! kept as dictionaries: a Pod's name is stored once per file, however many flows it has.
 
-use std::fmt::{Display, Write};
-use std::hash::Hash;
+use std::iter::repeat_n;
 use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMillisecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
-};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{
-    DataType, Field as ArrowField, FieldRef, Int32Type, Schema, SchemaRef, TimeUnit,
+    DataType, Field as ArrowField, FieldRef, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
-use flow::{Access, Field, FlowRecord, Name, Uid};
-use hashbrown::HashMap;
+use flow::{Access, Field, FlowRecord, Name};
+
+use super::collect::{Interned, Numbers, Texts, Zeros, names};
+use super::parts::{self, Parts};
 
 /// The column that says when a row was inserted.
 pub const TIME_INSERTED: &str = "timeInserted";
@@ -29,7 +28,7 @@ const NEAR: usize = 32;
 /// What an address takes as text, at most, with its offset.
 const ADDRESS_SIZE: usize = 48;
 /// What a UUID takes as text, at most, with its offset.
-const UUID_SIZE: usize = 40;
+pub(super) const UUID_SIZE: usize = 40;
 
 /// The columns of a file, and their types.
 pub fn schema() -> SchemaRef {
@@ -98,20 +97,24 @@ fn data_type(access: Access) -> DataType {
 /// Rows that are being collected.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
-    inserted: Vec<i64>,
-    attributes: Vec<Column>,
+    inserted: Numbers<i64>,
+    /// Behind the time of insertion; those of shared parts are made of the parts.
+    attributes: Vec<Option<Column>>,
+    parts: Parts,
     /// What names and addresses take, in bytes: the part that does not follow from the rows.
     text: usize,
 }
 
 impl Columns {
     pub(crate) fn new() -> Self {
-        let attributes = Field::columns().filter_map(|field| Column::new(field.access)).collect();
-        Self { inserted: Vec::new(), attributes, text: 0 }
+        let attributes = Field::columns()
+            .map(|field| parts::of(field).is_none().then(|| Column::new(field.access)).flatten())
+            .collect();
+        Self { inserted: Numbers::default(), attributes, parts: Parts::default(), text: 0 }
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.inserted.len()
+        self.inserted.rows()
     }
 
     pub(crate) fn text(&self) -> usize {
@@ -119,9 +122,10 @@ impl Columns {
     }
 
     pub(crate) fn append(&mut self, records: &[FlowRecord], now_ms: u64) {
-        self.inserted.resize(self.inserted.len() + records.len(), signed(now_ms));
+        self.inserted.append(repeat_n(signed(now_ms), records.len()), records.len());
         for records in records.chunks(NEAR) {
-            for column in &mut self.attributes {
+            self.text += self.parts.append(records);
+            for column in self.attributes.iter_mut().flatten() {
                 self.text += column.append(records);
             }
         }
@@ -130,166 +134,93 @@ impl Columns {
     /// Takes the rows out.
     pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         self.text = 0;
-        let mut arrays: Vec<ArrayRef> = vec![times(&mut self.inserted)];
-        for column in &mut self.attributes {
-            arrays.push(column.take()?);
+        let zeros = Zeros::new(self.rows());
+        let mut columns = vec![times(&mut self.inserted, &zeros)];
+        let mut parts = self.parts.take(&zeros)?;
+        for (index, column) in self.attributes.iter_mut().enumerate() {
+            columns.extend(match column {
+                Some(column) => Some(column.take(&zeros)?),
+                None => parts.remove(&index),
+            });
         }
-        RecordBatch::try_new(schema(), arrays)
+        RecordBatch::try_new(schema(), columns)
     }
 }
 
 #[derive(Debug, Clone)]
 enum Column {
-    U8 { get: fn(&FlowRecord) -> u8, values: Vec<u8> },
-    U16 { get: fn(&FlowRecord) -> u16, values: Vec<u16> },
-    U32 { get: fn(&FlowRecord) -> u32, values: Vec<u32> },
-    U64 { get: fn(&FlowRecord) -> u64, values: Vec<u64> },
-    Milliseconds { get: fn(&FlowRecord) -> u64, values: Vec<i64> },
+    U8 { get: fn(&FlowRecord) -> u8, values: Numbers<u8> },
+    U16 { get: fn(&FlowRecord) -> u16, values: Numbers<u16> },
+    U32 { get: fn(&FlowRecord) -> u32, values: Numbers<u32> },
+    U64 { get: fn(&FlowRecord) -> u64, values: Numbers<u64> },
+    Milliseconds { get: fn(&FlowRecord) -> u64, values: Numbers<i64> },
     Ip { get: fn(&FlowRecord) -> Option<IpAddr>, values: Texts<IpAddr> },
-    Name { get: fn(&FlowRecord) -> &Name, values: Names },
-    Uuid { get: fn(&FlowRecord) -> Option<Uid>, values: Texts<Uid> },
+    Name { get: fn(&FlowRecord) -> &Name, values: Interned<Name> },
 }
 
 impl Column {
-    /// `None` for times in seconds, which are not kept as columns.
+    /// `None` for times in seconds, which are not kept as columns, and for identities, which are
+    /// all of parts.
     fn new(access: Access) -> Option<Self> {
         Some(match access {
-            Access::U8 { get, .. } => Self::U8 { get, values: Vec::new() },
-            Access::U16 { get, .. } => Self::U16 { get, values: Vec::new() },
-            Access::U32 { get, .. } => Self::U32 { get, values: Vec::new() },
-            Access::U64 { get, .. } => Self::U64 { get, values: Vec::new() },
-            Access::Milliseconds { get, .. } => Self::Milliseconds { get, values: Vec::new() },
+            Access::U8 { get, .. } => Self::U8 { get, values: Numbers::default() },
+            Access::U16 { get, .. } => Self::U16 { get, values: Numbers::default() },
+            Access::U32 { get, .. } => Self::U32 { get, values: Numbers::default() },
+            Access::U64 { get, .. } => Self::U64 { get, values: Numbers::default() },
+            Access::Milliseconds { get, .. } => {
+                Self::Milliseconds { get, values: Numbers::default() }
+            }
             Access::Ip { get, .. } => Self::Ip { get, values: Texts::default() },
             Access::Name { get, .. } | Access::Labels { get, .. } => {
-                Self::Name { get, values: Names::default() }
+                Self::Name { get, values: Interned::default() }
             }
-            Access::Uuid { get, .. } => Self::Uuid { get, values: Texts::default() },
-            Access::Seconds { .. } => return None,
+            Access::Uuid { .. } | Access::Seconds { .. } => return None,
         })
     }
 
     /// Returns how many bytes of text were added.
     fn append(&mut self, records: &[FlowRecord]) -> usize {
+        let count = records.len();
         match self {
-            Self::U8 { get, values } => values.extend(records.iter().map(*get)),
-            Self::U16 { get, values } => values.extend(records.iter().map(*get)),
-            Self::U32 { get, values } => values.extend(records.iter().map(*get)),
-            Self::U64 { get, values } => values.extend(records.iter().map(*get)),
+            Self::U8 { get, values } => values.append(records.iter().map(*get), count),
+            Self::U16 { get, values } => values.append(records.iter().map(*get), count),
+            Self::U32 { get, values } => values.append(records.iter().map(*get), count),
+            Self::U64 { get, values } => values.append(records.iter().map(*get), count),
             Self::Milliseconds { get, values } => {
-                values.extend(records.iter().map(|record| signed(get(record))));
+                values.append(records.iter().map(|record| signed(get(record))), count);
             }
             Self::Ip { get, values } => {
                 let added = records.iter().filter(|record| values.append(get(record))).count();
                 return added * ADDRESS_SIZE;
             }
-            Self::Uuid { get, values } => {
-                let added = records.iter().filter(|record| values.append(get(record))).count();
-                return added * UUID_SIZE;
-            }
             Self::Name { get, values } => {
-                return records.iter().map(|record| values.append(get(record))).sum();
+                let names = records.iter().map(*get);
+                return names
+                    .map(|name| usize::from(values.append(name.as_ptr().addr(), name)) * name.len())
+                    .sum();
             }
         }
         0
     }
 
-    fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+    fn take(&mut self, zeros: &Zeros) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Self::U8 { values, .. } => Arc::new(UInt8Array::from(mem::take(values))),
-            Self::U16 { values, .. } => Arc::new(UInt16Array::from(mem::take(values))),
-            Self::U32 { values, .. } => Arc::new(UInt32Array::from(mem::take(values))),
-            Self::U64 { values, .. } => Arc::new(UInt64Array::from(mem::take(values))),
-            Self::Milliseconds { values, .. } => times(values),
-            Self::Ip { values, .. } => Arc::new(mem::take(values).finish()?),
-            Self::Uuid { values, .. } => Arc::new(mem::take(values).finish()?),
-            Self::Name { values, .. } => Arc::new(mem::take(values).finish()?),
+            Self::U8 { values, .. } => Arc::new(values.array::<UInt8Type>(zeros)),
+            Self::U16 { values, .. } => Arc::new(values.array::<UInt16Type>(zeros)),
+            Self::U32 { values, .. } => Arc::new(values.array::<UInt32Type>(zeros)),
+            Self::U64 { values, .. } => Arc::new(values.array::<UInt64Type>(zeros)),
+            Self::Milliseconds { values, .. } => times(values, zeros),
+            Self::Ip { values, .. } => values.take(zeros)?,
+            Self::Name { values, .. } => {
+                let Interned { mut keys, values, .. } = mem::take(values);
+                names(keys.take(zeros), values.iter().map(Name::as_str))?
+            }
         })
     }
 }
 
-/// A dictionary that is being filled.
-///
-/// Arrow's own builder hashes the text of every value. Here runs of one shared [`Name`] and the
-/// empty name, which together are most of what is appended, cost a comparison of pointers.
-#[derive(Debug, Default, Clone)]
-struct Names {
-    keys: Vec<i32>,
-    known: HashMap<Name, i32>,
-    values: Vec<Name>,
-}
-
-impl Names {
-    /// Returns how many bytes the name adds to the dictionary.
-    fn append(&mut self, name: &Name) -> usize {
-        if let Some(&last) = self.keys.last()
-            && let Some(value) = usize::try_from(last).ok().and_then(|last| self.values.get(last))
-            && std::ptr::eq(value.as_str(), name.as_str())
-        {
-            self.keys.push(last);
-            return 0;
-        }
-        if let Some(&key) = self.known.get(name) {
-            self.keys.push(key);
-            return 0;
-        }
-        // The writer seals a batch long before it has 2^31 names.
-        let key = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
-        self.keys.push(key);
-        self.values.push(name.clone());
-        self.known.insert(name.clone(), key);
-        name.len()
-    }
-
-    fn finish(self) -> Result<DictionaryArray<Int32Type>, ArrowError> {
-        let values = StringArray::from_iter_values(self.values.iter().map(Name::as_str));
-        DictionaryArray::try_new(Int32Array::from(self.keys), Arc::new(values))
-    }
-}
-
-/// A dictionary of addresses or UUIDs, which become text only once each.
-#[derive(Debug, Clone)]
-struct Texts<T> {
-    keys: Vec<Option<i32>>,
-    known: HashMap<T, i32>,
-    values: Vec<T>,
-}
-
-impl<T> Default for Texts<T> {
-    fn default() -> Self {
-        Self { keys: Vec::new(), known: HashMap::new(), values: Vec::new() }
-    }
-}
-
-impl<T: Copy + Eq + Hash + Display> Texts<T> {
-    /// Returns whether the dictionary has grown.
-    fn append(&mut self, value: Option<T>) -> bool {
-        let Some(value) = value else {
-            self.keys.push(None);
-            return false;
-        };
-        let next = i32::try_from(self.values.len()).unwrap_or(i32::MAX);
-        let key = *self.known.entry(value).or_insert(next);
-        self.keys.push(Some(key));
-        let is_new = key == next;
-        if is_new {
-            self.values.push(value);
-        }
-        is_new
-    }
-
-    fn finish(self) -> Result<DictionaryArray<Int32Type>, ArrowError> {
-        let mut texts = StringBuilder::new();
-        for value in &self.values {
-            // Writing into a builder cannot fail; a value that did would be stored as empty text.
-            write!(texts, "{value}").unwrap_or_default();
-            texts.append_value("");
-        }
-        DictionaryArray::try_new(Int32Array::from(self.keys), Arc::new(texts.finish()))
-    }
-}
-
-fn times(values: &mut Vec<i64>) -> ArrayRef {
-    Arc::new(TimestampMillisecondArray::from(mem::take(values)).with_timezone("UTC"))
+fn times(values: &mut Numbers<i64>, zeros: &Zeros) -> ArrayRef {
+    Arc::new(values.array::<TimestampMillisecondType>(zeros).with_timezone("UTC"))
 }
 
 /// The last millisecond of the year 9999. Others cannot write later times, or not even read them.
@@ -314,19 +245,10 @@ mod tests {
         let mut record = FlowRecord::default();
         record.source.pod = Name::from("web-0");
         columns.append(&[record.clone(), record], 7);
+        assert_eq!(columns.text(), 5);
         let batch = columns.take().unwrap();
         assert_eq!((batch.num_rows(), batch.schema()), (2, schema()));
         assert_eq!((columns.rows(), columns.text()), (0, 0));
         assert_eq!(columns.take().unwrap().num_rows(), 0);
-    }
-
-    #[test]
-    fn a_name_is_counted_and_kept_once() {
-        let mut names = Names::default();
-        let (a, b) = (Name::from("aaaa"), Name::from("bb"));
-        let added: Vec<_> =
-            [&a, &b, &a, &Name::default(), &Name::from("bb")].map(|name| names.append(name)).into();
-        assert_eq!(added, [4, 2, 0, 0, 0]);
-        assert_eq!(names.keys, [0, 1, 0, 2, 1]);
     }
 }

@@ -4,35 +4,48 @@
 //! synchronised, renamed, and its directory is synchronised too.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::BufWriter;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::reader::ChunkReader;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 
+use super::chunk::Chunks;
 use super::columns;
 use super::directory;
 use crate::StoreError;
 use crate::error::IoContext;
 
+/// As zstd has them: higher ones take more time and less room.
+const LEVEL: i32 = 1;
+/// Bytes that go to the system at once.
+const AT_ONCE: usize = 256 << 10;
+
 /// A file that is being written aside. Dropping it removes it.
-#[derive(Debug)]
 pub(crate) struct Draft {
     path: PathBuf,
-    writer: Option<ArrowWriter<File>>,
+    columns: SchemaDescriptor,
+    chunks: Chunks,
+    writer: Option<SerializedFileWriter<BufWriter<File>>>,
 }
 
 impl Draft {
-    pub(crate) fn create(
-        path: PathBuf,
-        schema: SchemaRef,
-        properties: &WriterProperties,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: PathBuf, schema: &Schema) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Encode { path: path.clone(), source };
+        let columns = ArrowSchemaConverter::new().convert(schema).map_err(failed)?;
+        let chunks = Chunks::new(LEVEL).map_err(failed)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -40,31 +53,83 @@ impl Draft {
             .mode(0o600)
             .open(&path)
             .during("create", &path)?;
-        let mut draft = Self { path, writer: None };
-        // The Arrow schema would repeat the Parquet schema, in 10 KB per file.
-        let options = ArrowWriterOptions::new()
-            .with_properties(properties.clone())
-            .with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, schema, options);
-        draft.writer = Some(writer.map_err(|source| draft.encode_error(source))?);
+        let mut draft = Self { path, columns, chunks, writer: None };
+        let properties = WriterProperties::builder()
+            .set_created_by(concat!("fyke ", env!("CARGO_PKG_VERSION")).to_owned())
+            // With a page index per column, a file of a second's few rows would be mostly index.
+            .set_offset_index_disabled(true)
+            .build();
+        let file = BufWriter::with_capacity(AT_ONCE, file);
+        let schema = draft.columns.root_schema_ptr();
+        let writer = SerializedFileWriter::new(file, schema, Arc::new(properties));
+        draft.writer = Some(writer.map_err(|source| draft.failed(source))?);
         Ok(draft)
     }
 
-    fn encode_error(&self, source: parquet::errors::ParquetError) -> StoreError {
+    fn failed(&self, source: ParquetError) -> StoreError {
         StoreError::Encode { path: self.path.clone(), source }
+    }
+
+    /// The columns of the file, as Parquet knows them.
+    pub(crate) fn columns(&self) -> &SchemaDescriptor {
+        &self.columns
     }
 
     /// Adds a row group.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.write_columns(None, |index| Ok(Arc::clone(batch.column(index))))
+    }
+
+    /// Adds a row group, whose columns are made one after the other, with its rows in this order if
+    /// one is given.
+    pub(crate) fn write_columns(
+        &mut self,
+        order: Option<&[u32]>,
+        mut column: impl FnMut(usize) -> Result<ArrayRef, ArrowError>,
+    ) -> Result<(), StoreError> {
+        let Self { path, columns, chunks, writer } = self;
+        let Some(writer) = writer else { return Ok(()) };
+        let failed = |source| StoreError::Encode { path: path.clone(), source };
+        let mut group = writer.next_row_group().map_err(failed)?;
+        for (index, description) in columns.columns().iter().enumerate() {
+            let column = column(index)?;
+            let chunk = chunks.encode(description, &column, order);
+            chunk.and_then(|(bytes, close)| group.append_column(&bytes, close)).map_err(failed)?;
+        }
+        group.close().map(drop).map_err(failed)
+    }
+
+    /// Adds a row group of another file with the same columns, as it is.
+    pub(crate) fn copy(
+        &mut self,
+        group: &RowGroupMetaData,
+        file: &impl ChunkReader,
+    ) -> Result<(), ParquetError> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let written = writer.write(batch).and_then(|()| writer.flush());
-        written.map_err(|source| self.encode_error(source))
+        let mut copy = writer.next_row_group()?;
+        for column in group.columns() {
+            let close = ColumnCloseResult {
+                bytes_written: u64::try_from(column.compressed_size()).unwrap_or(0),
+                rows_written: u64::try_from(group.num_rows()).unwrap_or(0),
+                metadata: column.clone(),
+                bloom_filter: None,
+                column_index: None,
+                offset_index: None,
+            };
+            copy.append_column(file, close)?;
+        }
+        copy.close().map(drop)
     }
 
     /// Makes the content durable; returns its size in bytes.
     pub(crate) fn finish(&mut self) -> Result<u64, StoreError> {
         let Some(writer) = self.writer.take() else { return Ok(0) };
-        let file = writer.into_inner().map_err(|source| self.encode_error(source))?;
+        let file = writer.into_inner().map_err(|source| self.failed(source))?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
+        let file = file.during("write", &self.path)?;
         file.sync_all().during("synchronise", &self.path)?;
         Ok(file.metadata().during("inspect", &self.path)?.len())
     }
@@ -72,6 +137,12 @@ impl Draft {
     /// Gives the finished file its name.
     pub(crate) fn publish(self, partition: &Path, name: &str) -> Result<(), StoreError> {
         directory::publish(&self.path, partition, name)
+    }
+}
+
+impl std::fmt::Debug for Draft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Draft").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -84,9 +155,9 @@ impl Drop for Draft {
     }
 }
 
-/// How files are encoded: rows by the writer of a store, merged ones by compaction.
+/// How files that are kept elsewhere are encoded, by the `parquet` crate.
 pub(crate) fn properties() -> Result<WriterProperties, StoreError> {
-    let level = ZstdLevel::try_new(1)
+    let level = ZstdLevel::try_new(LEVEL)
         .map_err(|source| StoreError::Encode { path: PathBuf::from("zstd level 1"), source })?;
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))

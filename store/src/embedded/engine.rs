@@ -21,6 +21,7 @@ mod tier; // how coarse the files may be
 mod ask; // all of that, by several threads
 
 pub use ask::{Answered, AskError, AskOptions};
+pub(crate) use names::Names;
 pub use progress::Progress;
 pub use tier::{Choice, choose_tier};
 

@@ -7,23 +7,26 @@
 //! A bucket may have several rows of one key, in one file or in several. So a record that comes
 //! late adds a row and changes none, and whoever reads adds them up.
 
+use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, TimestampMillisecondArray, UInt8Array, UInt64Array,
+    Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, TimestampMillisecondArray, UInt8Array,
+    UInt32Array, UInt64Array,
 };
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{
-    DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType, UInt8Type, UInt64Type,
+    DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType, UInt8Type,
+    UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
-use arrow::row::{RowConverter, SortField};
 use flow::{FlowEndReason, FlowRecord, FlowType, PolicyRule};
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::batches::{FileError, conformed};
 use super::columns::schema;
 use super::decode::columns_changed_by;
+use super::engine::Names;
 use super::layout::Tier;
 
 /// When the bucket begins, by the end of flows.
@@ -166,17 +169,18 @@ pub(crate) fn end_column() -> &'static str {
 }
 
 /// Sums that are being made.
+///
+/// Keys are numbers: names have one each, so that rows are told apart by a few words.
 pub(crate) struct Sums {
     step_ms: i64,
-    converter: RowConverter,
-    groups: HashMap<Vec<u8>, Group>,
-}
-
-#[derive(Debug)]
-struct Group {
-    start_ms: i64,
-    end_ms: i64,
-    /// The summed deltas, then the counts.
+    names: Names,
+    hasher: DefaultHashBuilder,
+    groups: HashTable<u32>,
+    /// By group: the bucket in two words, and one for each key.
+    words: Vec<u32>,
+    /// By group: the earliest start and the latest end.
+    times: Vec<(i64, i64)>,
+    /// By group: the summed deltas, then the counts.
     values: Vec<u64>,
 }
 
@@ -189,14 +193,22 @@ struct Measures {
     values: Vec<UInt64Array>,
 }
 
+/// Words that a group is told apart by, and values that it has.
+fn widths() -> (usize, usize) {
+    (2 + PLAN.keys.len(), PLAN.summed.len() + 3)
+}
+
 impl Sums {
-    pub(crate) fn new(step_ms: u64) -> Result<Self, ArrowError> {
-        let fields = schema_of_keys().into_iter().map(SortField::new).collect();
-        Ok(Self {
+    pub(crate) fn new(step_ms: u64) -> Self {
+        Self {
             step_ms: i64::try_from(step_ms).unwrap_or(i64::MAX).max(1),
-            converter: RowConverter::new(fields)?,
-            groups: HashMap::new(),
-        })
+            names: Names::new(),
+            hasher: DefaultHashBuilder::default(),
+            groups: HashTable::new(),
+            words: Vec::new(),
+            times: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -206,51 +218,133 @@ impl Sums {
     /// Adds rows of records, or of finer sums.
     pub(crate) fn add(&mut self, tier: Tier, batch: &RecordBatch) -> Result<(), FileError> {
         let measures = Measures::of(tier, batch)?;
-        let bucket = measures.time.unary(|time: i64| time - time.rem_euclid(self.step_ms));
-        let bucket: TimestampMillisecondArray = bucket;
-        let mut keys: Vec<ArrayRef> = vec![Arc::new(bucket.with_timezone("UTC"))];
-        for key in &PLAN.keys {
-            keys.push(Arc::clone(column(batch, key)?));
-        }
-        let rows = self.converter.convert_columns(&keys)?;
-        for (index, row) in rows.iter().enumerate() {
-            let (start, end) = (measures.start.value(index), measures.end.value(index));
-            let group = self.groups.entry_ref(row.data()).or_insert_with(|| Group {
-                start_ms: start,
-                end_ms: end,
-                values: vec![0; measures.values.len()],
-            });
-            group.start_ms = group.start_ms.min(start);
-            group.end_ms = group.end_ms.max(end);
-            for (sum, values) in group.values.iter_mut().zip(&measures.values) {
-                *sum = sum.saturating_add(values.value(index));
+        let (_, width) = widths();
+        let added: Vec<(usize, &[u64])> = measures
+            .values
+            .iter()
+            .map(|values| &values.values()[..])
+            .enumerate()
+            .filter(|(_, values)| values.iter().any(|value| *value > 0))
+            .collect();
+        for (row, group) in self.groups_of(&measures, batch)?.into_iter().enumerate() {
+            let (start, end) = &mut self.times[group];
+            *start = (*start).min(measures.start.value(row));
+            *end = (*end).max(measures.end.value(row));
+            let sums = &mut self.values[group * width..][..width];
+            for (index, values) in &added {
+                sums[*index] = sums[*index].saturating_add(values[row]);
             }
         }
         Ok(())
     }
 
-    /// Takes the sums out, in the order of their buckets and keys.
+    /// Which group each row is of.
+    fn groups_of(
+        &mut self,
+        measures: &Measures,
+        batch: &RecordBatch,
+    ) -> Result<Vec<usize>, FileError> {
+        let (stride, width) = widths();
+        let rows = batch.num_rows();
+        let mut words = vec![0; rows * stride];
+        for (row, words) in words.chunks_exact_mut(stride).enumerate() {
+            let time = measures.time.value(row);
+            let bucket = (time - time.rem_euclid(self.step_ms)).cast_unsigned();
+            #[expect(clippy::cast_possible_truncation, reason = "a half each")]
+            let halves = ((bucket >> 32) as u32, bucket as u32);
+            (words[0], words[1]) = halves;
+        }
+        for (index, key) in PLAN.keys.iter().enumerate() {
+            let places = words.iter_mut().skip(2 + index).step_by(stride);
+            fill(places, column(batch, key)?, &mut self.names)?;
+        }
+        let Self { hasher, groups, words: known, .. } = self;
+        let mut found = Vec::with_capacity(rows);
+        for key in words.chunks_exact(stride) {
+            let of = |group: u32| group as usize * stride..(group as usize + 1) * stride;
+            let next = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
+            let entry = groups.entry(
+                hasher.hash_one(key),
+                |group| known[of(*group)] == *key,
+                |group| hasher.hash_one(&known[of(*group)]),
+            );
+            let group = *entry.or_insert(next).get();
+            if group == next {
+                known.extend_from_slice(key);
+                self.times.push((i64::MAX, i64::MIN));
+                self.values.resize(self.values.len() + width, 0);
+            }
+            found.push(group as usize);
+        }
+        Ok(found)
+    }
+
+    /// Takes the sums out, in the order of their buckets, and so that what is alike lies together.
     pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
-        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().collect();
-        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let parser = self.converter.parser();
-        let mut columns =
-            self.converter.convert_rows(groups.iter().map(|(key, _)| parser.parse(key)))?;
-        let times = |of: fn(&Group) -> i64| -> ArrayRef {
-            let times = groups.iter().map(|(_, group)| of(group));
-            Arc::new(TimestampMillisecondArray::from_iter_values(times).with_timezone("UTC"))
+        let Self { names, words, times, values, .. } =
+            std::mem::replace(self, Self::new(self.step_ms.cast_unsigned()));
+        let (stride, width) = widths();
+        let mut order: Vec<(u128, usize)> = words.chunks_exact(stride).map(rank).zip(0..).collect();
+        order.sort_unstable();
+        let in_order = || order.iter().map(|(_, group)| *group);
+        let word = |index: usize| {
+            let words = &words;
+            in_order().map(move |group| words[group * stride + index])
         };
-        columns.push(times(|group| group.start_ms));
-        columns.push(times(|group| group.end_ms));
-        for index in 0..PLAN.summed.len() + 3 {
-            let values = groups.iter().map(|(_, group)| group.values[index]);
+        let time = |times: Vec<i64>| -> ArrayRef {
+            Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC"))
+        };
+        let bucket = word(0).zip(word(1)).map(|(high, low)| u64::from(high) << 32 | u64::from(low));
+        let mut columns = vec![time(bucket.map(u64::cast_signed).collect())];
+        let schema = sums_schema();
+        let dictionary: ArrayRef = Arc::new(names.into_values());
+        for (index, field) in schema.fields().iter().skip(1).take(PLAN.keys.len()).enumerate() {
+            let words = UInt32Array::from_iter_values(word(2 + index));
+            columns.push(match field.data_type() {
+                DataType::Dictionary(..) => {
+                    let keys = cast(&words, &DataType::Int32)?;
+                    let keys = keys.as_primitive::<Int32Type>().clone();
+                    Arc::new(DictionaryArray::try_new(keys, Arc::clone(&dictionary))?)
+                }
+                number => cast(&words, number)?,
+            });
+        }
+        columns.push(time(in_order().map(|group| times[group].0).collect()));
+        columns.push(time(in_order().map(|group| times[group].1).collect()));
+        for index in 0..width {
+            let values = in_order().map(|group| values[group * width + index]);
             columns.push(Arc::new(UInt64Array::from_iter_values(values)));
         }
-        let schema = sums_schema();
-        let typed = columns.iter().zip(schema.fields());
-        let columns = typed.map(|(column, field)| cast(column, field.data_type()));
-        RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)
+        RecordBatch::try_new(schema, columns)
     }
+}
+
+/// By the bucket, and then by what the first keys end with.
+fn rank(words: &[u32]) -> u128 {
+    let bucket = u128::from(words[0]) << 32 | u128::from(words[1]);
+    words[2..].iter().take(5).fold(bucket, |rank, word| rank << 16 | u128::from(word & 0xffff))
+}
+
+/// Writes the numbers for the values of a column.
+fn fill<'a>(
+    places: impl Iterator<Item = &'a mut u32>,
+    column: &ArrayRef,
+    names: &mut Names,
+) -> Result<(), ArrowError> {
+    let Some(texts) = column.as_dictionary_opt::<Int32Type>() else {
+        let numbers = cast(column, &DataType::UInt32)?;
+        let numbers = numbers.as_primitive::<UInt32Type>().values();
+        places.zip(numbers).for_each(|(place, number)| *place = *number);
+        return Ok(());
+    };
+    let wrong = || ArrowError::SchemaError("a dictionary of other than text".to_owned());
+    let dictionary = texts.values().as_string_opt::<i32>().ok_or_else(wrong)?;
+    let mut known = vec![None; dictionary.len()];
+    for (place, key) in places.zip(texts.keys().values()) {
+        let key = usize::try_from(*key).unwrap_or(usize::MAX);
+        *place = *known[key].get_or_insert_with(|| names.number(dictionary.value(key)));
+    }
+    Ok(())
 }
 
 /// When the first bucket of some sums begins, and when the last flow ended.
@@ -295,11 +389,6 @@ fn first_ones(totals: &[UInt64Array], deltas: &[UInt64Array]) -> UInt64Array {
 fn last_ones(reasons: &UInt8Array) -> UInt64Array {
     let is_last = |reason: &u8| u64::from(*reason == FlowEndReason::EndOfFlow as u8);
     UInt64Array::from_iter_values(reasons.values().iter().map(is_last))
-}
-
-fn schema_of_keys() -> Vec<DataType> {
-    let schema = sums_schema();
-    schema.fields().iter().take(1 + PLAN.keys.len()).map(|it| it.data_type().clone()).collect()
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ArrowError> {

@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use flow::FlowRecord;
-use parquet::file::properties::WriterProperties;
 
-use super::encode::{Draft, properties};
+use super::encode::Draft;
 use super::hot::{Hot, lock};
 use super::listing::Listing;
 use super::maintenance::{Maintenance, MaintenanceOptions};
@@ -55,7 +54,6 @@ pub struct Flushed {
 #[derive(Debug)]
 pub struct Writer {
     dir: PathBuf,
-    properties: WriterProperties,
     /// Held for the writer's life; the system releases it when the process dies.
     lock: Arc<File>,
     waiting: Arc<Mutex<Waiting>>,
@@ -78,7 +76,6 @@ impl Writer {
         let next = Listing::read(dir)?.next_number();
         Ok(Self {
             dir: dir.to_owned(),
-            properties: properties()?,
             lock: held,
             waiting: Arc::new(Mutex::new(Waiting::new(options, next))),
             stored: mark::read(dir),
@@ -159,7 +156,7 @@ impl Writer {
             directory::ensure(dir)?;
         }
         let name = sealed.label.name();
-        let mut draft = Draft::create(temporary.join(&name), columns::schema(), &self.properties)?;
+        let mut draft = Draft::create(temporary.join(&name), &columns::schema())?;
         draft.write(&sealed.batch)?;
         let size = draft.finish()?;
         self.announce(sealed, &partition.join(&name))?;

@@ -17,7 +17,7 @@ const UNKNOWN: u32 = u32::MAX;
 
 /// Names by number.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
     text: String,
@@ -29,7 +29,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut names = Self {
             numbers: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
@@ -42,7 +42,7 @@ impl Names {
         names
     }
 
-    pub(super) fn number(&mut self, name: &str) -> u32 {
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
         let Self { numbers, hasher, text, ends, .. } = self;
         // Beyond 2^32 names, which take far more memory than a query may have, they are alike.
         let next = u32::try_from(ends.len()).unwrap_or(UNKNOWN);
@@ -60,6 +60,15 @@ impl Names {
                 next
             }
         }
+    }
+
+    /// All names, in the order of their numbers.
+    pub(crate) fn into_values(self) -> StringArray {
+        (0..self.ends.len())
+            .map(|number| {
+                Some(name_of(&self.text, &self.ends, u32::try_from(number).unwrap_or(UNKNOWN)))
+            })
+            .collect()
     }
 
     pub(super) fn name(&self, number: u32) -> &str {

@@ -1,22 +1,27 @@
 //! Several files become one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
+use arrow::compute::sort_to_indices;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::plan::Task;
 use crate::StoreError;
-use crate::embedded::batches::{Batches, FileError, conformed};
+use crate::embedded::batches::{Batches, FileError, conformed, guarded};
 use crate::embedded::columns::schema;
 use crate::embedded::directory;
-use crate::embedded::encode::{Draft, properties};
+use crate::embedded::encode::Draft;
 use crate::embedded::layout::{self, Tier};
+use crate::embedded::listing;
 use crate::embedded::names::{Label, StoredFile};
 use crate::embedded::sums::{Sums, end_column, source_batch, source_columns, span, sums_schema};
+use crate::embedded::unite::united;
 
-/// So many rows are sorted at a time, and are a row group: about 100 MB.
+/// So many rows are put in order at a time, and are a row group: about 80 MB.
 const GROUP_ROWS: usize = 131_072;
 /// So many are read at a time.
 const BATCH_ROWS: usize = 16_384;
@@ -62,7 +67,7 @@ pub(super) fn make(dir: &Path, task: &Task, stop: &AtomicBool) -> Result<(), Fai
     directory::ensure(&temporary)?;
     let aside = temporary.join(format!("{}-{}", task.tier.name(), label.name()));
     let schema = if task.tier == Tier::Raw { schema() } else { sums_schema() };
-    let mut draft = Draft::create(aside, schema, &properties()?)?;
+    let mut draft = Draft::create(aside, &schema)?;
     let label = if task.tier == Tier::Raw {
         merge(dir, task, stop, &mut draft)?;
         label
@@ -95,54 +100,88 @@ fn place(dir: &Path, task: &Task, label: &Label) -> Result<(PathBuf, String), St
     Ok(placed)
 }
 
-/// Calls `each` with all rows of the inputs.
+/// Calls `each` with all rows of a file.
 fn read(
     dir: &Path,
-    task: &Task,
+    file: &StoredFile,
     stop: &AtomicBool,
     columns: Option<&[&str]>,
     mut each: impl FnMut(RecordBatch) -> Result<(), Fault>,
 ) -> Result<(), Failure> {
-    for file in &task.inputs {
-        let failed = |error| Failure::Input { file: Box::new(file.clone()), error };
-        let mut batches = Batches::open(dir, file, columns, BATCH_ROWS).map_err(failed)?;
-        while let Some(batch) = batches.next().map_err(failed)? {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Failure::Stopped);
-            }
-            each(batch).map_err(|fault| match fault {
-                Fault::Input(error) => failed(error),
-                Fault::Store(error) => error.into(),
-            })?;
+    let failed = |error| Failure::Input { file: Box::new(file.clone()), error };
+    let mut batches = Batches::open(dir, file, columns, BATCH_ROWS).map_err(failed)?;
+    while let Some(batch) = batches.next().map_err(failed)? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Failure::Stopped);
         }
+        each(batch).map_err(|fault| match fault {
+            Fault::Input(error) => failed(error),
+            Fault::Store(error) => error.into(),
+        })?;
     }
     Ok(())
 }
 
-/// Records, in the order of their ends within each row group.
+/// Records: large row groups as they are, and small ones together.
 fn merge(dir: &Path, task: &Task, stop: &AtomicBool, draft: &mut Draft) -> Result<(), Failure> {
     let (mut held, mut rows) = (Vec::new(), 0);
-    let each = |batch: RecordBatch| {
-        rows += batch.num_rows();
-        held.push(conformed(&batch, &schema())?);
-        if rows >= GROUP_ROWS {
-            rows = 0;
-            draft.write(&sorted(&std::mem::take(&mut held))?)?;
+    for file in &task.inputs {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Failure::Stopped);
         }
-        Ok(())
-    };
-    read(dir, task, stop, None, each)?;
-    if !held.is_empty() {
-        draft.write(&sorted(&held)?)?;
+        let copied = copy(dir, file, draft);
+        if copied.map_err(|error| Failure::Input { file: Box::new(file.clone()), error })? {
+            continue;
+        }
+        read(dir, file, stop, None, |batch| {
+            rows += batch.num_rows();
+            held.push(conformed(&batch, &schema())?);
+            if rows >= GROUP_ROWS {
+                write(draft, &std::mem::take(&mut held), std::mem::take(&mut rows))?;
+            }
+            Ok(())
+        })?;
     }
-    Ok(())
+    Ok(write(draft, &held, rows)?)
 }
 
-fn sorted(batches: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
-    let all = concat_batches(&schema(), batches)?;
-    let Some(ends) = all.column_by_name(end_column()) else { return Ok(all) };
-    let order = sort_to_indices(ends, None, None)?;
-    Ok(take_record_batch(&all, &order)?)
+/// Copies the row groups of a file if they are large and have all columns: to decode them would
+/// gain nothing. Returns whether they are.
+fn copy(dir: &Path, file: &StoredFile, draft: &mut Draft) -> Result<bool, FileError> {
+    let source = listing::open(dir, file)?;
+    let metadata = guarded(|| {
+        // What encodings there are is written on, which the usual short form is not.
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_encoding_stats_as_mask(false);
+        Ok(Arc::clone(ArrowReaderMetadata::load(&source, options)?.metadata()))
+    })?;
+    let is_large = |group: &RowGroupMetaData| {
+        usize::try_from(group.num_rows()).is_ok_and(|rows| rows >= GROUP_ROWS / 2)
+    };
+    let schema = metadata.file_metadata().schema_descr();
+    let found = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+    if schema.columns() != draft.columns().columns() || !metadata.row_groups().iter().all(is_large)
+    {
+        return Ok(false);
+    }
+    if let Some(expected) = file.label.map(|label| label.rows).filter(|rows| *rows != found) {
+        return Err(FileError::Rows { found, expected });
+    }
+    for group in metadata.row_groups() {
+        draft.copy(group, &source)?;
+    }
+    Ok(true)
+}
+
+/// A row group of what several batches have, in the order of the ends of flows.
+fn write(draft: &mut Draft, batches: &[RecordBatch], rows: usize) -> Result<(), StoreError> {
+    if rows == 0 {
+        return Ok(());
+    }
+    let ends = united(batches, schema().index_of(end_column()).map_err(StoreError::from)?)?;
+    let order = sort_to_indices(&ends, None, None)?;
+    draft.write_columns(Some(order.values()), |index| united(batches, index))
 }
 
 /// Returns how many rows there are, and when their first bucket begins and their last flow ended.
@@ -153,7 +192,7 @@ fn sum_up(
     draft: &mut Draft,
 ) -> Result<(u64, Option<(u64, u64)>), Failure> {
     let source = task.source();
-    let mut sums = Sums::new(task.tier.step_ms().unwrap_or(1)).map_err(StoreError::from)?;
+    let mut sums = Sums::new(task.tier.step_ms().unwrap_or(1));
     let (mut rows, mut ends): (u64, Option<(u64, u64)>) = (0, None);
     let mut write = |sums: &mut Sums| -> Result<(), StoreError> {
         let batch = sums.take()?;
@@ -165,7 +204,7 @@ fn sum_up(
         draft.write(&batch)
     };
     let columns = source_columns(source);
-    let each = |batch: RecordBatch| {
+    let mut each = |batch: RecordBatch| {
         sums.add(source, &source_batch(source, &batch)?)?;
         if sums.is_full() {
             // What follows makes further rows of the same keys, which is allowed.
@@ -173,7 +212,9 @@ fn sum_up(
         }
         Ok(())
     };
-    read(dir, task, stop, columns.as_deref(), each)?;
+    for file in &task.inputs {
+        read(dir, file, stop, columns.as_deref(), &mut each)?;
+    }
     write(&mut sums)?;
     Ok((rows, ends))
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::random::Random;
 use crate::embedded::columns::{Columns, schema};
 use crate::embedded::directory;
-use crate::embedded::encode::{Draft, properties};
+use crate::embedded::encode::Draft;
 use crate::embedded::layout::{self, Scope, Tier};
 use crate::embedded::names::Label;
 use crate::embedded::sums::{Sums, sums_schema};
@@ -54,7 +54,7 @@ fn write(path: &Path, dir: &Path, schema: SchemaRef, batches: &[RecordBatch]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     directory::ensure(&layout::temporary(dir)).unwrap();
     let aside = layout::temporary(dir).join("draft");
-    let mut draft = Draft::create(aside, schema, &properties().unwrap()).unwrap();
+    let mut draft = Draft::create(aside, &schema).unwrap();
     for batch in batches {
         draft.write(batch).unwrap();
     }

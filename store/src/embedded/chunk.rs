@@ -1,0 +1,398 @@
+//! A column of a row group becomes the bytes of a Parquet column chunk.
+//!
+//! The `parquet` crate would hash each text of each row anew, and compress each page with a context
+//! of its own. Here text comes as dictionaries, which stay what they are, and a column that says
+//! the same throughout is a run.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, DictionaryArray, PrimitiveArray};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Int32Type, TimestampMillisecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parquet::basic::{Compression, Encoding, PageType, Type, ZstdLevel};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+
+use super::pages::{deltas, runs, split, width};
+
+/// Rows of a page: who needs few of them decodes no others.
+const PAGE_ROWS: usize = 16_384;
+/// More distinct numbers than these are no dictionary.
+const DISTINCT: usize = 4096;
+/// Fewer bytes are not worth the compression, nor is one that leaves more than so many hundredths.
+const LEAST_BYTES: usize = 64;
+const MOST_LEFT: usize = 95;
+
+const NONE: u32 = u32::MAX;
+
+/// Makes chunks, one after the other.
+pub(crate) struct Chunks {
+    compressor: Compressor<'static>,
+    level: ZstdLevel,
+}
+
+/// A column's values, as they are stored.
+enum Values {
+    /// Each is one of a dictionary; of `rows`, those that are absent have none.
+    Indices {
+        dictionary: Vec<u8>,
+        distinct: usize,
+        indices: Vec<u32>,
+        present: Option<Vec<u32>>,
+    },
+    Numbers {
+        numbers: Vec<i64>,
+        encoding: Encoding,
+    },
+}
+
+/// A page that is not compressed yet.
+struct Draft {
+    bytes: Vec<u8>,
+    values: usize,
+    encoding: Encoding,
+}
+
+impl Chunks {
+    pub(crate) fn new(level: i32) -> Result<Self, ParquetError> {
+        let compressor = Compressor::new(level)?;
+        Ok(Self { compressor, level: ZstdLevel::try_new(level)? })
+    }
+
+    /// Encodes the rows of `array`, in this order if one is given.
+    pub(crate) fn encode(
+        &mut self,
+        description: &ColumnDescPtr,
+        array: &dyn Array,
+        order: Option<&[u32]>,
+    ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let (values, statistics) = match array.data_type() {
+            DataType::UInt8 => numbers::<UInt8Type>(array, order, i64::from),
+            DataType::UInt16 => numbers::<UInt16Type>(array, order, i64::from),
+            DataType::UInt32 => numbers::<UInt32Type>(array, order, i64::from),
+            DataType::UInt64 => numbers::<UInt64Type>(array, order, u64::cast_signed),
+            DataType::Timestamp(..) => numbers::<TimestampMillisecondType>(array, order, |it| it),
+            DataType::Dictionary(..) => (texts(array, order)?, None),
+            other => return Err(ParquetError::NYI(format!("columns of {other}"))),
+        };
+        let (dictionary, distinct, pages) = values.pages(description, array.len());
+        let raw = dictionary.iter().chain(pages.iter().map(|page| &page.bytes));
+        let raw: usize = raw.map(Vec::len).sum();
+        let mut sizes = Sizes::default();
+        let mut sink = TrackedWrite::new(Vec::with_capacity(raw / 2 + 256));
+        let packed = (raw >= LEAST_BYTES)
+            .then(|| self.compressed(dictionary.as_ref(), &pages))
+            .transpose()?;
+        let packed = packed
+            .filter(|packed| packed.iter().map(Vec::len).sum::<usize>() * 100 <= raw * MOST_LEFT);
+        let compression = if packed.is_some() {
+            Compression::ZSTD(self.level)
+        } else {
+            Compression::UNCOMPRESSED
+        };
+        let stats = sizes.write(&mut sink, dictionary, distinct, pages, packed)?;
+        let encodings = stats.iter().map(|it| it.encoding).chain([Encoding::RLE]).collect();
+        let rows = array.len() as u64;
+        let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let mut metadata = ColumnChunkMetaData::builder(Arc::clone(description))
+            .set_compression(compression)
+            .set_encodings(encodings)
+            .set_page_encoding_stats(stats)
+            .set_total_compressed_size(signed(sizes.compressed))
+            .set_total_uncompressed_size(signed(sizes.uncompressed))
+            .set_num_values(signed(rows))
+            .set_data_page_offset(signed(sizes.dictionary));
+        if sizes.dictionary > 0 {
+            metadata = metadata.set_dictionary_page_offset(Some(0));
+        }
+        if let Some((least, most)) = statistics {
+            metadata = metadata.set_statistics(bounds(description, least, most));
+        }
+        let close = ColumnCloseResult {
+            bytes_written: sizes.compressed,
+            rows_written: rows,
+            metadata: metadata.build()?,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: None,
+        };
+        Ok((sink.into_inner()?.into(), close))
+    }
+
+    fn compressed(
+        &mut self,
+        dictionary: Option<&Vec<u8>>,
+        pages: &[Draft],
+    ) -> Result<Vec<Vec<u8>>, ParquetError> {
+        let pages = dictionary.into_iter().chain(pages.iter().map(|page| &page.bytes));
+        pages.map(|page| Ok(self.compressor.compress(page)?)).collect()
+    }
+}
+
+impl std::fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chunks").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// What pages take, with their headers.
+#[derive(Default)]
+struct Sizes {
+    compressed: u64,
+    uncompressed: u64,
+    dictionary: u64,
+}
+
+impl Sizes {
+    /// Writes all pages; of each, what it was compressed to if that is given.
+    fn write(
+        &mut self,
+        sink: &mut TrackedWrite<Vec<u8>>,
+        dictionary: Option<Vec<u8>>,
+        distinct: usize,
+        pages: Vec<Draft>,
+        packed: Option<Vec<Vec<u8>>>,
+    ) -> Result<Vec<PageEncodingStats>, ParquetError> {
+        let mut packed = packed.map(Vec::into_iter);
+        let mut bytes_of = |bytes: Vec<u8>| {
+            let size = bytes.len();
+            (Bytes::from(packed.as_mut().and_then(Iterator::next).unwrap_or(bytes)), size)
+        };
+        let mut writer = SerializedPageWriter::new(sink);
+        let mut stats: Vec<PageEncodingStats> = Vec::new();
+        if let Some(dictionary) = dictionary {
+            let (buf, size) = bytes_of(dictionary);
+            let encoding = Encoding::PLAIN;
+            let num_values = u32::try_from(distinct).unwrap_or(u32::MAX);
+            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
+            self.add(&mut writer, page, size)?;
+            self.dictionary = self.compressed;
+            stats.push(PageEncodingStats {
+                page_type: PageType::DICTIONARY_PAGE,
+                encoding,
+                count: 1,
+            });
+        }
+        for page in pages {
+            let (buf, size) = bytes_of(page.bytes);
+            let encoding = page.encoding;
+            let data = Page::DataPage {
+                buf,
+                num_values: u32::try_from(page.values).unwrap_or(u32::MAX),
+                encoding,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            };
+            self.add(&mut writer, data, size)?;
+            match stats.last_mut() {
+                Some(last) if last.page_type == PageType::DATA_PAGE => last.count += 1,
+                _ => {
+                    stats.push(PageEncodingStats {
+                        page_type: PageType::DATA_PAGE,
+                        encoding,
+                        count: 1,
+                    });
+                }
+            }
+        }
+        Ok(stats)
+    }
+
+    fn add(
+        &mut self,
+        writer: &mut impl PageWriter,
+        page: Page,
+        size: usize,
+    ) -> Result<(), ParquetError> {
+        let written = writer.write_page(CompressedPage::new(page, size))?;
+        self.compressed += written.bytes_written;
+        self.uncompressed += written.uncompressed_size as u64;
+        Ok(())
+    }
+}
+
+fn bounds(description: &ColumnDescPtr, least: i64, most: i64) -> Statistics {
+    if description.physical_type() == Type::INT32 {
+        #[expect(clippy::cast_possible_truncation, reason = "from 32 bits, whatever their sign")]
+        let [least, most] = [least, most].map(|number| number as i32);
+        return Statistics::int32(Some(least), Some(most), None, Some(0), false);
+    }
+    Statistics::int64(Some(least), Some(most), None, Some(0), false)
+}
+
+/// The values of a column in an order.
+fn gathered<T: Copy>(values: &[T], order: Option<&[u32]>) -> impl Iterator<Item = T> {
+    let rows = order.map_or(values.len(), <[u32]>::len);
+    (0..rows).map(move |row| values[order.map_or(row, |order| order[row] as usize)])
+}
+
+/// Numbers, and the least and the largest of them.
+fn numbers<T: ArrowPrimitiveType>(
+    array: &dyn Array,
+    order: Option<&[u32]>,
+    widened: impl Fn(T::Native) -> i64,
+) -> (Values, Option<(i64, i64)>)
+where
+    T::Native: Ord,
+{
+    let array: &PrimitiveArray<T> = array.as_primitive();
+    let values = array.values();
+    let Some(&first) = values.first() else {
+        return (Values::Numbers { numbers: Vec::new(), encoding: Encoding::PLAIN }, None);
+    };
+    let (least, most) = values
+        .iter()
+        .fold((first, first), |(least, most), value| (least.min(*value), most.max(*value)));
+    let bounds = Some((widened(least), widened(most)));
+    if least == most {
+        let (dictionary, indices) = (plain::<T>(&[widened(first)]), vec![0; values.len()]);
+        return (Values::Indices { dictionary, distinct: 1, indices, present: None }, bounds);
+    }
+    let numbers: Vec<i64> = gathered(values, order).map(widened).collect();
+    if size_of::<T::Native>() < 4
+        && let Some(few) = few::<T>(&numbers)
+    {
+        return (few, bounds);
+    }
+    let is_time = matches!(T::DATA_TYPE, DataType::Timestamp(..));
+    let encoding =
+        if is_time { Encoding::DELTA_BINARY_PACKED } else { Encoding::BYTE_STREAM_SPLIT };
+    (Values::Numbers { numbers, encoding }, bounds)
+}
+
+/// Small numbers as a dictionary, if few of them are distinct.
+fn few<T: ArrowPrimitiveType>(numbers: &[i64]) -> Option<Values> {
+    let mut known = vec![NONE; 1 << (8 * size_of::<T::Native>())];
+    let mut distinct = Vec::new();
+    let mut indices = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let known = known.get_mut(usize::try_from(*number).ok()?)?;
+        if *known == NONE {
+            if distinct.len() == DISTINCT {
+                return None;
+            }
+            *known = u32::try_from(distinct.len()).ok()?;
+            distinct.push(*number);
+        }
+        indices.push(*known);
+    }
+    let (dictionary, distinct) = (plain::<T>(&distinct), distinct.len());
+    Some(Values::Indices { dictionary, distinct, indices, present: None })
+}
+
+fn plain<T: ArrowPrimitiveType>(numbers: &[i64]) -> Vec<u8> {
+    // Parquet's integers have 4 bytes or 8.
+    let size = size_of::<T::Native>().max(4);
+    numbers.iter().flat_map(|number| number.to_le_bytes().into_iter().take(size)).collect()
+}
+
+/// Texts, each of which is in the dictionary once, in the order in which rows have them.
+fn texts(array: &dyn Array, order: Option<&[u32]>) -> Result<Values, ParquetError> {
+    let array: &DictionaryArray<Int32Type> = array.as_dictionary();
+    let (keys, nulls) = (array.keys().values(), array.nulls().filter(|it| it.null_count() > 0));
+    let texts = array.values().as_string_opt::<i32>();
+    let texts = texts.ok_or_else(|| ParquetError::NYI("dictionaries of other than text".into()))?;
+    let mut present = nulls.map(|_| Vec::with_capacity(keys.len()));
+    let (mut indices, mut dictionary, mut distinct) = (Vec::new(), Vec::new(), 0_u32);
+    if nulls.is_some_and(|nulls| nulls.null_count() == keys.len()) {
+        let present = Some(vec![0; keys.len()]);
+        return Ok(Values::Indices { dictionary, distinct: 0, indices, present });
+    }
+    let mut known = HashMap::new();
+    let mut mapped = vec![NONE; texts.len()];
+    let mut index_of = |key: i32| {
+        let key = usize::try_from(key).unwrap_or(usize::MAX);
+        if mapped[key] == NONE {
+            let text = texts.value(key);
+            mapped[key] = *known.entry(text).or_insert(distinct);
+            if mapped[key] == distinct {
+                distinct += 1;
+                dictionary.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+                dictionary.extend_from_slice(text.as_bytes());
+            }
+        }
+        mapped[key]
+    };
+    match (nulls, &mut present) {
+        (Some(nulls), Some(present)) => {
+            for row in 0..keys.len() {
+                let row = order.map_or(row, |order| order[row] as usize);
+                present.push(u32::from(nulls.is_valid(row)));
+                if nulls.is_valid(row) {
+                    indices.push(index_of(keys[row]));
+                }
+            }
+        }
+        _ if keys.iter().all(|key| *key == keys[0]) => {
+            indices = keys.first().map_or_else(Vec::new, |key| vec![index_of(*key); keys.len()]);
+        }
+        _ => indices = gathered(keys, order).map(index_of).collect(),
+    }
+    Ok(Values::Indices { dictionary, distinct: distinct as usize, indices, present })
+}
+
+impl Values {
+    /// The page of the dictionary, if there is one, with how many entries it has, and the others.
+    fn pages(
+        self,
+        description: &ColumnDescPtr,
+        rows: usize,
+    ) -> (Option<Vec<u8>>, usize, Vec<Draft>) {
+        match self {
+            Self::Numbers { numbers, encoding } => {
+                let is_wide = description.physical_type() == Type::INT64;
+                let page = |numbers: &[i64]| {
+                    let mut bytes = Vec::new();
+                    match encoding {
+                        Encoding::DELTA_BINARY_PACKED => deltas(numbers, &mut bytes),
+                        _ if is_wide => split::<8>(numbers, &mut bytes),
+                        _ => split::<4>(numbers, &mut bytes),
+                    }
+                    Draft { bytes, values: numbers.len(), encoding }
+                };
+                (None, 0, numbers.chunks(PAGE_ROWS).map(page).collect())
+            }
+            Self::Indices { dictionary, distinct, indices, present } => {
+                // A run of one value takes no more than a page of it.
+                let of_page = if distinct < 2 { rows } else { PAGE_ROWS };
+                let bits = width((distinct as u64).saturating_sub(1));
+                let has_levels = description.max_def_level() > 0;
+                let mut indices = indices.as_slice();
+                let mut pages = Vec::new();
+                for begin in (0..rows).step_by(of_page.max(1)) {
+                    let values = of_page.min(rows - begin);
+                    let present = present.as_ref().map(|present| &present[begin..begin + values]);
+                    let mut bytes = Vec::new();
+                    if has_levels {
+                        let mut levels = Vec::new();
+                        match present {
+                            Some(present) => runs(present, 1, &mut levels),
+                            None => runs(&vec![1; values], 1, &mut levels),
+                        }
+                        bytes.extend(u32::try_from(levels.len()).unwrap_or(0).to_le_bytes());
+                        bytes.extend(levels);
+                    }
+                    let count =
+                        present.map_or(values, |it| it.iter().filter(|it| **it > 0).count());
+                    let (own, rest) = indices.split_at(count.min(indices.len()));
+                    indices = rest;
+                    bytes.push(bits.to_le_bytes()[0]);
+                    runs(own, bits, &mut bytes);
+                    pages.push(Draft { bytes, values, encoding: Encoding::RLE_DICTIONARY });
+                }
+                (Some(dictionary), distinct, pages)
+            }
+        }
+    }
+}
