@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
-use flow::{Access, FlowRecord};
+use flow::{Access, FlowRecord, TIME_INSERTED};
 
 use super::columns::{Column, Columns, Form, Value};
 
@@ -19,6 +19,8 @@ pub struct Block {
     columns: Vec<Filled>,
     /// As many times as there are near records.
     cluster_uuids: Vec<u8>,
+    /// Seconds since 1970, of rows whose time of insertion the server must not set.
+    inserted: Vec<u8>,
     rows: usize,
     bytes: usize,
 }
@@ -38,6 +40,7 @@ impl Block {
         Self {
             columns: columns.written.iter().map(filled).collect(),
             cluster_uuids: one.repeat(NEAR),
+            inserted: Vec::new(),
             rows: 0,
             bytes: 0,
         }
@@ -80,6 +83,14 @@ impl Block {
         self.bytes = self.columns.iter().map(|filled| filled.values.len()).sum();
     }
 
+    /// Records that were inserted at `inserted_ms` elsewhere, and not when the server takes them.
+    /// All of a block are told like this, or none.
+    pub fn push_inserted(&mut self, records: &[FlowRecord], inserted_ms: u64) {
+        let seconds = u32::try_from(inserted_ms / 1000).unwrap_or(u32::MAX).to_le_bytes();
+        self.inserted.extend(seconds.repeat(records.len()));
+        self.push(records);
+    }
+
     /// Leaves out columns that `columns` does not have, or has as another type.
     pub fn keep(&mut self, columns: &Columns) {
         self.columns.retain(|filled| {
@@ -91,14 +102,17 @@ impl Block {
 
     /// `` `a`, `b` ``
     pub(super) fn names(&self) -> String {
-        let names = self.columns.iter().map(|filled| format!("`{}`", filled.column.name));
+        let names = self.columns.iter().map(|filled| filled.column.name);
+        let inserted = (!self.inserted.is_empty()).then_some(TIME_INSERTED);
+        let names = names.chain(inserted).map(|name| format!("`{name}`"));
         names.collect::<Vec<_>>().join(", ")
     }
 
     /// The bytes of the block, one part after the other.
     pub(super) fn parts(&self) -> impl Iterator<Item = (Vec<u8>, &[u8])> {
         let mut start = Vec::new();
-        length(&mut start, self.columns.len());
+        let is_told = !self.inserted.is_empty();
+        length(&mut start, self.columns.len() + usize::from(is_told));
         length(&mut start, self.rows);
         let columns = self.columns.iter().map(|filled| {
             let mut head = Vec::new();
@@ -106,7 +120,13 @@ impl Block {
             text(&mut head, filled.column.form.word());
             (head, filled.values.as_slice())
         });
-        std::iter::once((start, &[][..])).chain(columns)
+        let inserted = is_told.then(|| {
+            let mut head = Vec::new();
+            text(&mut head, TIME_INSERTED);
+            text(&mut head, Form::DateTime.word());
+            (head, self.inserted.as_slice())
+        });
+        std::iter::once((start, &[][..])).chain(columns).chain(inserted)
     }
 }
 
