@@ -17,6 +17,7 @@ use crate::doctor::{self, DoctorCommand};
 use crate::flows::{self, FlowsArgs};
 use crate::ipfix::{self, IpfixCommand};
 use crate::seen::seen;
+use crate::store::{self, StoreCommand};
 
 /// Every connection of the cluster, exactly counted.
 #[derive(Debug, Parser)]
@@ -36,6 +37,11 @@ enum Command {
     Aggregator(aggregator::Args),
     /// Show what is stored
     Flows(FlowsArgs),
+    /// Look at stores and look after them, and copy rows from one to another
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Make, upgrade and look at the tables of a ClickHouse database
     Clickhouse {
         #[command(subcommand)]
@@ -116,6 +122,10 @@ pub fn main() -> ExitCode {
             let now_ms = daemon::now_ns() / 1_000_000;
             let shown = flows::run(&args, now_ms, &mut io::stdout().lock());
             ended(shown.map(|()| ExitCode::SUCCESS))
+        }
+        Command::Store { command } => {
+            let now_ms = daemon::now_ns() / 1_000_000;
+            ended(store::run(&command, now_ms, &mut io::stdout(), &mut io::stderr()))
         }
         Command::Clickhouse { command } => {
             ended(clickhouse::run(&command, &mut io::stdout(), &mut io::stderr()))

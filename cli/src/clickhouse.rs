@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use store::clickhouse::{Found, differences};
 
+pub(crate) use server::connect;
 use server::{OrMore, ServerArgs};
 
 /// Make, upgrade and look at the tables of a ClickHouse database. `CH_USERNAME` and `CH_PASSWORD` in

@@ -1,6 +1,7 @@
 //! The command line: the daemons, queries of the store, and the demo.
 mod app; // which command was typed
 pub mod flows; // what is in the store
+pub mod store; // that store, and others
 pub mod clickhouse; // the tables of a server
 pub mod ipfix; // messages from and to anywhere
 pub mod doctor; // what keeps flows from arriving

@@ -19,7 +19,7 @@ pub mod status; // how it does
 pub mod watchdog; // how large it becomes
 
 pub use address::{Address, NoAddress};
-pub use ask::{AskError, Asker, Export};
+pub use ask::{Asker, Export};
 pub use block::Block;
 pub use client::{Answer, Client, Options, ReadBy, Statement};
 pub use columns::{Column, Columns};

@@ -26,6 +26,7 @@ mod batches; // files become columns again
 mod unite; // several columns become one
 mod sums; // records become sums over time
 mod maintenance; // what becomes of files
+mod torn; // where a file is
 mod inspect; // what there is
 #[cfg(test)]
 mod reference; // the page about files and columns
@@ -36,9 +37,9 @@ mod merge; // records become flows
 mod reader; // questions get answers
 mod engine; // any question gets an answer
 
-pub use columns::{TIME_INSERTED, schema};
+pub use columns::{LAST_TIME_MS, TIME_INSERTED, schema};
 pub use encoder::Encoder;
-pub use engine::{Answered, AskError, AskOptions, Choice, Progress, choose_tier};
+pub use engine::{Answered, AskOptions, Choice, Progress, choose_tier};
 pub use hot::{Hot, Snapshot};
 pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};
 pub use layout::Tier;

@@ -5,8 +5,8 @@ pub mod query; // what is asked, of any store
 mod error; // what can go wrong
 
 pub use embedded::{
-    Answered, AskError, AskOptions, Checked, Choice, Dropped, Encoder, FLOWS_ENDED, FLOWS_STARTED,
-    Flow, Flows, Flushed, Hot, Inspection, MAX_FLOWS, Maintenance, MaintenanceCounters,
+    Answered, AskOptions, Checked, Choice, Dropped, Encoder, FLOWS_ENDED, FLOWS_STARTED, Flow,
+    Flows, Flushed, Hot, Inspection, LAST_TIME_MS, MAX_FLOWS, Maintenance, MaintenanceCounters,
     MaintenanceOptions, Mark, PartitionInfo, PodName, Progress, Query, RECORDS, Reader, Records,
     Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED, Tier, Usage, Writer,
     WriterOptions, choose_tier, inspect, schema, sums_schema, verify,

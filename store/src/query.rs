@@ -32,9 +32,10 @@ mod question; // what is made of them
 mod check; // whether that makes sense
 mod answer; // what comes back
 mod evaluate; // the plain judge
+mod row; // values become a row again
 
 pub use address::AddressRange;
-pub use answer::{Answer, Group, Groups, Rows};
+pub use answer::{Answer, AskError, Group, Groups, Rows};
 pub use check::QueryError;
 pub use column::{Column, Derived, Kind, Source};
 pub use evaluate::{evaluate, holds, value_of};
@@ -44,5 +45,6 @@ pub use question::{
     Aggregate, Cursor, Function, GroupOrder, Grouping, Key, Limits, Listing, Query, Range,
     RowOrder, Wanted,
 };
+pub use row::row_of;
 pub use text::{Glob, Needle, TextTest};
 pub use value::Value;

@@ -64,6 +64,9 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     // A hundred kills, and thirty days.
     let tests = ["test", "--package", "store", "--tests", "--", "--ignored", "survives_long"];
     cargo(root, &tests)?;
+    // Five hundred stores, asked at random; then all kinds of stores.
+    cargo(root, &["test", "--package", "store", "--lib", "--", "--ignored"])?;
+    cargo(root, &["test", "--package", "tests", "--test", "stores", "--", "--ignored"])?;
     signing_server(root)?;
     cargo(root, &["test", "--package", "tests", "--test", "s3", "--", "--ignored"])?;
     let tables = ["test", "--package", "tests", "--test", "clickhouse_schema", "--", "--ignored"];

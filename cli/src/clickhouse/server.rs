@@ -65,9 +65,6 @@ impl ServerArgs {
         else {
             bail!("say which server: --url http://HOST:8123, or --config flow-aggregator.conf");
         };
-        if let Some(note) = address.note() {
-            writeln!(errors, "fyke clickhouse: {note}")?;
-        }
         let trust = match (&self.ca, self.insecure_skip_verify, configured) {
             (Some(path), ..) => Trust::Authorities(path.clone()),
             (None, true, _) => Trust::Anybody,
@@ -75,15 +72,7 @@ impl ServerArgs {
             (None, false, None) => Trust::Authorities(sinks::SYSTEM_AUTHORITIES.into()),
         };
         let place = self.place()?;
-        let client = Client::new(Options {
-            address,
-            database: place.database.as_str().to_owned(),
-            username: variable(USERNAME)?,
-            password: variable(PASSWORD)?,
-            compress: false,
-            trust,
-            patience: PATIENCE,
-        });
+        let client = connect(address, &place.database, trust, errors)?;
         Ok(Server { client, place })
     }
 
@@ -99,6 +88,27 @@ impl ServerArgs {
             settings.with_context(|| format!("{} is refused: {findings}", path.display()))?;
         Ok(Some(settings.click_house.server()))
     }
+}
+
+/// A server, as whoever the environment says.
+pub(crate) fn connect(
+    address: Address,
+    database: &Name,
+    trust: Trust,
+    errors: &mut impl Write,
+) -> anyhow::Result<Client> {
+    if let Some(note) = address.note() {
+        writeln!(errors, "fyke: {note}")?;
+    }
+    Ok(Client::new(Options {
+        address,
+        database: database.as_str().to_owned(),
+        username: variable(USERNAME)?,
+        password: variable(PASSWORD)?,
+        compress: false,
+        trust,
+        patience: PATIENCE,
+    }))
 }
 
 fn variable(name: &str) -> anyhow::Result<Secret> {

@@ -18,7 +18,9 @@ mod decode; // bytes as values
 use std::collections::HashSet;
 
 use super::{ClickHouseError, Client, ReadBy, Statement};
-use crate::query::{Answer, Limits, Listing, Query, QueryError, Range, RowOrder, Value, Wanted};
+use crate::query::{
+    Answer, AskError, Limits, Listing, Query, QueryError, Range, RowOrder, Value, Wanted,
+};
 use columns::Columns;
 use decode::{Cell, Decoder};
 
@@ -28,19 +30,6 @@ const BASE_MEMORY: u64 = 256 << 20;
 const LONGEST: &str = "16777216";
 /// Parts of a statement, for the same reason.
 const PARTS: &str = "1000000";
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error("more than {limit} rows would have to be read: ask for less time")]
-    Rows { limit: u64 },
-    #[error("more than {limit} bytes would have to be held: ask for less time or fewer groups")]
-    Memory { limit: usize },
-    #[error(transparent)]
-    Server(ClickHouseError),
-}
 
 /// Asks one table of flows.
 #[derive(Debug, Clone)]
@@ -61,6 +50,11 @@ impl Asker {
             .await?;
         let known: HashSet<String> = known.into_iter().flatten().collect();
         Ok(Self { client, columns: Columns::new(known) })
+    }
+
+    /// Attributes that the table has no column of their own for: it would not keep them.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.columns.missing()
     }
 
     /// The whole answer, and what was read for it. Dropping the future ends the statement.

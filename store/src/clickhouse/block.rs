@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flow::{Access, Field, FlowRecord, Group};
+use flow::{Access, Field, FlowRecord, Group, TIME_INSERTED};
 
 use self::shared::Shared;
 use super::columns::{Column, Columns, Form, Value};
@@ -27,6 +27,8 @@ pub struct Block {
     own: Vec<Own>,
     /// What several rows may have in common, with the columns that tell of it.
     shared: Vec<Shared>,
+    /// Seconds since 1970, of rows whose time of insertion the server must not set.
+    inserted: Vec<u8>,
     rows: usize,
     bytes: usize,
 }
@@ -105,6 +107,14 @@ impl Block {
         self.count();
     }
 
+    /// Records that were inserted at `inserted_ms` elsewhere, and not when the server takes them.
+    /// All of a block are told like this, or none.
+    pub fn push_inserted(&mut self, records: &[FlowRecord], inserted_ms: u64) {
+        let seconds = u32::try_from(inserted_ms / 1000).unwrap_or(u32::MAX).to_le_bytes();
+        self.inserted.extend(seconds.repeat(records.len()));
+        self.push(records);
+    }
+
     fn count(&mut self) {
         let own: usize = self.own.iter().map(|own| own.values.len()).sum();
         let shared: usize = self.shared.iter().map(|it| it.bytes(self.rows)).sum();
@@ -128,25 +138,33 @@ impl Block {
 
     /// `` `a`, `b` ``
     pub(super) fn names(&self) -> String {
-        let names = self.columns().map(|column| format!("`{}`", column.name));
+        let names = self.columns().map(|column| column.name);
+        let inserted = (!self.inserted.is_empty()).then_some(TIME_INSERTED);
+        let names = names.chain(inserted).map(|name| format!("`{name}`"));
         names.collect::<Vec<_>>().join(", ")
     }
 
     /// The bytes of a block of some of the rows, one part after the other.
     pub(super) fn parts(self: &Arc<Self>, rows: Range<usize>) -> impl Iterator<Item = Bytes> {
         let mut start = Vec::new();
-        text::length(&mut start, self.columns().count());
+        let is_told = !self.inserted.is_empty();
+        text::length(&mut start, self.columns().count() + usize::from(is_told));
         text::length(&mut start, rows.len());
         let own = (0..self.own.len()).flat_map({
             let rows = rows.clone();
             move |column| [self.head(column), self.values(column, &rows)]
         });
+        let inserted = is_told.then(|| {
+            let times = self.inserted.get(rows.start * 4..rows.end * 4).unwrap_or_default();
+            [head(TIME_INSERTED, Form::DateTime), Bytes::copy_from_slice(times)]
+        });
         let shared = self.shared.iter().flat_map(move |shared| shared.parts(rows.clone()));
-        std::iter::once(start.into()).chain(own).chain(shared)
+        let parts = std::iter::once(start.into()).chain(own).chain(shared);
+        parts.chain(inserted.into_iter().flatten())
     }
 
     fn head(&self, own: usize) -> Bytes {
-        self.own.get(own).map(|own| head(&own.column)).unwrap_or_default()
+        self.own.get(own).map(|own| head(own.column.name, own.column.form)).unwrap_or_default()
     }
 
     /// Not copied.
@@ -173,10 +191,10 @@ impl AsRef<[u8]> for Lent {
 }
 
 /// What stands before a column's values.
-fn head(column: &Column) -> Bytes {
+fn head(name: &str, form: Form) -> Bytes {
     let mut head = Vec::new();
-    text::text(&mut head, column.name);
-    text::text(&mut head, column.form.word());
+    text::text(&mut head, name);
+    text::text(&mut head, form.word());
     head.into()
 }
 

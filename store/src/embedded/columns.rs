@@ -223,8 +223,9 @@ fn times(values: &mut Numbers<i64>, zeros: &Zeros) -> ArrayRef {
     Arc::new(values.array::<TimestampMillisecondType>(zeros).with_timezone("UTC"))
 }
 
-/// The last millisecond of the year 9999. Others cannot write later times, or not even read them.
-const LAST_TIME_MS: u64 = 253_402_300_799_999;
+/// The last millisecond of the year 9999, as which later times are stored: others cannot write
+/// them, or not even read them.
+pub const LAST_TIME_MS: u64 = 253_402_300_799_999;
 
 /// The time that is stored for `time_ms`: later ones than can be told become the last one.
 pub(crate) fn stored_time(time_ms: u64) -> u64 {

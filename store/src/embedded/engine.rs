@@ -20,7 +20,7 @@ mod page; // rows become a page
 mod tier; // how coarse the files may be
 mod ask; // all of that, by several threads
 
-pub use ask::{Answered, AskError, AskOptions};
+pub use ask::{Answered, AskOptions};
 pub(crate) use names::Names;
 pub use progress::Progress;
 pub use tier::{Choice, choose_tier};

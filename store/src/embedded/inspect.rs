@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::batches::{Batches, FileError};
 use super::decode::Decoder;
-use super::layout::Tier;
-use super::listing::Listing;
+use super::layout::{self, Tier};
+use super::listing::{Listing, names};
 use super::maintenance::{Usage, usage};
 use super::names::StoredFile;
 use super::sums::{RECORDS, source_batch, source_columns, summed_columns, totals_of};
+use super::torn;
 use crate::StoreError;
 
 /// So many rows are checked at a time.
@@ -24,6 +25,8 @@ pub struct Inspection {
     pub partitions: Vec<PartitionInfo>,
     /// Files that were replaced and have not been moved away yet.
     pub replaced: u64,
+    /// Damaged files that were set aside: their paths, and bytes.
+    pub quarantined: Vec<(PathBuf, u64)>,
 }
 
 /// The files of one hour or day of insertion.
@@ -48,6 +51,10 @@ pub struct Checked {
     pub bytes: u64,
     /// Why the file is not what it should be.
     pub fault: Option<String>,
+    /// The first byte of the first page that cannot be read, if that is why.
+    pub torn_at: Option<u64>,
+    /// Whether the file is at fault, and not the disk or who reads it.
+    pub is_damaged: bool,
 }
 
 /// Lists what the store in `dir` has.
@@ -56,7 +63,11 @@ pub fn inspect(dir: &Path) -> Result<Inspection, StoreError> {
     let same = |a: &StoredFile, b: &StoredFile| a.tier == b.tier && a.scope == b.scope;
     let partitions = listing.files.chunk_by(same).map(partition).collect();
     let replaced = listing.replaced.len() as u64;
-    Ok(Inspection { tiers: usage(&listing.files), partitions, replaced })
+    let aside = layout::quarantine(dir);
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+    let quarantined = names(&aside)?.into_iter().map(|name| aside.join(name));
+    let quarantined = quarantined.map(|path| (path.clone(), size(&path))).collect();
+    Ok(Inspection { tiers: usage(&listing.files), partitions, replaced, quarantined })
 }
 
 fn partition(files: &[StoredFile]) -> PartitionInfo {
@@ -82,14 +93,27 @@ fn partition(files: &[StoredFile]) -> PartitionInfo {
 pub fn verify(dir: &Path, mut each: impl FnMut(Checked)) -> Result<(), StoreError> {
     let listing = Listing::read(dir)?;
     for file in &listing.files {
-        let (rows, fault) = match check(dir, file) {
-            Ok(rows) => (rows, mismatch(dir, &listing, file)),
-            Err(error) => (0, Some(error.to_string())),
-        };
-        let bytes = fs::metadata(&file.path).map_or(0, |file| file.len());
-        each(Checked { path: file.path.clone(), tier: file.tier, rows, bytes, fault });
+        each(checked(dir, &listing, file));
     }
     Ok(())
+}
+
+/// What [`verify`] finds in one file of a listing.
+pub(crate) fn checked(dir: &Path, listing: &Listing, file: &StoredFile) -> Checked {
+    let (rows, error) = match check(dir, file) {
+        Ok(rows) => (rows, None),
+        Err(error) => (0, Some(error)),
+    };
+    let differs = if error.is_none() { mismatch(dir, listing, file) } else { None };
+    Checked {
+        path: file.path.clone(),
+        tier: file.tier,
+        rows,
+        bytes: fs::metadata(&file.path).map_or(0, |file| file.len()),
+        torn_at: error.as_ref().and_then(|_| torn::offset(dir, file)),
+        is_damaged: differs.is_some() || error.as_ref().is_some_and(FileError::is_damage),
+        fault: error.map(|error| error.to_string()).or(differs),
+    }
 }
 
 fn check(dir: &Path, file: &StoredFile) -> Result<u64, FileError> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::inspect::{Checked, checked};
 use super::layout::Tier;
 use super::listing::{Listing, flat_name, names};
 use super::names::StoredFile;
@@ -216,6 +217,20 @@ impl Maintenance {
                 fs::rename(&file.path, &to).during("move away the replaced file", &file.path)?;
                 self.replaced.push((to, now_ms));
             }
+        }
+        Ok(())
+    }
+
+    /// Reads everything, as [`verify`](super::verify) does, and sets aside each file that is
+    /// damaged. Sums that are set aside are made anew while what they sum up is there.
+    pub fn repair(&mut self, mut each: impl FnMut(Checked)) -> Result<(), StoreError> {
+        let listing = Listing::read(&self.dir)?;
+        for file in &listing.files {
+            let checked = checked(&self.dir, &listing, file);
+            if let (true, Some(reason)) = (checked.is_damaged, &checked.fault) {
+                self.quarantine(file, reason)?;
+            }
+            each(checked);
         }
         Ok(())
     }

@@ -9,9 +9,10 @@ use flow::{Correlation, FlowKey, FlowRecord, FlowType};
 use hashbrown::{HashMap, HashSet};
 
 use super::decode::columns_changed_by;
-use super::layout::{self, Tier, Window};
+use super::layout::{self, Scope, Tier, Window};
 use super::listing::{Listing, Selection};
 use super::merge::{Flow, Flows};
+use super::names::StoredFile;
 use super::scan::{Filter, Request, Scanner};
 use super::{Query, Scan};
 use crate::{Row, StoreError};
@@ -23,6 +24,8 @@ pub const MAX_FLOWS: usize = 5_000_000;
 #[derive(Debug, Clone)]
 pub struct Reader {
     dir: PathBuf,
+    /// These alone, if they are no store's.
+    files: Option<Vec<StoredFile>>,
     max_flows: usize,
 }
 
@@ -32,7 +35,23 @@ impl Reader {
         if !layout::flows(dir).is_dir() {
             return Err(StoreError::Missing { dir: dir.to_owned() });
         }
-        Ok(Self { dir: dir.to_owned(), max_flows: MAX_FLOWS })
+        Ok(Self { dir: dir.to_owned(), files: None, max_flows: MAX_FLOWS })
+    }
+
+    /// Reads Parquet files of records that lie anywhere, such as those that S3 was given.
+    pub fn of_files(paths: &[PathBuf]) -> Self {
+        let scope = Scope { start_ms: 0, end_ms: u64::MAX };
+        let file =
+            |path: &PathBuf| StoredFile { path: path.clone(), tier: Tier::Raw, scope, label: None };
+        let files = Some(paths.iter().map(file).collect());
+        Self { dir: PathBuf::new(), files, max_flows: MAX_FLOWS }
+    }
+
+    pub(crate) fn listing(&self) -> Result<Listing, StoreError> {
+        match &self.files {
+            Some(files) => Ok(Listing::of(files.clone())),
+            None => Listing::read(&self.dir),
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -101,7 +120,7 @@ impl Reader {
 
     /// The files of records that may have been inserted in the window.
     fn select(&self, inserted: Window) -> Result<Selection, StoreError> {
-        Ok(Listing::read(&self.dir)?.serving(Tier::Raw, inserted, Window::default()))
+        Ok(self.listing()?.serving(Tier::Raw, inserted, Window::default()))
     }
 
     /// The ids of the flows that match, and when each ended, by its records that match.

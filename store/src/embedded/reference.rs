@@ -50,6 +50,24 @@ Late records make further rows of the same bucket: always add up.
 **How long.** `store.keep.*` and `store.limit` in `flow-aggregator.conf`. Whole hours of records and
 whole days of sums are removed, the oldest first.
 
+**Commands.** `fyke store` reads beside a running aggregator; what writes takes its place while it
+does not run, and says so if it does.
+
+    fyke store inspect --data DIR               tiers, partitions, rows, bytes, times; -o json
+    fyke store verify --data DIR                reads every page; names torn files and the byte
+    fyke store verify --data DIR --fix          and moves them to quarantine
+    fyke store compact --data DIR               merges, sums up, drops nothing
+    fyke store export --from DIR --to x.parquet one file; also .csv, .jsonl
+    fyke store import --from DIR --to URL       to ClickHouse, back, or from files
+
+DIR may be the URL of a ClickHouse server (`CH_USERNAME`, `CH_PASSWORD`); `--from` also a directory
+of Parquet files, or one file. `--since`, `--until`, `--namespace` and `--where COLUMN=VALUE` say
+which rows. An import knows rows again by all of their values but the time of insertion, slice of
+time by slice of time, and copies those that are not there: after it was killed it is started again
+and has no row twice, however either store has merged its rows. Rows keep their time of insertion
+(in ClickHouse: its second), so what is older than a store keeps goes there with its next clean-up.
+Text has times as milliseconds since 1970.
+
 **Times.** Milliseconds since 1970 in UTC; times beyond the year 9999 are stored as its end.
 ";
 

@@ -1,6 +1,8 @@
 //! What comes back.
 
-use super::{Cursor, Value};
+use super::{Cursor, QueryError, Value};
+use crate::StoreError;
+use crate::clickhouse::ClickHouseError;
 
 /// The answer to a [`super::Query`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,4 +37,25 @@ pub struct Group {
     pub keys: Vec<Value>,
     /// The aggregates, in their order.
     pub values: Vec<Value>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Server(#[from] ClickHouseError),
+    #[error("the query was cancelled")]
+    Cancelled,
+    #[error(
+        "the query looks at more than {limit} rows; ask for a shorter time, or for less, such as one namespace"
+    )]
+    Rows { limit: u64 },
+    #[error(
+        "the query needs more than {limit} bytes of memory; ask for a shorter time, group by less, or count fewer different things"
+    )]
+    Memory { limit: usize },
 }

@@ -24,6 +24,12 @@ impl Columns {
         Self { known }
     }
 
+    /// Attributes that the table has no column of their own for.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let names = Field::columns().map(|field| field.name);
+        names.filter(|name| !self.known.contains(*name)).collect()
+    }
+
     /// The value: `UInt64`, `IPv6` or text.
     pub(super) fn value(&self, column: Column) -> String {
         match column.source() {

@@ -185,7 +185,7 @@ impl Shared {
         self.columns.iter().flat_map(move |coded| {
             let codes = same.as_deref().or_else(|| self.rows().get(rows.clone()));
             let [texts, values] = coded.values(codes.unwrap_or_default());
-            [head(&coded.column), texts, values]
+            [head(coded.column.name, coded.column.form), texts, values]
         })
     }
 }

@@ -16,10 +16,10 @@ use super::scan::{Halt, Scan, Sink};
 use super::{Choice, Progress, choose_tier};
 use crate::StoreError;
 use crate::embedded::layout::{Tier, Window};
-use crate::embedded::listing::{self, Listing as Files, Selection};
+use crate::embedded::listing::{self, Selection};
 use crate::embedded::names::StoredFile;
 use crate::embedded::{Hot, Reader, Scan as Report, Skipped};
-use crate::query::{Answer, Grouping, Listing, Query, QueryError, RowOrder, Rows, Value, Wanted};
+use crate::query::{Answer, AskError, Grouping, Listing, Query, RowOrder, Rows, Value, Wanted};
 
 /// How often rows and files are looked at anew because they were merged in between.
 const ATTEMPTS: usize = 16;
@@ -48,25 +48,6 @@ pub struct Answered {
     pub scan: Report,
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the query was cancelled")]
-    Cancelled,
-    #[error(
-        "the query looks at more than {limit} rows; ask for a shorter time, or for less, such as one namespace"
-    )]
-    Rows { limit: u64 },
-    #[error(
-        "the query needs more than {limit} bytes of memory; ask for a shorter time, group by less, or count fewer different things"
-    )]
-    Memory { limit: usize },
-}
-
 /// What one thread works on at a time.
 enum Unit {
     File(StoredFile),
@@ -81,9 +62,9 @@ impl Reader {
             Wanted::Rows(listing) if listing.order == RowOrder::AsStored => {
                 self.collect(query, options)
             }
-            Wanted::Rows(listing) => Asked::new(self.dir(), query, options)?.page(listing),
+            Wanted::Rows(listing) => Asked::new(self, query, options)?.page(listing),
             Wanted::Groups(grouping) => {
-                let asked = Asked::new(self.dir(), query, options)?;
+                let asked = Asked::new(self, query, options)?;
                 match groups::parts(grouping, query.range).1 {
                     0..=64 => asked.groups::<u64>(grouping),
                     65..=128 => asked.groups::<u128>(grouping),
@@ -103,7 +84,7 @@ impl Reader {
     ) -> Result<Report, AskError> {
         query.check()?;
         let Wanted::Rows(listing) = &query.wanted else { return Ok(Report::default()) };
-        let asked = Asked::new(self.dir(), query, options)?;
+        let asked = Asked::new(self, query, options)?;
         let Some(mut scan) = Scan::new(query, page::columns(listing), None, &asked.control) else {
             return Ok(Report::default());
         };
@@ -145,14 +126,15 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(dir: &'a Path, query: &'a Query, options: &AskOptions) -> Result<Self, AskError> {
+    fn new(reader: &'a Reader, query: &'a Query, options: &AskOptions) -> Result<Self, AskError> {
         let choice = match options.tier {
             Some(tier) => Choice { tier, why: "asked for".to_owned() },
             None => choose_tier(query),
         };
-        let (units, report) = units(dir, query, choice.tier, options.hot.as_ref())?;
+        let (units, report) = units(reader, query, choice.tier, options.hot.as_ref())?;
         let control = Control::new(options.progress.clone(), query.limits);
-        Ok(Self { dir, query, threads: options.threads.max(1), choice, control, units, report })
+        let threads = options.threads.max(1);
+        Ok(Self { dir: reader.dir(), query, threads, choice, control, units, report })
     }
 
     fn groups<K: Packed>(self, grouping: &Grouping) -> Result<Answered, AskError> {
@@ -263,7 +245,7 @@ impl<'a> Asked<'a> {
 
 /// What has to be read, in the order in which it should be.
 fn units(
-    dir: &Path,
+    reader: &Reader,
     query: &Query,
     tier: Tier,
     hot: Option<&Hot>,
@@ -273,7 +255,7 @@ fn units(
     let inserted =
         Window { since_ms: None, until_ms: query.as_of_ms.and_then(|it| it.checked_add(1)) };
     let select =
-        || -> Result<Selection, StoreError> { Ok(Files::read(dir)?.serving(tier, inserted, ends)) };
+        || -> Result<Selection, StoreError> { Ok(reader.listing()?.serving(tier, inserted, ends)) };
     let (mut batches, mut selection) = (Vec::new(), None);
     if let Some(hot) = hot {
         for _ in 0..ATTEMPTS {

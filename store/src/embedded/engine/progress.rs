@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use super::AskError;
-use crate::query::Limits;
+use crate::query::{AskError, Limits};
 
 /// How far a query is, for others to see, and whether they want it to go on. Clones are one.
 #[derive(Debug, Clone, Default)]

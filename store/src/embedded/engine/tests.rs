@@ -11,8 +11,8 @@ use self::random::{NOON, Random, query, row};
 use super::*;
 use crate::embedded::Reader;
 use crate::query::{
-    Answer, Column, Condition, Function, GroupOrder, Grouping, Key, Limits, Listing, Predicate,
-    Query, Range, RowOrder, Wanted, evaluate,
+    Answer, AskError, Column, Condition, Function, GroupOrder, Grouping, Key, Limits, Listing,
+    Predicate, Query, Range, RowOrder, Wanted, evaluate,
 };
 use crate::{Row, Writer};
 
@@ -226,6 +226,21 @@ fn a_limit_stops_a_query_and_says_what_to_narrow() {
         reader.ask(&query, &AskOptions::default()),
         Err(AskError::Memory { limit: 200_000 })
     ));
+}
+
+#[test]
+fn a_filter_that_looks_at_nothing_is_tried() {
+    let dir = pods();
+    let mut query = count(0, NOON + HOUR);
+    for (filter, expected) in [
+        (Predicate::TRUE, 10_000),
+        (!Predicate::TRUE, 0),
+        (!!Predicate::Or(vec![]), 0),
+        (!Predicate::Or(vec![]), 10_000),
+    ] {
+        query.filter = filter;
+        assert_eq!(counted(&ask(dir.path(), &query)), expected, "{:?}", query.filter);
+    }
 }
 
 fn listing(order: RowOrder, limit: u64) -> Listing {

@@ -1,21 +1,32 @@
-//! The same question has the same answer from ClickHouse as from plain evaluation.
+//! The same question has the same answer from ClickHouse, from the embedded store, and from plain
+//! evaluation; and rows go from one store to another, by the command line.
 //!
 //! Rows are put into the engine by hand, as JSON, and questions are random.
 
-#[path = "clickhouse_queries/dice.rs"]
+#[path = "stores/dice.rs"]
 mod dice; // chance that repeats itself
-#[path = "clickhouse_queries/rows.rs"]
+#[path = "stores/rows.rs"]
 mod rows; // random flows, and how the engine gets them
-#[path = "clickhouse_queries/questions.rs"]
+#[path = "stores/questions.rs"]
 mod questions; // random questions
+#[path = "stores/command.rs"]
+mod command; // `fyke store`, and who judges what it has done
+#[path = "stores/looked_after.rs"]
+mod looked_after; // a store that somebody looks after
+#[path = "stores/copied.rs"]
+mod copied; // rows in other stores, and in files
+#[path = "stores/interrupted.rs"]
+mod interrupted; // and what is left of a copy that was killed
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use config::Secret;
 use flow::Field;
-use store::Row;
 use store::clickhouse::{Asker, Client, Options, Trust};
 use store::query::{Answer, Limits, Query, Rows, Wanted, evaluate};
+use store::{AskOptions, Hot, MaintenanceOptions, Reader, Row, Writer, WriterOptions};
+use tempfile::TempDir;
 use tests::clickhouse::{ANTREA_COLUMNS, Engine, PASSWORD, USER, antrea_table};
 
 use dice::Dice;
@@ -35,8 +46,53 @@ fn client(engine: &Engine) -> Client {
     })
 }
 
+/// Rows in the embedded store: in merged files, in small ones, and waiting for their file.
+struct Embedded {
+    _dir: TempDir,
+    reader: Reader,
+    hot: Hot,
+}
+
+impl Embedded {
+    fn of(rows: &[Row]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = WriterOptions { flush_rows: 16, ..WriterOptions::default() };
+        let mut writer = Writer::with_options(dir.path(), options).expect("a store");
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| row.inserted_ms);
+        let append = |writer: &mut Writer, rows: &[Row]| {
+            for row in rows {
+                let records = std::slice::from_ref(&row.record);
+                writer.append(records, row.inserted_ms).expect("there is room");
+            }
+        };
+        let (merged, rest) = rows.split_at(rows.len() / 3);
+        let (small, waiting) = rest.split_at(rest.len() / 2);
+        append(&mut writer, merged);
+        writer.flush().expect("files");
+        let options =
+            MaintenanceOptions { raw: None, limit: None, ..MaintenanceOptions::default() };
+        let mut maintenance = writer.maintenance(options).expect("its directory");
+        let later_ms = rows::UNTIL_MS + 86_400_000;
+        maintenance.pass(later_ms, &AtomicBool::new(false)).expect("merged files");
+        append(&mut writer, small);
+        writer.flush().expect("files");
+        append(&mut writer, waiting);
+        let reader = Reader::open(dir.path()).expect("a store");
+        Self { hot: writer.hot(), _dir: dir, reader }
+    }
+
+    fn ask(&self, query: &Query) -> Answer {
+        let hot = Some(self.hot.clone());
+        let options = AskOptions { threads: 2, hot, ..AskOptions::default() };
+        let answered = self.reader.ask(query, &options).expect("an answer");
+        assert_eq!(answered.scan.skipped, 0, "{:?}", answered.scan.first_skipped);
+        answered.answer
+    }
+}
+
 /// Asks as often as there are pages, and compares each.
-async fn compare(asker: &Asker, rows: &[Row], mut query: Query, what: u64) {
+async fn compare(asker: &Asker, embedded: &Embedded, rows: &[Row], mut query: Query, what: u64) {
     loop {
         query.check().expect("a question that makes sense");
         let expected = evaluate(&query, rows);
@@ -44,6 +100,7 @@ async fn compare(asker: &Asker, rows: &[Row], mut query: Query, what: u64) {
         let statement = asker.statement(&query).map(|it| it.text);
         let (found, _) = found.unwrap_or_else(|error| panic!("{what}: {error}\n{statement:?}"));
         assert_eq!(found, expected, "{what}: {query:#?}\n{statement:#?}");
+        assert_eq!(embedded.ask(&query), expected, "{what}, in files: {query:#?}");
         let (Answer::Rows(Rows { next, .. }), Wanted::Rows(listing)) = (found, &mut query.wanted)
         else {
             return;
@@ -56,19 +113,20 @@ async fn compare(asker: &Asker, rows: &[Row], mut query: Query, what: u64) {
 }
 
 async fn compare_all(asker: &Asker, rows: &[Row], first: u64) {
+    let embedded = Embedded::of(rows);
     let mut answered = 0;
     for what in first..first + QUESTIONS {
         let query = questions::question(&mut Dice::new(what), rows);
         if let Answer::Groups(groups) = evaluate(&query, rows) {
             answered += usize::from(!groups.groups.is_empty());
         }
-        compare(asker, rows, query, what).await;
+        compare(asker, &embedded, rows, query, what).await;
     }
     assert!(answered > 20, "hardly any question is about rows there are: {answered}");
 }
 
 #[tokio::test]
-async fn our_table_answers_as_plain_evaluation_does() {
+async fn all_stores_answer_as_plain_evaluation_does() {
     let engine = Engine::start();
     engine.ask(&rows::our_table());
     let rows = rows::random(&mut Dice::new(7), 600);
@@ -78,6 +136,20 @@ async fn our_table_answers_as_plain_evaluation_does() {
     nothing_of_a_filter_is_in_a_statement(&asker, &rows);
     an_export_has_every_row(&asker, &rows).await;
     limits_hold(&asker).await;
+}
+
+#[tokio::test]
+#[ignore = "soak: 40 times as many questions"]
+async fn all_stores_answer_alike_at_length() {
+    let engine = Engine::start();
+    engine.ask(&rows::our_table());
+    let asker = Asker::open(client(&engine)).await.expect("a table");
+    for seed in 100..140 {
+        engine.ask("TRUNCATE TABLE flows");
+        let rows = rows::random(&mut Dice::new(seed), 50 * (seed - 90));
+        engine.ask(&rows::insert(&rows, &rows::our_columns()));
+        compare_all(&asker, &rows, seed * 1_000).await;
+    }
 }
 
 /// What a table of Antrea's does not have counts as not told.
@@ -135,8 +207,11 @@ async fn limits_hold(asker: &Asker) {
     let mut query = questions::everything();
     query.limits = Limits { rows: 10, ..Limits::default() };
     let error = asker.ask(&query).await.expect_err("too many rows").to_string();
-    assert_eq!(error, "more than 10 rows would have to be read: ask for less time");
+    assert_eq!(
+        error,
+        "the query looks at more than 10 rows; ask for a shorter time, or for less, such as one namespace"
+    );
     query.limits = Limits { memory: 1_000, ..Limits::default() };
     let error = asker.ask(&query).await.expect_err("too much").to_string();
-    assert!(error.starts_with("more than 1000 bytes would have to be held"), "{error}");
+    assert!(error.starts_with("the query needs more than 1000 bytes of memory"), "{error}");
 }
