@@ -36,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::metrics::Metrics;
 pub use claims::{Claims, Verdict};
-pub use decoder::{Decoder, Malformed};
+pub use decoder::Decoder;
 pub use live::{SessionCounters, SessionReport, Transport};
 pub use room::Room;
 pub use senders::NodeReport;

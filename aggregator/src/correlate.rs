@@ -39,6 +39,7 @@ use wheel::Wheel;
 
 pub use route::Route;
 pub use stats::CorrelatorStats;
+pub use telling::Due;
 
 /// When records leave, and how far apart two Nodes' clocks may be.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +60,7 @@ const MAX_FLOWS_PER_KEY: usize = 256;
 /// Halves that are remembered per generation at least, however few flows are followed.
 const FEWEST_REMEMBERED: usize = 1024;
 
-/// Records that are looked for before the first of them is taken in.
+/// Records and flows that are looked for before it is the first one's turn.
 const AHEAD: usize = 16;
 
 /// How long a half that was refused waits: for the names of the other end to be certain, and for
@@ -153,14 +154,19 @@ impl Correlator {
             for (_, hash, found) in &mut ahead {
                 *found = self.flows.with_hash(*hash);
             }
-            for touch in [FlowEntry::touch, FlowEntry::touch_far] {
-                let found = ahead.iter().filter_map(|(.., found)| *found);
-                let touched = found.filter_map(|number| self.flows.get(number).map(touch));
-                black_box(touched.fold(0, |sum, read| sum ^ read));
-            }
+            self.touch(&ahead.iter().filter_map(|(.., found)| *found));
             for (report, hash, found) in ahead.drain(..) {
                 self.take(&report, hash, found);
             }
+        }
+    }
+
+    /// Reads a little of these flows, so that they are in the cache when it is their turn.
+    #[inline]
+    fn touch(&self, numbers: &(impl Iterator<Item = u32> + Clone)) {
+        for touch in [FlowEntry::touch, FlowEntry::touch_far] {
+            let touched = numbers.clone().filter_map(|number| self.flows.get(number).map(touch));
+            black_box(touched.fold(0, |sum, read| sum ^ read));
         }
     }
 

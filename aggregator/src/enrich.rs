@@ -95,14 +95,20 @@ impl Asking<'_> {
             (End::Source, from, &mut record.source, source_inside),
             (End::Destination, to, &mut record.destination, destination_inside),
         ] {
+            if let Some(known) = ends.known(told, address, record.start_ms) {
+                put(told, known);
+                continue;
+            }
             let pod = self.pod(end, address, record.start_ms, told, is_inside);
             let (complete, cut) = ends.complete(told, pod);
-            if !complete.is_same(told) {
-                *told = complete;
-            }
             if let Some(counts) = self.counts.filter(|_| cut > 0) {
                 counts.labels_cut(cut);
             }
+            // What is counted is counted each time.
+            if let Some(pod) = pod.filter(|_| cut == 0) {
+                ends.keep(told, address, pod, &complete);
+            }
+            put(told, &complete);
         }
     }
 
@@ -169,6 +175,13 @@ impl Asking<'_> {
             known.clear();
         }
         known.insert(record.uids.clone());
+    }
+}
+
+/// What is the same already is not copied.
+fn put(end: &mut Shared<Endpoint>, complete: &Shared<Endpoint>) {
+    if !complete.is_same(end) {
+        *end = complete.clone();
     }
 }
 

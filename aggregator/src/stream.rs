@@ -10,6 +10,7 @@
 mod hub; // the newest flows, and who follows
 mod query; // what a client wants
 mod selection; // one filter of it
+mod labels; // of Pods, as filters want them
 mod access; // who may ask
 mod counts; // what became of the calls
 mod serve; // connections

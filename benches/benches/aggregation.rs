@@ -7,7 +7,8 @@
 //! time on the CPU counts.
 //!
 //! `cargo bench -p benches --bench aggregation` prints a table; with `-- --check` it fails if a
-//! ratio is missed. Nanoseconds are printed for a machine that does nothing else.
+//! ratio is missed, with `-- whole` it measures the whole process alone. Nanoseconds are printed
+//! for a machine that does nothing else.
 #![expect(clippy::print_stdout, reason = "its purpose")]
 #![expect(clippy::cast_precision_loss, reason = "only for people to read")]
 
@@ -22,7 +23,7 @@ mod process; // all of it, from the socket on
 #[path = "aggregation/scaling.rs"]
 mod scaling; // on two cores
 
-use std::{fs, process::ExitCode, time::Duration};
+use std::{env, fs, process::ExitCode, time::Duration};
 
 use aggregator::correlate::{Correlator, Timeouts};
 use benches::{Goals, median};
@@ -41,10 +42,12 @@ const MILLION: u8 = 15;
 fn main() -> ExitCode {
     let mut goals = Goals::default();
     let mut replay = Replay::new();
-    for (copies, most) in [(1, 1.67), (MILLION, 2.1)] {
-        updates(&mut goals, &mut replay, copies, most);
+    if !env::args().any(|argument| argument == "whole") {
+        for (copies, most) in [(1, 1.67), (MILLION, 2.1)] {
+            updates(&mut goals, &mut replay, copies, most);
+        }
+        scaling::two_shards(&mut goals, &mut replay);
     }
-    scaling::two_shards(&mut goals, &mut replay);
     process::whole(&mut goals);
     goals.verdict()
 }

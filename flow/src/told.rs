@@ -4,7 +4,7 @@
 //! with their lengths in between. Whoever has seen them need not read them, nor look up one name
 //! after the other.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -115,6 +115,9 @@ impl Parts {
 
     #[inline]
     fn hash(&self, shape: Shape, octets: &[u8]) -> u64 {
-        self.hasher.hash_one((shape.0, octets))
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(shape.0);
+        hasher.write(octets);
+        hasher.finish()
     }
 }

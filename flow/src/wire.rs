@@ -11,7 +11,7 @@ use std::ops::Range;
 use ipfix::decode::DataRecord;
 use ipfix::encode::RecordWriter;
 use ipfix::registry::{self, InformationElement};
-use ipfix::template::{FieldSpecifier, Template, TemplateId};
+use ipfix::template::{FieldSpecifier, Template, TemplateId, VARIABLE};
 use ipfix::value;
 
 use crate::told::{Shape, Told};
@@ -104,6 +104,8 @@ struct Run {
     fields: Range<usize>,
     /// What each of them is.
     steps: Vec<Access>,
+    /// Whether zeros alone tell nothing.
+    may_be_blank: bool,
 }
 
 impl Plan {
@@ -144,14 +146,26 @@ impl Plan {
     /// Reads one record. A value that cannot be of its element's type leaves the attribute unset.
     pub fn decode(&self, data: &DataRecord<'_>, names: &mut Interner) -> FlowRecord {
         let mut record = FlowRecord::default();
+        self.decode_into(&mut record, data, names);
+        record
+    }
+
+    /// As [`Self::decode`], into a record of which nothing is set: it is large, and stays where it
+    /// is.
+    #[inline]
+    pub fn decode_into(
+        &self,
+        record: &mut FlowRecord,
+        data: &DataRecord<'_>,
+        names: &mut Interner,
+    ) {
         for run in &self.runs {
-            run.read(&mut record, data, names);
+            run.read(record, data, names);
         }
         match self.profile {
-            Some(profile) => profile.decode(&mut record, data.values(), names),
-            None => self.read_others(&mut record, data.values(), names),
+            Some(profile) => profile.decode(record, data.values(), names),
+            None => self.read_others(record, data.values(), names),
         }
-        record
     }
 
     /// As [`Self::decode`], of a record that somebody else has taken apart: its values, in the order
@@ -186,6 +200,9 @@ impl Run {
     #[inline]
     fn read(&self, record: &mut FlowRecord, data: &DataRecord<'_>, names: &mut Interner) {
         let octets = data.octets(self.fields.clone());
+        if self.may_be_blank && octets.iter().all(|octet| *octet == 0) {
+            return;
+        }
         match names.part(self.shape, octets) {
             Some(told) => told.put(record, self.group),
             None => self.read_anew(record, octets, data, names),
@@ -228,7 +245,12 @@ fn runs(template: &Template, rows: &[Option<&'static Field>]) -> Vec<Run> {
         let lengths = lengths.iter().map(|field| field.length);
         let told: Vec<_> = same.iter().copied().flatten().zip(lengths).collect();
         let steps = same.iter().flatten().map(|row| row.access).collect();
-        runs.push(Run { group, shape: Shape::of(&told), fields, steps });
+        // A text of fixed length has its zeros in it.
+        let may_be_blank = told.iter().all(|(field, length)| match field.access {
+            Access::Name { .. } | Access::Labels { .. } => *length == VARIABLE,
+            _ => true,
+        });
+        runs.push(Run { group, shape: Shape::of(&told), fields, steps, may_be_blank });
     }
     runs.retain(|run| !scattered.contains(&run.group));
     runs

@@ -1,6 +1,7 @@
 //! An immutable picture of a cluster, with what it remembers of the past.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use flow::{Endpoint, Name, Shared};
@@ -124,6 +125,12 @@ impl Cluster {
             None if self.node_addresses.contains(&address) => Lookup::Missing(Reason::Node),
             None => unknown(&self.coverage.pods),
         }
+    }
+
+    /// The Pod that has `address`, if no other is known to have had it, and times at all of which
+    /// [`Self::pod`] finds it in this picture.
+    pub fn pod_alone(&self, address: IpAddr) -> Option<(&Pod, RangeInclusive<u64>)> {
+        self.pods.get(&address)?.alone(&self.coverage.pods, &self.margins)
     }
 
     /// The Service that `address:port` led to at `time_ms`: at its ClusterIP, at an IP of its

@@ -6,6 +6,7 @@
 //! those of others, since two never have the same address at once. Where bounds leave two
 //! possible owners, none is named. See docs/decisions/0010-who-owned-an-address.md.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::lookup::{Lookup, Reason};
@@ -164,6 +165,19 @@ impl<T: Clone> Holding<T> {
         for (tenancy, succeeded) in self.tenancies_mut().zip(all) {
             tenancy.succeeded = succeeded;
         }
+    }
+
+    /// Its owner if nobody else is known to have had it, and the times at which [`Self::at`] finds
+    /// that owner whatever else is asked.
+    pub(crate) fn alone(
+        &self,
+        coverage: &Coverage,
+        margins: &Margins,
+    ) -> Option<(&T, RangeInclusive<u64>)> {
+        let Tenancy { owner, since, left, succeeded, .. } = &self.newest;
+        let is_alone = self.older.is_none() && [*left, *succeeded] == [NEVER; 2];
+        let times = since.saturating_add(margins.skew_ms)..=coverage.settled;
+        is_alone.then_some((owner.as_ref(), times))
     }
 
     /// Who had it at `time`.

@@ -235,7 +235,8 @@ fn decode(
 ) -> Result<()> {
     let mut file = ipfix::file::Messages::new(messages);
     while let Some(message) = file.next_message()? {
-        let (summary, records) = decoder.decode(message, Instant::now())?;
+        let mut records = Vec::new();
+        let summary = decoder.decode(message, Instant::now(), &mut records)?;
         anyhow::ensure!(summary.lost_records == 0, "sequence numbers skip");
         received.extend(records.into_iter().map(|record| (summary.header.domain, record)));
     }

@@ -132,13 +132,13 @@ impl Listener {
         let mut streams = JoinSet::new();
         let mut quiet_since = Instant::now();
         let mut is_ending = false;
-        let warned = Arc::default();
+        let (warned, doubted) = <_>::default();
         tracing::info!(%peer, protocol = "grpc", "session opened");
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
                     Some(Ok(stream)) => {
-                        let session = Stream::open(self, peer, Arc::clone(&warned));
+                        let session = Stream::open(self, peer, Arc::clone(&warned), Arc::clone(&doubted));
                         streams.spawn(session.run(stream));
                     }
                     Some(Err(error)) => {

@@ -45,20 +45,22 @@ impl Room {
     /// there is nobody left to take it.
     pub(super) async fn reserve(&self, length: usize) -> Option<Reserved<'_>> {
         // In this order: whoever holds a place in the queue waits for nothing.
-        let records = self.records(length).await?;
+        let records = self.records(self.most(length)).await?;
         let place = self.place().await?;
         Some(Reserved { records, place })
     }
 
-    /// Waits until there is room for what a message of `length` bytes may tell. Whoever holds such
-    /// room and waits here for more waits for itself.
-    pub(super) async fn records(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.records).acquire_many_owned(self.most(length)).await.ok()
+    /// Waits until there is room for `count` records, no more than [`Self::most`]. Whoever holds
+    /// such room and waits here for more waits for itself.
+    pub(super) async fn records(&self, count: usize) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Arc::clone(&self.records).acquire_many_owned(count).await.ok()
     }
 
     /// As [`Self::records`], if there is room now.
-    pub(super) fn records_now(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.records).try_acquire_many_owned(self.most(length)).ok()
+    pub(super) fn records_now(&self, count: usize) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Arc::clone(&self.records).try_acquire_many_owned(count).ok()
     }
 
     /// Waits for a place in the queue.
@@ -66,9 +68,9 @@ impl Room {
         self.queue.reserve().await.ok()
     }
 
-    fn most(&self, length: usize) -> u32 {
-        let most = (length / Plan::SHORTEST_FLOW).clamp(1, self.limit);
-        u32::try_from(most).unwrap_or(u32::MAX)
+    /// How many records a message of `length` bytes may tell, as far as there is ever room.
+    pub(super) fn most(&self, length: usize) -> usize {
+        (length / Plan::SHORTEST_FLOW).clamp(1, self.limit)
     }
 }
 

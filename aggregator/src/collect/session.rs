@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::live::{SessionCounters, Transport};
 use super::reporter::Reporter;
-use super::{Decoder, Malformed, Reported, Shared};
+use super::{Decoder, Reported, Shared};
 use crate::metrics::{EndReason, Unusable};
 
 /// What opens them.
@@ -31,17 +31,25 @@ pub(super) struct Collected {
     gathered: Gathered,
 }
 
-/// Records of messages that came one after the other. Many exporters tell one record per message:
+/// What messages told that came one after the other. Many exporters tell one record per message:
 /// what is done for each batch would cost more than its record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
     domain: u32,
     records: Vec<FlowRecord>,
+    /// For these records, and for more to come.
     room: Option<OwnedSemaphorePermit>,
+    /// What was counted of these messages, and is to be told.
+    counted: SessionCounters,
+    /// When the last of them came.
+    now: Instant,
+    /// Records that were passed on the last time.
+    before: usize,
 }
 
-/// Records that are passed on at once at least, if so many have come.
-const GATHERED: usize = 256;
+/// Records that are passed on at once at least, if so many have come. A message of the longest has
+/// about as many, and what holds them is short enough for the allocator to keep.
+const GATHERED: usize = 192;
 
 impl Sessions {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -59,9 +67,9 @@ impl Collector for Sessions {
             Protocol::Tls => Transport::Tls,
             Protocol::Udp => Transport::Udp,
         };
-        let reporter = Reporter::open(&self.0, peer.address, transport);
+        let reporter = Reporter::open(&self.0, peer.address, transport, Arc::default());
         let decoder = Decoder::new(session, self.0.room.names());
-        let gathered = Gathered::default();
+        let gathered = Gathered::new();
         Collected { shared: Arc::clone(&self.0), decoder, reporter, gathered }
     }
 
@@ -80,40 +88,35 @@ impl Collector for Sessions {
 
 impl CollectorSession for Collected {
     async fn message(&mut self, message: &[u8], now: Instant) -> Result<Summary, Rejected> {
-        let room = self.room(message.len()).await.ok_or(Rejected::Unwanted)?;
-        let Self { shared, decoder, reporter, .. } = self;
-        let told = decoder.decode(message, now);
-        let unusable = decoder.take_unusable();
-        let unknown = decoder.take_unknown_fields();
-        let (domain, mut records, result) = match told {
-            Ok((summary, records)) => (summary.header.domain, records, Ok(summary)),
-            Err(Malformed { domain, records, source }) => (domain, records, Err(source)),
-        };
-        let came = match &result {
-            Ok(summary) => u64::from(summary.records) + u64::from(summary.records_resumed),
-            Err(_) => unusable + records.len() as u64,
-        };
-        let mut counted = SessionCounters {
-            messages: 1,
-            octets: message.len() as u64,
-            records: came,
-            unusable,
-            errors: u64::from(result.is_err()),
-            ..SessionCounters::default()
-        };
-        if let Ok(summary) = &result {
-            count(shared, reporter.peer(), summary, now, &mut counted);
+        let domain = domain(message);
+        if domain != self.gathered.domain {
+            self.pass_on().await.ok_or(Rejected::Unwanted)?;
         }
-        shared.metrics.records_received.inc_by(came);
-        if unusable > 0 {
-            shared.metrics.records_unusable(Unusable::NoAddresses, unusable);
-        }
+        self.make_room(message.len()).await.ok_or(Rejected::Unwanted)?;
+        let Self { shared, decoder, reporter, gathered } = self;
+        gathered.domain = domain;
+        gathered.now = now;
+        let before = gathered.records.len();
+        let told = decoder.decode(message, now, &mut gathered.records);
+        let (unusable, unknown) = (decoder.take_unusable(), decoder.take_unknown_fields());
         if unknown > 0 {
             shared.seen.counters.fields_unknown.inc_by(unknown);
         }
-        reporter.check(counted, domain, &mut records, now);
-        self.gather(domain, records, room).await.ok_or(Rejected::Unwanted)?;
-        result.map_err(Rejected::from)
+        let counted = &mut gathered.counted;
+        counted.messages += 1;
+        counted.octets += message.len() as u64;
+        counted.unusable += unusable;
+        if let Ok(summary) = &told {
+            counted.records += u64::from(summary.records) + u64::from(summary.records_resumed);
+            count(shared, reporter.peer(), summary, now, counted);
+        } else {
+            counted.records += unusable + (gathered.records.len() - before) as u64;
+            counted.errors += 1;
+        }
+        if gathered.records.len() >= GATHERED {
+            self.pass_on().await.ok_or(Rejected::Unwanted)?;
+        }
+        told.map_err(Rejected::from)
     }
 
     async fn caught_up(&mut self) {
@@ -121,7 +124,8 @@ impl CollectorSession for Collected {
         self.pass_on().await.unwrap_or_default();
     }
 
-    fn ended(self, end: &SessionEnd) {
+    fn ended(mut self, end: &SessionEnd) {
+        self.judge();
         let Self { shared, decoder, reporter, gathered } = self;
         let metrics = &shared.metrics;
         if !gathered.records.is_empty() {
@@ -147,56 +151,96 @@ impl CollectorSession for Collected {
 impl Collected {
     /// Waits for room for what a message of `length` bytes may tell. What was gathered is passed on
     /// before, if it may be in the way.
-    async fn room(&mut self, length: usize) -> Option<OwnedSemaphorePermit> {
-        if let Some(room) = self.shared.room.records_now(length) {
-            return Some(room);
-        }
-        self.pass_on().await?;
-        self.shared.room.records(length).await
-    }
-
-    /// Adds what a message told to what others have, in `room` for it.
-    async fn gather(
-        &mut self,
-        domain: u32,
-        mut records: Vec<FlowRecord>,
-        mut room: OwnedSemaphorePermit,
-    ) -> Option<()> {
-        if records.is_empty() {
+    async fn make_room(&mut self, length: usize) -> Option<()> {
+        let (room, gathered) = (&self.shared.room, &mut self.gathered);
+        let most = room.most(length);
+        let missing = most.saturating_sub(gathered.free());
+        if missing == 0 {
             return Some(());
         }
-        if domain != self.gathered.domain {
-            self.pass_on().await?;
+        // For some messages more at once, if they are short.
+        let now = room.records_now(missing.max(GATHERED)).or_else(|| room.records_now(missing));
+        if let Some(more) = now {
+            gathered.add(more);
+            return Some(());
         }
-        let room = room.split(records.len()).unwrap_or(room);
-        let gathered = &mut self.gathered;
-        gathered.domain = domain;
-        match &mut gathered.room {
-            Some(known) => known.merge(room),
-            none => *none = Some(room),
-        }
-        if gathered.records.is_empty() {
-            gathered.records = records;
-        } else {
-            gathered.records.append(&mut records);
-        }
-        if gathered.records.len() >= GATHERED { self.pass_on().await } else { Some(()) }
+        self.pass_on().await?;
+        let more = self.shared.room.records(most).await?;
+        self.gathered.add(more);
+        Some(())
     }
 
     /// Passes on what was gathered. Returns nothing if there is nobody left to take it.
     async fn pass_on(&mut self) -> Option<()> {
+        self.judge();
         if self.gathered.records.is_empty() {
+            // Others may wait for it.
+            self.gathered.room = None;
             return Some(());
         }
         let place = self.shared.room.place().await?;
-        let Gathered { domain, mut records, room } = std::mem::take(&mut self.gathered);
+        let domain = self.gathered.domain;
+        let mut records = std::mem::take(&mut self.gathered.records);
+        self.gathered.before = records.len();
         // What waits is bounded by its number, not by what growing has set aside.
         records.shrink_to_fit();
-        if let Some(room) = room {
+        if let Some(mut room) = self.gathered.room.take() {
+            let room = room.split(records.len()).unwrap_or(room);
             place.send(Reported { peer: self.reporter.peer().ip(), domain, records, _room: room });
         }
         Some(())
     }
+
+    /// Counts what was gathered, and drops what is not believed.
+    fn judge(&mut self) {
+        let Gathered { domain, records, counted, now, .. } = &mut self.gathered;
+        let counted = std::mem::take(counted);
+        if counted.messages == 0 {
+            return;
+        }
+        let metrics = &self.shared.metrics;
+        metrics.records_received.inc_by(counted.records);
+        if counted.unusable > 0 {
+            metrics.records_unusable(Unusable::NoAddresses, counted.unusable);
+        }
+        self.reporter.check(counted, *domain, records, *now);
+    }
+}
+
+impl Gathered {
+    fn new() -> Self {
+        Self {
+            domain: 0,
+            records: Vec::new(),
+            room: None,
+            counted: SessionCounters::default(),
+            now: Instant::now(),
+            before: 0,
+        }
+    }
+
+    /// How many records there is room for.
+    fn free(&self) -> usize {
+        let room = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        room.saturating_sub(self.records.len())
+    }
+
+    fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            none => *none = Some(more),
+        }
+        if self.records.capacity() == 0 {
+            // A little more than last time; whoever has sent long messages may send short ones.
+            self.records.reserve_exact((self.before + self.before / 8).min(self.free()));
+        }
+    }
+}
+
+/// The Observation Domain of a message (RFC 7011, section 3.1).
+fn domain(message: &[u8]) -> u32 {
+    let domain = message.get(12..).and_then(|rest| rest.first_chunk());
+    domain.map_or(0, |domain| u32::from_be_bytes(*domain))
 }
 
 /// Counts what a sound message told beside its records.
@@ -210,8 +254,9 @@ fn count(
     let metrics = &shared.metrics;
     metrics.messages.inc();
     if summary.lost_records > 0 {
-        counted.lost = summary.lost_records.into();
-        metrics.records_lost.inc_by(counted.lost);
+        let lost = u64::from(summary.lost_records);
+        counted.lost += lost;
+        metrics.records_lost.inc_by(lost);
         if shared.seen.losses.is_due(shared.seen.epoch.ms(now)) {
             tracing::warn!(
                 %peer,
@@ -221,15 +266,19 @@ fn count(
             );
         }
     }
-    counted.templates = summary.templates.into();
+    counted.templates += u64::from(summary.templates);
     let unread = [
         (&metrics.sets_without_template, summary.sets_without_template + summary.sets_given_up),
         (&metrics.sets_reserved, summary.sets_reserved),
         (&metrics.templates_refused, summary.templates_refused),
     ];
     for (counter, number) in unread {
-        counter.inc_by(number.into());
-        counted.errors += u64::from(number);
+        if number > 0 {
+            counter.inc_by(number.into());
+            counted.errors += u64::from(number);
+        }
     }
-    metrics.out_of_order.inc_by(summary.out_of_order.into());
+    if summary.out_of_order {
+        metrics.out_of_order.inc();
+    }
 }

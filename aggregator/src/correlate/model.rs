@@ -170,7 +170,9 @@ fn run(history: &History, max_flows: usize) -> (Vec<FlowRecord>, CorrelatorStats
     let mut correlator = Correlator::new(super::tests::TIMEOUTS, max_flows);
     let mut told = Vec::new();
     for (at, (record, domain)) in &history.arrivals {
-        correlator.expire(*at, &mut told);
+        // A few at a time.
+        let mut due = correlator.due(*at);
+        while correlator.expire_some(&mut due, told.len() + 1, &mut told) {}
         correlator.receive(record, *domain, *at);
     }
     // Whoever stays alone is told after the inactive timeout; what is left, at the end.

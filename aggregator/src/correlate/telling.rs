@@ -3,40 +3,65 @@
 use flow::{FlowKey, FlowRecord};
 
 use super::flow_entry::FlowEntry;
-use super::{Correlator, Timeouts, millis, wheel};
+use super::{AHEAD, Correlator, Timeouts, millis, wheel};
+
+/// What is due at one moment and has not been handed out yet. Whoever begins with it goes through
+/// with it: flows are nowhere else to be looked at meanwhile.
+#[derive(Debug)]
+pub struct Due {
+    now_ms: u64,
+    look: wheel::Look,
+    /// The next flow of the slot at hand.
+    number: u32,
+}
 
 impl Correlator {
     /// Hands out what is due at `now_ms`, and forgets flows that nobody reports any more.
     pub fn expire(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        self.shared.memory.age(now_ms);
-        self.tell_hot(now_ms, emit);
-        let mut look = self.wheel.look(now_ms);
-        while let Some(first) = self.wheel.next(&mut look) {
-            let mut number = first;
-            while number != wheel::NONE {
-                let Some(entry) = self.flows.get(number) else { break };
-                let next = entry.next;
-                if entry.due_ms <= now_ms {
-                    self.tell(number, emit);
-                    self.settle(number, now_ms);
-                }
-                self.link(number, now_ms);
-                number = next;
-            }
-        }
-        self.overflow.expire(now_ms, millis(self.timeouts.active), emit);
+        let mut due = self.due(now_ms);
+        self.expire_some(&mut due, usize::MAX, emit);
     }
 
-    fn tell_hot(&mut self, now_ms: u64, emit: &mut Vec<FlowRecord>) {
-        let mut hot = std::mem::take(&mut self.hot);
-        for number in hot.drain(..) {
-            self.tell(number, emit);
-            if let Some(entry) = self.flows.get_mut(number) {
-                entry.is_hot = false;
-                entry.due_ms = next_look(entry, &self.timeouts, now_ms);
+    /// As [`Self::expire`], a few records at a time, by [`Self::expire_some`].
+    pub fn due(&mut self, now_ms: u64) -> Due {
+        self.shared.memory.age(now_ms);
+        Due { now_ms, look: self.wheel.look(now_ms), number: wheel::NONE }
+    }
+
+    /// Hands out what is due until `emit` has about `most` records. Returns whether there may be
+    /// more.
+    pub fn expire_some(&mut self, due: &mut Due, most: usize, emit: &mut Vec<FlowRecord>) -> bool {
+        let now_ms = due.now_ms;
+        while emit.len() < most && !self.hot.is_empty() {
+            let from = self.hot.len().saturating_sub(AHEAD);
+            self.touch(&self.hot.iter().skip(from).copied());
+            for _ in from..self.hot.len() {
+                let Some(number) = self.hot.pop() else { break };
+                self.tell(number, emit);
+                if let Some(entry) = self.flows.get_mut(number) {
+                    entry.is_hot = false;
+                    entry.due_ms = next_look(entry, &self.timeouts, now_ms);
+                }
             }
         }
-        self.hot = hot;
+        while emit.len() < most {
+            let number = due.number;
+            let Some(entry) = self.flows.get(number) else {
+                let Some(first) = self.wheel.next(&mut due.look) else {
+                    self.overflow.expire(now_ms, millis(self.timeouts.active), emit);
+                    return false;
+                };
+                due.number = first;
+                continue;
+            };
+            due.number = entry.next;
+            if entry.due_ms <= now_ms {
+                self.tell(number, emit);
+                self.settle(number, now_ms);
+            }
+            self.link(number, now_ms);
+        }
+        true
     }
 
     /// Hands out everything that has not been told, for shutdown.

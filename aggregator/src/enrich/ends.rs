@@ -1,6 +1,8 @@
 //! Ends of flows with all that is known of them, once for all flows that have them in common.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use flow::{Endpoint, Interner, Name, Shared};
@@ -22,6 +24,9 @@ pub(super) struct Ends {
     cluster: Option<Arc<Cluster>>,
     wanted: Wanted,
     made: HashMap<Asked, Made>,
+    /// Ends that name the Pod which alone has their address: nobody need be asked who has it. By
+    /// where they are in memory, too.
+    named: HashMap<(usize, IpAddr), Named>,
     labels: Labels,
     workloads: Workloads,
 }
@@ -39,15 +44,55 @@ struct Made {
     cut: u64,
 }
 
+#[derive(Debug)]
+struct Named {
+    /// Keeps it where it is.
+    _told: Shared<Endpoint>,
+    complete: Shared<Endpoint>,
+    /// Flows that began then are that Pod's.
+    times: RangeInclusive<u64>,
+}
+
 impl Ends {
     /// From now on this is what is known, and what is asked for.
     pub(super) fn follow(&mut self, cluster: &Arc<Cluster>, wanted: Wanted) {
         let is_known = self.cluster.as_ref().is_some_and(|known| Arc::ptr_eq(known, cluster));
         if !is_known || self.wanted != wanted {
             self.made.clear();
+            self.named.clear();
             self.cluster = Some(Arc::clone(cluster));
             self.wanted = wanted;
         }
+    }
+
+    /// What is known of the end that `told` names, if that is known already.
+    pub(super) fn known(
+        &self,
+        told: &Shared<Endpoint>,
+        address: IpAddr,
+        start_ms: u64,
+    ) -> Option<&Shared<Endpoint>> {
+        let named = self.named.get(&(told.place(), address))?;
+        named.times.contains(&start_ms).then_some(&named.complete)
+    }
+
+    /// Remembers `complete` for the next flow of which `told` names `pod` at this address, if it
+    /// names any.
+    pub(super) fn keep(
+        &mut self,
+        told: &Shared<Endpoint>,
+        address: IpAddr,
+        pod: &Pod,
+        complete: &Shared<Endpoint>,
+    ) {
+        let alone = self.cluster.as_ref().and_then(|cluster| cluster.pod_alone(address));
+        let alone = alone.filter(|(alone, _)| std::ptr::eq(*alone, pod) && !told.pod.is_empty());
+        let Some((_, times)) = alone else { return };
+        if self.named.len() >= ENDS {
+            self.named.clear();
+        }
+        let named = Named { _told: told.clone(), complete: complete.clone(), times };
+        self.named.insert((told.place(), address), named);
     }
 
     /// What is known of the end of which this was told and at which `pod` is, if any; and how many

@@ -101,6 +101,21 @@ fn the_end_that_nobody_named_is_named_by_its_address() {
     assert_eq!(enricher.counts().named_so_far(End::Source), 1);
 }
 
+/// Its Pod was made at 1 s, and what is newer than 99 s is not certain yet.
+#[test]
+fn a_pod_that_is_known_is_not_that_of_a_flow_from_another_time() {
+    let tracker = tracker(&[pod(2, "db", DB)]);
+    let mut enricher = enricher(&tracker, ALL);
+    let labels = |start_ms| {
+        let mut records = [refused(start_ms)];
+        enricher.enrich(&mut records, 100_000);
+        records[0].destination.labels.to_string()
+    };
+    let known = r#"{"app":"db","tier":"back"}"#;
+    let told = [50_000, 60_000, 500, 99_900, 70_000].map(labels);
+    assert_eq!(told, [known, known, "", "", known]);
+}
+
 #[test]
 fn labels_and_identities_are_told_if_they_are_wanted() {
     let tracker = tracker(&[pod(1, "web", WEB), pod(2, "db", DB)]);

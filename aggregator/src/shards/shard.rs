@@ -102,9 +102,7 @@ impl Shard {
                     self.receive(&mut taken, clock());
                 }
                 _ = ticks.tick() => {
-                    let now_ms = clock();
-                    self.correlator.expire(now_ms, &mut self.emitted);
-                    self.hand_out(now_ms, None).await;
+                    self.tell(clock()).await;
                 }
                 Some(question) = questions.recv(), if search.is_none() => {
                     search = Some(Search { question, from: 0, found: Vec::new() });
@@ -137,6 +135,15 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Hands out what is due, a batch at a time.
+    async fn tell(&mut self, now_ms: u64) {
+        let mut due = self.correlator.due(now_ms);
+        while self.correlator.expire_some(&mut due, BATCH, &mut self.emitted) {
+            self.hand_out(now_ms, None).await;
+        }
+        self.hand_out(now_ms, None).await;
     }
 
     /// Waits for sinks without room until `patience` ends, if there is any.

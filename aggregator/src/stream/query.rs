@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use flow::FlowRecord;
 use grpc::v1alpha1::GetFlowsRequest;
 
+use super::labels::Labels;
 use super::selection::Selection;
 
 /// Filters of one call: each is asked about each flow.
@@ -15,6 +16,7 @@ const MOST_FILTERS: usize = 32;
 pub(super) struct Query {
     /// A flow must pass all of them.
     filters: Vec<Selection>,
+    labels: Labels,
     /// Milliseconds since 1970.
     since_ms: Option<u64>,
     /// After so many flows the call ends.
@@ -39,16 +41,17 @@ impl Query {
         });
         Ok(Self {
             filters: filters.collect::<Result<_, _>>()?,
+            labels: Labels::default(),
             since_ms,
             most: NonZeroU32::new(request.max_count),
             follows: request.follow,
         })
     }
 
-    pub(super) fn wants(&self, record: &FlowRecord) -> bool {
+    pub(super) fn wants(&mut self, record: &FlowRecord) -> bool {
         let is_recent =
             self.since_ms.is_none_or(|since| record.end_ms > 0 && record.end_ms >= since);
-        is_recent && self.filters.iter().all(|filter| filter.wants(record))
+        is_recent && self.filters.iter().all(|filter| filter.wants(record, &mut self.labels))
     }
 }
 
@@ -63,10 +66,10 @@ mod tests {
     fn flows_that_ended_before_are_not_wanted() {
         let since = Some(Timestamp { seconds: 10, nanos: 500_000_001 });
         let request = GetFlowsRequest { since, ..GetFlowsRequest::default() };
-        let query = Query::read(&request).unwrap();
-        let wants = |end_ms| query.wants(&FlowRecord { end_ms, ..FlowRecord::default() });
-        assert_eq!([0, 10_500, 10_501, 20_000].map(wants), [false, false, true, true]);
-        let always = Query::read(&GetFlowsRequest::default()).unwrap();
+        let mut query = Query::read(&request).unwrap();
+        let mut wants = |end_ms| query.wants(&FlowRecord { end_ms, ..FlowRecord::default() });
+        assert_eq!([0, 10_500, 10_501, 20_000].map(&mut wants), [false, false, true, true]);
+        let mut always = Query::read(&GetFlowsRequest::default()).unwrap();
         assert!(always.wants(&FlowRecord::default()));
     }
 

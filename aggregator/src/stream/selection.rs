@@ -1,12 +1,13 @@
 //! One filter: what is said in it must all hold, and of each list one entry.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use flow::FlowRecord;
+use flow::{FlowRecord, Name};
 use grpc::v1alpha1::{FlowFilter, FlowFilterDirection};
 use ipnet::IpNet;
 use k8s::LabelSelector;
+
+use super::labels::Labels;
 
 /// Entries of all lists of a filter together.
 const MOST_ENTRIES: usize = 256;
@@ -39,7 +40,7 @@ pub(super) struct Selection {
 struct End<'a> {
     namespace: &'a str,
     pod: &'a str,
-    labels: &'a str,
+    labels: &'a Name,
     address: IpAddr,
 }
 
@@ -86,9 +87,10 @@ impl Selection {
         })
     }
 
-    pub(super) fn wants(&self, record: &FlowRecord) -> bool {
+    /// Whether `record` is what is asked for. `labels` are those that were read before.
+    pub(super) fn wants(&self, record: &FlowRecord, labels: &mut Labels) -> bool {
         let (source, destination) = ends(record);
-        let at_an_end = |holds: &dyn Fn(&End<'_>) -> bool| match self.side {
+        let at_an_end = |holds: &mut dyn FnMut(&End<'_>) -> bool| match self.side {
             Side::Both => holds(&source) || holds(&destination),
             Side::From => holds(&source),
             Side::To => holds(&destination),
@@ -114,13 +116,18 @@ impl Selection {
                 service_name(&record.service.name).is_some_and(|it| one_of(&self.services, it))
             })
             && holds(self.networks.is_empty(), &|| {
-                at_an_end(&|end| self.networks.iter().any(|it| it.contains(&end.address)))
+                at_an_end(&mut |end| self.networks.iter().any(|it| it.contains(&end.address)))
             })
             && holds(self.namespaces.is_empty(), &|| {
-                at_an_end(&|end| one_of(&self.namespaces, end.namespace))
+                at_an_end(&mut |end| one_of(&self.namespaces, end.namespace))
             })
-            && holds(self.pods.is_empty(), &|| at_an_end(&|end| one_of(&self.pods, end.pod)))
-            && self.labels.as_ref().is_none_or(|it| at_an_end(&|end| is_selected(it, end.labels)))
+            && holds(self.pods.is_empty(), &|| at_an_end(&mut |end| one_of(&self.pods, end.pod)))
+            && self.labels.as_ref().is_none_or(|selector| {
+                at_an_end(&mut |end| {
+                    let labels = labels.of(end.labels);
+                    selector.matches_by(|key| labels.get(key).map(String::as_str))
+                })
+            })
     }
 }
 
@@ -138,12 +145,6 @@ fn ends(record: &FlowRecord) -> (End<'_>, End<'_>) {
         address: record.key.destination.to_canonical(),
     };
     (source, destination)
-}
-
-/// Labels that were not looked up are none.
-fn is_selected(selector: &LabelSelector, labels: &str) -> bool {
-    let labels: BTreeMap<String, String> = serde_json::from_str(labels).unwrap_or_default();
-    selector.matches_by(|key| labels.get(key).map(String::as_str))
 }
 
 /// Of `namespace/name:port` or `namespace/name`, the name.

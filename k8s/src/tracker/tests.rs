@@ -66,7 +66,14 @@ fn delete(tracker: &mut Tracker, uid: &str, pod_name: &str, now: u64) {
 fn owner(tracker: &mut Tracker, address: &str, time: u64) -> Result<String, Reason> {
     let now = tracker.now.max(time + MINUTE / 2);
     tracker.advance(now);
-    match tracker.cluster().pod(ip(address), time) {
+    let cluster = tracker.cluster();
+    let found = cluster.pod(ip(address), time);
+    if let Some((alone, times)) = cluster.pod_alone(ip(address))
+        && times.contains(&time)
+    {
+        assert_eq!(found, Lookup::Found(alone));
+    }
+    match found {
         Lookup::Found(pod) => Ok(pod.uid.to_string()),
         Lookup::Likely(pod) => panic!("only likely: {pod:?}"),
         Lookup::Missing(reason) => Err(reason),

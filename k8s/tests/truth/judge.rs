@@ -55,7 +55,13 @@ impl Judge<'_> {
     pub(crate) fn judge(&self, question: &Question, cluster: &Cluster) -> Verdict {
         let tenancies = &self.script.tenancies[&question.slot];
         let truth = tenancies.iter().find(|t| (t.from..t.to).contains(&question.at));
-        match (cluster.pod(question.address, question.shown), truth) {
+        let found = cluster.pod(question.address, question.shown);
+        if let Some((alone, times)) = cluster.pod_alone(question.address)
+            && times.contains(&question.shown)
+        {
+            assert_eq!(found, Lookup::Found(alone));
+        }
+        match (found, truth) {
             (Lookup::Found(pod), Some(truth)) if index(pod) == truth.pod => Verdict::Right,
             (Lookup::Found(pod), None) if is_neighbour(pod, tenancies, question.at) => {
                 Verdict::NobodyNeighbour

@@ -54,8 +54,14 @@ enum End {
 }
 
 impl Stream {
-    pub(super) fn open(listener: &Listener, peer: SocketAddr, warned: Arc<AtomicBool>) -> Self {
-        let reporter = Reporter::open(&listener.shared, peer, Transport::Grpc);
+    /// `warned` and `doubted` are those of its connection.
+    pub(super) fn open(
+        listener: &Listener,
+        peer: SocketAddr,
+        warned: Arc<AtomicBool>,
+        doubted: Arc<AtomicBool>,
+    ) -> Self {
+        let reporter = Reporter::open(&listener.shared, peer, Transport::Grpc, doubted);
         let (idle, shutdown) = (listener.idle, listener.shutdown.clone());
         let shared = Arc::clone(&listener.shared);
         let requests = Requests::within(shared.room.names());

@@ -73,7 +73,7 @@ impl Source {
         Some(Self {
             shared: Arc::clone(shared),
             parser,
-            reporter: Reporter::open(shared, peer, Transport::Netflow),
+            reporter: Reporter::open(shared, peer, Transport::Netflow, Arc::default()),
             sequence: Sequence::default(),
             layouts: Vec::new(),
             names: Interner::within(NAMES, shared.room.names()),

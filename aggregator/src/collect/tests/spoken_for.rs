@@ -90,6 +90,19 @@ impl World {
 }
 
 #[tokio::test]
+async fn of_more_nodes_than_are_remembered_each_is_counted() {
+    let mut world = World::start(options(Claims::Count), None).await;
+    let names: Vec<String> = (0..600).map(|number| format!("node-{number}")).collect();
+    let told: Vec<_> = names.iter().chain(&names).map(|name| (name.as_str(), "")).collect();
+    let _session = world.send(&naming(7, &told)).await;
+    world.records(1_200).await;
+    assert_eq!(judged(&world), [("unknown", 1_200)]);
+    let nodes = world.collecting.connected().nodes(Instant::now());
+    assert_eq!(nodes.len(), 600);
+    assert!(nodes.iter().all(|node| node.records == 2));
+}
+
+#[tokio::test]
 async fn who_is_connected_and_who_is_silent_is_known() {
     let a = observation_domain("node-a");
     let mut world = World::start(options(Claims::Count), Some(CLUSTER)).await;

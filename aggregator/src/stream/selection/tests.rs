@@ -24,7 +24,7 @@ fn record() -> FlowRecord {
 #[track_caller]
 fn check(filter: &FlowFilter, expected: bool) {
     let selection = Selection::read(filter).unwrap();
-    assert_eq!(selection.wants(&record()), expected, "{filter:?}");
+    assert_eq!(selection.wants(&record(), &mut Labels::default()), expected, "{filter:?}");
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {
