@@ -254,7 +254,8 @@ mod tests {
         let mut names = Interned::default();
         let (a, b) = (Name::from("aaaa"), Name::from("bb"));
         let all = [&a, &b, &a, &Name::default(), &Name::from("bb"), &b];
-        let new: Vec<_> = all.iter().map(|name| names.append(name.as_ptr().addr(), name)).collect();
+        let new: Vec<_> =
+            all.into_iter().map(|name| names.append(name.as_ptr().addr(), name)).collect();
         assert_eq!(new, [true, true, false, true, false, false]);
         assert_eq!(&names.keys.take(&Zeros::new(6))[..], [0, 1, 0, 2, 1, 1]);
         assert_eq!(names.values, [a, b, Name::default()]);

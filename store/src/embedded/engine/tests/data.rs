@@ -50,11 +50,11 @@ fn batch(rows: &[Row]) -> RecordBatch {
     columns.take().unwrap()
 }
 
-fn write(path: &Path, dir: &Path, schema: SchemaRef, batches: &[RecordBatch]) {
+fn write(path: &Path, dir: &Path, schema: &SchemaRef, batches: &[RecordBatch]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     directory::ensure(&layout::temporary(dir)).unwrap();
     let aside = layout::temporary(dir).join("draft");
-    let mut draft = Draft::create(aside, &schema).unwrap();
+    let mut draft = Draft::create(aside, schema).unwrap();
     for batch in batches {
         draft.write(batch).unwrap();
     }
@@ -72,14 +72,14 @@ pub(super) fn write_file(dir: &Path, rows: &[Row], number: u64, sizes: &mut dyn 
         left = rest;
         batches.push(batch(group));
     }
-    write(&path_of(dir, rows, number), dir, schema(), &batches);
+    write(&path_of(dir, rows, number), dir, &schema(), &batches);
 }
 
 /// Writes the sums per minute and per five minutes of rows of one hour.
 pub(super) fn write_sums(dir: &Path, rows: &[Row], number: u64) {
     let mut batch = batch(rows);
     for (from, tier) in [(Tier::Raw, Tier::Minute), (Tier::Minute, Tier::FiveMinutes)] {
-        let mut sums = Sums::new(tier.step_ms().unwrap()).unwrap();
+        let mut sums = Sums::new(tier.step_ms().unwrap());
         sums.add(from, &batch).unwrap();
         batch = sums.take().unwrap();
         let mut label = label(rows, number);
@@ -87,7 +87,7 @@ pub(super) fn write_sums(dir: &Path, rows: &[Row], number: u64) {
         label.ends.0 -= label.ends.0 % tier.step_ms().unwrap();
         let (day, hour) = Scope::hour_of(label.inserted.0).names();
         let path = tier.directory(dir).join(day).join(format!("{hour}_{}", label.name()));
-        write(&path, dir, sums_schema(), std::slice::from_ref(&batch));
+        write(&path, dir, &sums_schema(), std::slice::from_ref(&batch));
     }
 }
 
