@@ -154,7 +154,9 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             }
         }
         self.close().await;
-        timeout(self.options.tick, self.sink.end()).await.ok();
+        if timeout(self.options.tick, self.sink.end()).await.is_err() {
+            tracing::warn!(sink = self.queue.name(), "the far end does not answer a farewell");
+        }
         if self.is_stopped() {
             self.queue.put_back(None);
             return Some(self.queue);

@@ -33,6 +33,7 @@ pub(crate) fn number(out: &mut Vec<u8>, number: u64) {
 
 fn address(out: &mut Vec<u8>, address: Option<IpAddr>) {
     if let Some(address) = address {
-        write!(out, "{address}").ok();
+        // Go writes IPv4 addresses that are mapped to IPv6 like this.
+        write!(out, "{}", address.to_canonical()).ok();
     }
 }

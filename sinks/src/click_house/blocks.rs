@@ -341,9 +341,12 @@ mod tests {
         add(&mut blocks, 1, 1 << 21);
         assert!(blocks.is_full());
         blocks.seal();
-        let state = "x".repeat(1 << 20);
-        let record = FlowRecord { tcp_state: state.as_str().into(), ..FlowRecord::default() };
-        blocks.add(&vec![record; 48], &columns(), "");
+        for number in 0..48 {
+            let state = format!("{number}{}", "x".repeat(1 << 20));
+            let record = FlowRecord { tcp_state: state.as_str().into(), ..FlowRecord::default() };
+            assert!(!blocks.is_full());
+            blocks.add(&[record], &columns(), "");
+        }
         assert!(blocks.is_full());
     }
 }

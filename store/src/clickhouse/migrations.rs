@@ -39,6 +39,11 @@ pub enum MigrateError {
     Busy { who: String, silent: u64, most: u64 },
     #[error("somebody else has taken over, since nothing was heard of this for too long")]
     Lost,
+    #[error(
+        "inserts that began before the tables were swapped have gone on for {seconds} s; start this \
+         again when they are through"
+    )]
+    Inserts { seconds: u64 },
     #[error("there are tables {name}, {name}_2 and so on already; drop those nobody needs")]
     Names { name: String },
 }

@@ -159,7 +159,7 @@ fn mismatch(dir: &Path, listing: &Listing, sums: &StoredFile) -> Option<String> 
     let total = |files: &[&StoredFile]| {
         files.iter().try_fold(Vec::new(), |total, file| Some(add(total, &totals(dir, file)?)))
     };
-    let (own, theirs): (Vec<u128>, Vec<u128>) = (total(&[sums])?, total(&parts)?);
+    let (own, theirs): (Vec<u64>, Vec<u64>) = (total(&[sums])?, total(&parts)?);
     let names = summed_columns().into_iter().chain([RECORDS]);
     let differs = names.zip(own.iter().zip(&theirs)).find(|(_, (own, theirs))| own != theirs);
     differs.map(|(name, (own, theirs))| {
@@ -168,7 +168,7 @@ fn mismatch(dir: &Path, listing: &Listing, sums: &StoredFile) -> Option<String> 
 }
 
 /// The sums of all deltas of a file, and of its records; nothing if it cannot be read.
-fn totals(dir: &Path, file: &StoredFile) -> Option<Vec<u128>> {
+fn totals(dir: &Path, file: &StoredFile) -> Option<Vec<u64>> {
     let mut batches =
         Batches::open(dir, file, source_columns(file.tier).as_deref(), BATCH_ROWS).ok()?;
     let mut total = Vec::new();
@@ -178,8 +178,8 @@ fn totals(dir: &Path, file: &StoredFile) -> Option<Vec<u128>> {
     Some(total)
 }
 
-fn add(mut total: Vec<u128>, more: &[u128]) -> Vec<u128> {
+fn add(mut total: Vec<u64>, more: &[u64]) -> Vec<u64> {
     total.resize(more.len().max(total.len()), 0);
-    total.iter_mut().zip(more).for_each(|(total, more)| *total += more);
+    total.iter_mut().zip(more).for_each(|(total, more)| *total = total.wrapping_add(*more));
     total
 }

@@ -29,6 +29,8 @@ pub(crate) struct Selection {
     pub files: Vec<StoredFile>,
     /// Files whose name says that they hold nothing of what is wanted.
     pub pruned: u64,
+    /// Files of coarser sums than wanted that tell of rows which nothing finer tells of any more.
+    pub coarser: u64,
 }
 
 impl Listing {
@@ -85,9 +87,26 @@ impl Listing {
                 selection.pruned += 1;
             }
         }
+        let coarser = self.files.iter().filter(|file| file.tier > tier);
+        selection.coarser = coarser
+            .filter(|file| inserted.overlaps(file.inserted()) && ends.overlaps(file.ends()))
+            .filter(|file| !self.has_oldest_of(file, tier))
+            .count() as u64;
         let number = |file: &StoredFile| file.label.map_or(0, |label| label.numbers.0);
         selection.files.sort_by_key(|file| (file.scope.start_ms, number(file)));
         selection
+    }
+
+    /// Whether the oldest rows that a file sums up are still there in `tier`, or finer. The oldest
+    /// are dropped first.
+    fn has_oldest_of(&self, sums: &StoredFile, tier: Tier) -> bool {
+        let Some((first, _)) = sums.label.map(|label| label.numbers) else { return true };
+        self.files.iter().any(|file| {
+            let holds = |(from, to): (u64, u64)| (from..=to).contains(&first);
+            file.tier <= tier
+                && sums.scope.contains(file.scope)
+                && file.label.is_some_and(|label| holds(label.numbers))
+        })
     }
 
     /// The first number that no file has or had.
@@ -280,8 +299,15 @@ mod tests {
         assert_eq!(serving(raw), [(raw, 1, 3), (raw, 8, 8), (raw, 4, 6), (raw, 7, 7)]);
         assert_eq!(serving(minute), [(minute, 1, 3), (raw, 8, 8), (minute, 4, 6), (raw, 7, 7)]);
         assert_eq!(serving(Tier::Hour), [(five, 1, 6), (raw, 8, 8), (raw, 7, 7)]);
+        assert_eq!(listing.serving(raw, all, all).coarser, 0);
         let ends = Window { since_ms: Some(7), until_ms: None };
         let selection = listing.serving(raw, all, ends);
         assert_eq!((numbers(&selection.files).len(), selection.pruned), (2, 2));
+        // The first hour is left as sums alone, and then as coarse ones.
+        let is_left = |file: &&StoredFile| file.tier == five || file.scope != hour;
+        let left = Listing::of(listing.files.iter().filter(is_left).cloned().collect());
+        let coarser = |tier, ends| left.serving(tier, all, ends).coarser;
+        assert_eq!([raw, minute, five].map(|tier| coarser(tier, all)), [1, 1, 0]);
+        assert_eq!(coarser(raw, ends), 0, "of another time");
     }
 }

@@ -54,7 +54,7 @@ impl Query {
                 [key.source_port, key.destination_port, record.service.port].contains(port)
             })
             && wanted(self.ip.as_ref(), |net| {
-                net.contains(&key.source) || net.contains(&key.destination)
+                [key.source, key.destination].iter().any(|it| net.contains(&it.to_canonical()))
             })
             && wanted(self.namespace.as_ref(), |namespace| {
                 ends.iter().any(|end| end.namespace.as_str() == namespace)

@@ -34,6 +34,9 @@ pub struct Scan {
     pub files: u64,
     /// Files ruled out by their name.
     pub pruned: u64,
+    /// Files of sums that tell of older flows, which are there neither as records nor as sums as
+    /// fine as the answer's: those are not in it.
+    pub coarser: u64,
     /// Files that could not be read to their end; their remaining rows are missing.
     pub skipped: u64,
     pub first_skipped: Option<Skipped>,
@@ -87,7 +90,7 @@ impl Scanner {
             files: selection.files.into_iter(),
             current: None,
             decoder: Decoder::new(),
-            scan: Scan { pruned: selection.pruned, ..Scan::default() },
+            scan: Scan { pruned: selection.pruned, coarser: selection.coarser, ..Scan::default() },
         }
     }
 

@@ -40,6 +40,8 @@ pub const FLOWS_ENDED: &str = "flowsEnded";
 
 /// So many rows of sums are held at once, of about 300 bytes each.
 pub(crate) const MAX_GROUPS: usize = 262_144;
+/// Bytes of their names at most, and of those of one batch.
+const MAX_NAMES: usize = 64 << 20;
 
 /// Which columns of records become what.
 struct Plan {
@@ -156,10 +158,10 @@ pub(crate) fn summed_columns() -> Vec<&'static str> {
 }
 
 /// What the rows of a batch of `tier`, read with [`source_columns`], have together: of each summed
-/// column, and of records.
-pub(crate) fn totals_of(tier: Tier, batch: &RecordBatch) -> Result<Vec<u128>, FileError> {
+/// column, and of records. Modulo 2^64, as everywhere.
+pub(crate) fn totals_of(tier: Tier, batch: &RecordBatch) -> Result<Vec<u64>, FileError> {
     let measures = Measures::of(tier, &source_batch(tier, batch)?)?;
-    let total = |values: &UInt64Array| values.values().iter().copied().map(u128::from).sum();
+    let total = |values: &UInt64Array| values.values().iter().copied().fold(0, u64::wrapping_add);
     Ok(measures.values.iter().take(PLAN.summed.len() + 1).map(total).collect())
 }
 
@@ -212,7 +214,7 @@ impl Sums {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.groups.len() >= MAX_GROUPS
+        self.groups.len() >= MAX_GROUPS || self.names.bytes() >= MAX_NAMES
     }
 
     /// Adds rows of records, or of finer sums.
@@ -232,7 +234,7 @@ impl Sums {
             *end = (*end).max(measures.end.value(row));
             let sums = &mut self.values[group * width..][..width];
             for (index, values) in &added {
-                sums[*index] = sums[*index].saturating_add(values[row]);
+                sums[*index] = sums[*index].wrapping_add(values[row]);
             }
         }
         Ok(())

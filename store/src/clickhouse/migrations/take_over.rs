@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use super::super::Client;
 use super::super::found::{Found, number};
 use super::super::schema::Schema;
-use super::super::{ClickHouseError, Client};
 use super::copy::{Copier, DAY, Day};
 use super::journal::{Entry, Journal, Migration};
 use super::older::Older;
@@ -15,7 +15,7 @@ use super::{MigrateError, Tell, Told};
 /// Seconds after its end when a day gets no more rows.
 const SETTLED: u64 = 3_600;
 /// How long an insert may go on that began before the name was ours.
-const LAST_INSERTS: u32 = 60;
+const LAST_INSERTS: u64 = 60;
 
 /// What the journal says of a table that is being taken over.
 #[derive(Debug, Default)]
@@ -164,11 +164,12 @@ async fn last_days(
     tell: Tell<'_>,
 ) -> Result<(), MigrateError> {
     if progress.staged.is_none() {
+        // Before it is asked for its days, of which such an insert may begin one.
+        wait_for_inserts(copier.client).await?;
         let days = copier.days(&older.kept_as).await?;
         let days: Vec<_> = days.into_iter().filter(|day| !progress.has(*day)).collect();
         copier.copied = progress.rows();
         copier.total = copier.copied + days.iter().map(|day| day.rows).sum::<u64>();
-        wait_for_inserts(copier.client).await?;
         let rows = if days.is_empty() {
             // A run before this may have left a day there that is in place already.
             copier.drop_stage().await?;
@@ -184,7 +185,7 @@ async fn last_days(
 }
 
 /// Inserts that began when the name was the older table's still go to that.
-async fn wait_for_inserts(client: &Client) -> Result<(), ClickHouseError> {
+async fn wait_for_inserts(client: &Client) -> Result<(), MigrateError> {
     for second in 0..LAST_INSERTS {
         let text = format!(
             "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND elapsed >= {second}"
@@ -194,5 +195,5 @@ async fn wait_for_inserts(client: &Client) -> Result<(), ClickHouseError> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Ok(())
+    Err(MigrateError::Inserts { seconds: LAST_INSERTS })
 }

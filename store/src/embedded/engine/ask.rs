@@ -281,6 +281,7 @@ fn units(
         selection.files.sort_by_key(|file| std::cmp::Reverse(file.ends().1));
     }
     let rows = batches.into_iter().map(Unit::Rows);
-    let report = Report { pruned: selection.pruned, ..Report::default() };
+    let report =
+        Report { pruned: selection.pruned, coarser: selection.coarser, ..Report::default() };
     Ok((rows.chain(selection.files.into_iter().map(Unit::File)).collect(), report))
 }

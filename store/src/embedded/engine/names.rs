@@ -88,7 +88,7 @@ impl Names {
         self.widest.get(number as usize).copied().unwrap_or(0)
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.capacity()
             + self.ends.capacity() * 8
             + self.numbers.allocation_size()

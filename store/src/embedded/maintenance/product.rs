@@ -23,6 +23,8 @@ use crate::embedded::unite::united;
 
 /// So many rows are put in order at a time, and are a row group: about 80 MB.
 const GROUP_ROWS: usize = 131_072;
+/// Fewer if they take more, as those of who makes names up may.
+const GROUP_BYTES: usize = 256 << 20;
 /// So many are read at a time.
 const BATCH_ROWS: usize = 16_384;
 
@@ -124,7 +126,7 @@ fn read(
 
 /// Records: large row groups as they are, and small ones together.
 fn merge(dir: &Path, task: &Task, stop: &AtomicBool, draft: &mut Draft) -> Result<(), Failure> {
-    let (mut held, mut rows) = (Vec::new(), 0);
+    let (mut held, mut rows, mut bytes) = (Vec::new(), 0, 0);
     for file in &task.inputs {
         if stop.load(Ordering::Relaxed) {
             return Err(Failure::Stopped);
@@ -135,8 +137,10 @@ fn merge(dir: &Path, task: &Task, stop: &AtomicBool, draft: &mut Draft) -> Resul
         }
         read(dir, file, stop, None, |batch| {
             rows += batch.num_rows();
+            bytes += batch.get_array_memory_size();
             held.push(conformed(&batch, &schema())?);
-            if rows >= GROUP_ROWS {
+            if rows >= GROUP_ROWS || bytes >= GROUP_BYTES {
+                bytes = 0;
                 write(draft, &std::mem::take(&mut held), std::mem::take(&mut rows))?;
             }
             Ok(())
