@@ -87,8 +87,8 @@ async fn least(batches: &[Batch]) -> f64 {
         engine.ask("TRUNCATE TABLE flows");
         let (begun, used) = (Instant::now(), cpu_of(engine.process_id()));
         engine.ask(&format!(
-            "INSERT INTO flows ({names}) FROM INFILE '{}' FORMAT Native SETTINGS max_threads = 1, \
-             max_insert_threads = 1",
+            "INSERT INTO flows ({names}) FROM INFILE '{}' \
+             SETTINGS max_threads = 1, max_insert_threads = 1 FORMAT Native",
             path.display()
         ));
         let wall = begun.elapsed().as_nanos() as f64 / block.rows() as f64;
