@@ -15,10 +15,12 @@ use super::server::{OrMore, ServerArgs};
 pub struct WatchArgs {
     #[command(flatten)]
     server: ServerArgs,
-    /// Bytes that the database may have, such as 200GiB; always less than leaves a tenth of its
-    /// disks free
+    /// Bytes that the database may have, such as 200GiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     max_bytes: Option<u64>,
+    /// Hundredths of its disks that stay free, however little the database has
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=99), default_value = "10")]
+    keep_free: u8,
     /// How often to look
     #[arg(long, value_name = "DURATION", value_parser = config::duration::parse, default_value = "1m")]
     interval: Duration,
@@ -34,7 +36,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let server = args.server.read(errors)?;
     let schema = Schema::new(server.place, Retention::default());
-    let look = || round(&server.client, &schema, args.max_bytes);
+    let look = || round(&server.client, &schema, args.max_bytes, args.keep_free);
     if args.once {
         tell(&look().await.or_more()?, out)?;
         return Ok(ExitCode::SUCCESS);

@@ -8,9 +8,6 @@ use super::found::{cells, number};
 use super::schema::Schema;
 use super::{ClickHouseError, Client, Statement};
 
-/// Of what there is on the disks, in hundredths, what is left free whatever else is said.
-const FREE: u64 = 10;
-
 /// What a round found, and did about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Round {
@@ -33,19 +30,20 @@ pub struct Dropped {
     pub bytes: u64,
 }
 
-/// Drops the oldest days while the database has more than `most` bytes, or its disks less than a
-/// tenth of room.
+/// Drops the oldest days while the database has more than `most` bytes, or its disks less room than
+/// `free` hundredths.
 pub async fn round(
     client: &Client,
     schema: &Schema,
     most: Option<u64>,
+    free: u8,
 ) -> Result<Round, ClickHouseError> {
     let client = client.in_database("system");
     let database = schema.place.database.as_str();
     let used = "SELECT sum(bytes_on_disk) FROM system.parts \
                 WHERE active AND database = {database:String}";
     let used = number(&client, Statement::new(used).parameter("database", database)).await?;
-    let limit = limit(&client, used, most).await?;
+    let limit = limit(&client, used, most, free).await?;
     let mut round = Round { used, limit, ..Round::default() };
     let mut left = used;
     for day in days(&client, schema).await? {
@@ -62,13 +60,18 @@ pub async fn round(
 }
 
 /// Bytes that the database may have: `most`, and no more than leaves the disks some room.
-async fn limit(client: &Client, used: u64, most: Option<u64>) -> Result<u64, ClickHouseError> {
+async fn limit(
+    client: &Client,
+    used: u64,
+    most: Option<u64>,
+    free_hundredths: u8,
+) -> Result<u64, ClickHouseError> {
     let disks = "SELECT sum(free_space), sum(total_space) FROM system.disks";
     let Some(row) = client.rows(disks).await?.into_iter().next() else {
         return Err(ClickHouseError::Answer("there are no disks".to_owned()));
     };
     let [free, total] = cells(row)?.map(|value| value.parse::<u64>().unwrap_or_default());
-    let spare = total / 100 * FREE;
+    let spare = total / 100 * u64::from(free_hundredths);
     let most_there = (used.saturating_add(free)).saturating_sub(spare);
     Ok(most.map_or(most_there, |most| most.min(most_there)))
 }

@@ -102,18 +102,18 @@ fn a_database_is_looked_after() {
 /// The oldest of flows goes first, then the finest sums, and today stays.
 fn too_large(engine: &Engine, database: &Database<'_>) {
     let size = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'operated'";
-    assert_eq!(says(fyke(engine, "watch --once --max-bytes 1GiB"), true), "");
+    assert_eq!(says(fyke(engine, "watch --once --keep-free 0 --max-bytes 1GiB"), true), "");
     let most = database.number(size) - 1;
     let day = |days: u32| {
         database.ask(&format!("SELECT toYYYYMMDD(now() - {days} * 86400, 'UTC')")).trim().to_owned()
     };
     let (oldest, today) = (day(2), day(0));
-    let told = says(fyke(engine, &format!("watch --once --max-bytes {most}")), true);
+    let told = says(fyke(engine, &format!("watch --once --keep-free 0 --max-bytes {most}")), true);
     assert!(told.starts_with(&format!("dropped {oldest} of flows: ")), "{told}");
     assert_eq!(told.lines().count(), 1);
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 480);
     assert_eq!(database.number("SELECT sum(records) FROM DB.flows_node_1h"), 720);
-    let told = says(fyke(engine, "watch --once --max-bytes 1"), true);
+    let told = says(fyke(engine, "watch --once --keep-free 0 --max-bytes 1"), true);
     assert!(told.lines().last().unwrap().contains("bytes more than 1 are left"), "{told}");
     let order: Vec<_> = told.lines().filter_map(|line| line.split(' ').nth(3)).collect();
     assert!(order[0] == "flows:" && order[1] == "flows_pod_1m:", "{order:?}");
