@@ -396,3 +396,6 @@ impl Values {
         }
     }
 }
+
+#[cfg(test)]
+mod tests; // whatever is written is read
