@@ -21,7 +21,7 @@ pub enum ClickHouseError {
     #[error("{address} did not answer within {within:?}; {}", Reason::TimedOut.advice())]
     TimedOut { address: String, within: Duration },
     /// What answers is no ClickHouse, or one whose answer cannot be read.
-    #[error("the answer is not ClickHouse's: {0}")]
+    #[error("the answer is not ClickHouse's: {0}; see that the address is, and what lies between")]
     Answer(String),
     #[error("this cannot be asked")]
     Request(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -170,7 +170,8 @@ impl ClickHouseError {
 
     /// Whether nobody can say whether the statement was carried out.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+        // Who answers in the place of ClickHouse, such as a proxy, may have passed it on.
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Answer(_))
             // A part of an insert may be there: the time was over, or replicas did not answer.
             || matches!(self.code(), Some(159 | 209 | 210 | 286 | 319 | 999))
     }
@@ -228,7 +229,8 @@ mod tests {
             assert!(told.starts_with(text) && told.ends_with(reason.advice()), "{told}");
         }
         for text in ["502 Bad Gateway", "Code: ", "Code: 99999999999"] {
-            assert_eq!(ClickHouseError::exception(text).code(), None, "{text}");
+            let error = ClickHouseError::exception(text);
+            assert_eq!((error.code(), error.is_in_doubt()), (None, true), "{text}");
         }
     }
 
