@@ -82,7 +82,7 @@ impl Reason {
             242 => Self::ReadOnly,
             201 | 202 | 203 | 216 | 335 | 373 | 439 => Self::Busy,
             210 | 225 | 244 | 254 | 279 | 285 | 286 | 319 | 999 => Self::Replicas,
-            115 => Self::Setting,
+            115 | 452 => Self::Setting,
             // A row that the table does not take, whenever it comes.
             117 | 131 | 395 | 469 => Self::Data,
             _ => Self::Other,
@@ -219,10 +219,13 @@ mod tests {
     #[test]
     fn old_and_new_servers_tell_their_code() {
         let new = "Code: 252. DB::Exception: Too many parts (300). (TOO_MANY_PARTS) (version 26.9)";
+        let bound = "Code: 452. DB::Exception: Setting async_insert should not be changed.";
         let old = "Code: 193, e.displayText() = DB::Exception: Wrong password for user x";
-        for (text, code, reason) in
-            [(new, 252, Reason::TooManyParts), (old, 193, Reason::Credentials)]
-        {
+        for (text, code, reason) in [
+            (new, 252, Reason::TooManyParts),
+            (old, 193, Reason::Credentials),
+            (bound, 452, Reason::Setting),
+        ] {
             let error = ClickHouseError::exception(text);
             assert_eq!((error.code(), error.reason()), (Some(code), reason));
             let told = error.to_string();
