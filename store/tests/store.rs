@@ -212,7 +212,9 @@ fn what_a_crash_left_is_removed_and_counted() {
     fs::write(old.join(format!("flows+2026-11-21+08+{name}")), b"PAR1").unwrap();
     // Somebody's own, in whose directory a store was made.
     let others = [temporary.join("thesis.tex"), old.join("photo.jpg"), old.join("data.parquet")];
-    others.iter().for_each(|path| fs::write(path, b"precious").unwrap());
+    for path in &others {
+        fs::write(path, b"precious").unwrap();
+    }
     let writer = Writer::open(dir.path()).unwrap();
     assert_eq!(writer.leftovers(), 2);
     drop(writer.maintenance(MaintenanceOptions::default()).unwrap());
