@@ -118,6 +118,15 @@ pub fn is_label(text: &str, longest: usize) -> bool {
     has_ends && text.len() <= longest && text.bytes().all(is_inner)
 }
 
+/// Whether `host` can be in a URL: a name, an IPv4 address, or an IPv6 address in brackets.
+pub fn is_url_host(host: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
+        None => (1..=HOST).contains(&host.len()) && host.bytes().all(is_inner),
+    }
+}
+
 fn read_port(text: &str) -> Result<u16, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {

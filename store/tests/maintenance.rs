@@ -264,6 +264,10 @@ fn rows_that_wait_are_seen_in_the_same_process() {
 fn a_damaged_file_is_set_aside_and_counted() {
     let dir = tempdir().unwrap();
     let (writer, all) = three_hours(dir.path());
+    // One from before, which is more than a twentieth of the limit.
+    let quarantine = dir.path().join("quarantine");
+    fs::create_dir(&quarantine).unwrap();
+    fs::File::create(quarantine.join("large")).unwrap().set_len(4 << 20).unwrap();
     let damaged = files(dir.path()).remove(4);
     let bytes = fs::read(&damaged).unwrap();
     fs::write(&damaged, &bytes[..bytes.len() / 2]).unwrap();
@@ -271,7 +275,8 @@ fn a_damaged_file_is_set_aside_and_counted() {
     store::verify(dir.path(), |file| faults.extend(file.fault.map(|_| file.path))).unwrap();
     assert_eq!(faults, std::slice::from_ref(&damaged));
 
-    let mut maintenance = writer.maintenance(MaintenanceOptions::default()).unwrap();
+    let options = MaintenanceOptions { limit: Some(64 << 20), ..MaintenanceOptions::default() };
+    let mut maintenance = writer.maintenance(options).unwrap();
     for _ in 0..2 {
         maintenance.pass(START + 4 * HOUR, &RUNNING).unwrap();
     }
@@ -279,7 +284,8 @@ fn a_damaged_file_is_set_aside_and_counted() {
     assert_eq!(counters.files_quarantined.load(Relaxed), 1);
     assert_eq!(counters.rows_quarantined.load(Relaxed), 20);
     assert_eq!(ids(dir.path()).len(), all.len() - 20, "the others are there");
-    let aside: Vec<_> = fs::read_dir(dir.path().join("quarantine")).unwrap().collect();
+    let aside: Vec<_> = fs::read_dir(quarantine).unwrap().collect();
+    assert_eq!(aside.len(), 1, "the newest alone");
     let name = aside[0].as_ref().unwrap().file_name().into_string().unwrap();
     assert!(name.ends_with(damaged.file_name().unwrap().to_str().unwrap()), "{name}");
     store::verify(dir.path(), |file| assert_eq!(file.fault, None)).unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flow::{Field, FlowRecord};
 use proptest::prelude::*;
-use store::{Query, Reader, Row, StoreError, Writer, WriterOptions};
+use store::{MaintenanceOptions, Query, Reader, Row, StoreError, Writer, WriterOptions};
 use support::{files, record, record_of, records};
 use tempfile::{TempDir, tempdir};
 
@@ -203,12 +203,24 @@ fn nobody_else_may_read_a_store() {
 #[test]
 fn what_a_crash_left_is_removed_and_counted() {
     let dir = store_with(&records(0..10));
-    for name in ["a.parquet", "b.parquet"] {
-        fs::write(dir.path().join("tmp").join(name), b"PAR1 half a file").unwrap();
+    let (temporary, old) = (dir.path().join("tmp"), dir.path().join("old"));
+    fs::create_dir(&old).unwrap();
+    let name = "0000000012-0000000057_r5_i10-20_e7-9.parquet";
+    for path in [temporary.join(name), temporary.join(format!("1m-{name}"))] {
+        fs::write(path, b"PAR1 half a file").unwrap();
+    }
+    fs::write(old.join(format!("flows+2026-11-21+08+{name}")), b"PAR1").unwrap();
+    // Somebody's own, in whose directory a store was made.
+    let others = [temporary.join("thesis.tex"), old.join("photo.jpg"), old.join("data.parquet")];
+    for path in &others {
+        fs::write(path, b"precious").unwrap();
     }
     let writer = Writer::open(dir.path()).unwrap();
     assert_eq!(writer.leftovers(), 2);
-    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    drop(writer.maintenance(MaintenanceOptions::default()).unwrap());
+    let left = [fs::read_dir(temporary).unwrap().count(), fs::read_dir(old).unwrap().count()];
+    assert_eq!(left, [1, 2]);
+    assert!(others.iter().all(|path| fs::read(path).unwrap() == b"precious"));
     assert_eq!(rows(dir.path(), &Query::default()).len(), 10);
 }
 

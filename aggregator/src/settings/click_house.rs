@@ -104,6 +104,8 @@ pub(super) static PASSWORD: Key = Key {
 /// Whose certificate is believed with `caCert: true`; where Antrea's chart mounts it.
 const AUTHORITY: &str = "/etc/flow-aggregator/certs/clickhouse/ca.crt";
 
+const NOT_SET: &str = "must be set, and not empty, for clickHouse.enable";
+
 /// A server that records go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClickHouseServer {
@@ -144,12 +146,11 @@ impl ClickHouse {
     /// Says what is missing, and what is otherwise than it was meant.
     fn check(&self, sources: &mut Sources) {
         for (name, secret) in [("CH_USERNAME", &self.username), ("CH_PASSWORD", &self.password)] {
-            let what = match secret.value.as_ref().map(Secret::reveal) {
-                None | Some("") => "must be set, and not empty, for clickHouse.enable",
-                Some(text) if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
-                    "has characters that cannot be sent over HTTP: only printable ASCII can"
-                }
-                Some(_) => continue,
+            let what = match &secret.value {
+                Some(secret) if secret.reveal().is_empty() => NOT_SET,
+                Some(secret) if values::is_sendable(secret) => continue,
+                Some(_) => values::NOT_SENDABLE,
+                None => NOT_SET,
             };
             let origin = self.enable.origin.clone();
             sources.findings.note(Severity::Error, origin, name, what);

@@ -5,6 +5,7 @@ mod options; // what the sink is told
 
 use std::time::Duration;
 
+use config::address::is_url_host;
 use config::write::{Line, text};
 use config::{Findings, Key, Name, Raw, Secret, Setting, Severity, Sources, read, size};
 use flow::S3Columns;
@@ -217,7 +218,7 @@ impl S3 {
     fn pick_rest(sources: &mut Sources, enable: Setting<bool>) -> Option<Self> {
         let bucket = Setting::optional(sources.pick(&BUCKET, values::text));
         let prefix = Setting::optional(sources.pick(&PREFIX, values::text));
-        let region = Setting::optional(sources.pick(&REGION, values::text));
+        let region = Setting::optional(sources.pick(&REGION, region));
         let formats = [("CSV", false), ("Parquet", true)];
         let is_parquet = sources.pick(&FORMAT, |raw| read::word(raw, &formats));
         let compress = sources.pick(&COMPRESS, read::truth);
@@ -237,7 +238,7 @@ impl S3 {
         let key_id = Setting::optional(sources.pick(&KEY_ID, values::secret));
         let secret_key = Setting::optional(sources.pick(&SECRET_KEY, values::secret));
         let token = Setting::optional(sources.pick(&TOKEN, values::secret));
-        let region_around = Setting::optional(sources.pick(&REGION_AROUND, values::text));
+        let region_around = Setting::optional(sources.pick(&REGION_AROUND, self::region));
         Some(Self {
             enable,
             bucket,
@@ -273,6 +274,13 @@ impl S3 {
                 let what =
                     "it is the placeholder of Antrea's chart, and counts as not set; empty it";
                 note(Severity::Doubt, &setting.origin, key, what);
+            }
+        }
+        let secrets =
+            [(&self.key_id, &KEY_ID), (&self.secret_key, &SECRET_KEY), (&self.token, &TOKEN)];
+        for (setting, key) in secrets {
+            if !setting.value.as_ref().is_none_or(values::is_sendable) {
+                note(Severity::Error, &setting.origin, key, values::NOT_SENDABLE);
             }
         }
         // Half of a key would be passed over for whatever else the SDK finds.
@@ -320,6 +328,17 @@ fn records(raw: &Raw) -> Result<u32, String> {
     Ok(if records == 0 { DEFAULT_RECORDS } else { records })
 }
 
+/// It becomes part of a host's name.
+fn region(raw: &Raw) -> Result<String, &'static str> {
+    let text = read::text(raw)?;
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if text.bytes().all(is_inner) {
+        Ok(text.to_owned())
+    } else {
+        Err("no region has such a name: letters, digits and -")
+    }
+}
+
 /// A scheme, a host, perhaps a port, and nothing else.
 fn endpoint(raw: &Raw) -> Result<String, &'static str> {
     let text = read::text(raw)?;
@@ -329,13 +348,14 @@ fn endpoint(raw: &Raw) -> Result<String, &'static str> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (rest, None),
     };
-    if host.is_empty() {
-        return Err("it has no host");
-    }
-    if rest.contains(['/', '?', '#', '@', ' ']) {
+    if rest.contains(['/', '?', '#', '@']) {
         return Err("it has more than a host and a port");
     }
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if !is_url_host(host) {
+        return Err("it has no host, or one with what no host has; IPv6 addresses are in brackets");
+    }
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = |port: &str| is_number(port) && port.parse::<u16>().is_ok_and(|port| port > 0);
     if port.is_none_or(is_port) { Ok(text.to_owned()) } else { Err("its port is none") }
 }
 

@@ -86,6 +86,16 @@ pub(super) fn uuid(raw: &Raw) -> Result<Uid, String> {
     read::text(raw)?.parse().map_err(|why: NoUid| why.to_string())
 }
 
+/// What is said of a secret that is not [sendable](is_sendable). A file that was made a Secret may
+/// end with the end of its line.
+pub(super) const NOT_SENDABLE: &str = "has characters that cannot be sent over HTTP, such as the \
+    end of a line: only printable ASCII can";
+
+/// Whether it can be in a header of HTTP.
+pub(super) fn is_sendable(secret: &Secret) -> bool {
+    secret.reveal().bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
 pub(super) fn secret(raw: &Raw) -> Result<Secret, &'static str> {
     text(raw).map(Secret::new)
 }

@@ -22,7 +22,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=99), default_value = "10")]
     keep_free: u8,
     /// How often to look
-    #[arg(long, value_name = "DURATION", value_parser = config::duration::parse, default_value = "1m")]
+    #[arg(long, value_name = "DURATION", value_parser = config::duration::parse_timeout, default_value = "1m")]
     interval: Duration,
     /// Look once, and end
     #[arg(long)]

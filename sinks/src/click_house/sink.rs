@@ -14,6 +14,9 @@ use crate::{Deeds, Sink, SinkError};
 
 /// How long the server may be silent before an attempt is given up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+/// How often the table is looked at while nothing fails: `fyke clickhouse migrate` may have added
+/// columns to it.
+const LOOK_EVERY_MS: u64 = 60_000;
 /// The exception of a server that does not know a setting.
 const UNKNOWN_SETTING: u32 = 115;
 
@@ -26,6 +29,8 @@ pub struct ClickHouseSink {
     columns: Option<Columns>,
     /// It may have changed since.
     is_stale: bool,
+    /// When it was looked at.
+    looked_ms: Option<u64>,
     blocks: Blocks,
     flight: Option<Flight>,
     /// What came back, and is the next to leave.
@@ -63,6 +68,7 @@ impl ClickHouseSink {
             route,
             columns: None,
             is_stale: true,
+            looked_ms: None,
             blocks: Blocks::default(),
             flight: None,
             waiting: None,
@@ -244,6 +250,10 @@ impl Sink for ClickHouseSink {
         if self.columns.is_none() {
             self.look().await?;
         }
+        let is_due = |looked: u64| now_ms.abs_diff(looked) >= LOOK_EVERY_MS;
+        if is_due(*self.looked_ms.get_or_insert(now_ms)) {
+            (self.is_stale, self.looked_ms) = (true, Some(now_ms));
+        }
         self.make_room().await?;
         let taken = self.add(batch);
         let rest = batch.get(taken..).unwrap_or_default();
@@ -294,6 +304,8 @@ impl Sink for ClickHouseSink {
             self.settle().await?;
         }
         self.since_ms = None;
+        // Nothing waits for this. What is wrong with it, the next attempt finds out.
+        self.look().await.unwrap_or_default();
         Ok(())
     }
 

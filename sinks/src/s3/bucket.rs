@@ -92,7 +92,9 @@ impl Bucket {
         part: Bytes,
     ) -> Result<(), S3Error> {
         let request = client.put_object().bucket(&self.options.bucket).key(&object.key);
-        request.body(ByteStream::from(part)).send().await.map(drop).map_err(S3Error::new)
+        let answer = request.body(ByteStream::from(part)).send().await.map_err(S3Error::new)?;
+        // Who says yes to everything, such as a page to log in at, has stored nothing.
+        answer.e_tag.map(drop).ok_or_else(|| S3Error::incomplete("entity tag"))
     }
 
     async fn store_parts(

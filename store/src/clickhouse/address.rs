@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use config::address::is_url_host;
+
 /// Where ClickHouse speaks HTTP, HTTPS, its own protocol, and that over TLS.
 const HTTP: u16 = 8123;
 const HTTPS: u16 = 8443;
@@ -35,7 +37,7 @@ pub enum NoAddress {
     User,
     #[error("it has a path or more behind the port")]
     Path,
-    #[error("it has no host")]
+    #[error("it has no host, or one with what no host has; IPv6 addresses are in brackets")]
     Host,
     #[error("its port is none")]
     Port,
@@ -112,11 +114,14 @@ fn host_and_port(rest: &str) -> Result<(String, Option<u16>), NoAddress> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (rest, None),
     };
-    let port = port.map(|port| port.parse().map_err(|_| NoAddress::Port)).transpose()?;
-    if host.is_empty() || host.contains(char::is_whitespace) {
+    if !is_url_host(host) {
         return Err(NoAddress::Host);
     }
-    if port == Some(0) { Err(NoAddress::Port) } else { Ok((host.to_owned(), port)) }
+    // Not with a sign, which the parser would take.
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let read = |port: &str| port.parse().ok().filter(|it| is_number(port) && *it > 0);
+    let port = port.map(|port| read(port).ok_or(NoAddress::Port)).transpose()?;
+    Ok((host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -172,6 +177,13 @@ mod tests {
             ("tcp://:9000", NoAddress::Host),
             ("tcp://", NoAddress::Host),
             ("http://a b", NoAddress::Host),
+            ("http://fd00::1:8123", NoAddress::Host),
+            ("http://[fd00::1", NoAddress::Host),
+            ("http://[a]:8123", NoAddress::Host),
+            ("tcp://a:9000,b:9000", NoAddress::Host),
+            ("http://a%00", NoAddress::Host),
+            ("http://ä", NoAddress::Host),
+            ("http://c:+80", NoAddress::Port),
             ("tcp://c:0", NoAddress::Port),
             ("tcp://c:65536", NoAddress::Port),
             ("tcp://c:", NoAddress::Port),

@@ -21,7 +21,7 @@ pub enum ClickHouseError {
     #[error("{address} did not answer within {within:?}; {}", Reason::TimedOut.advice())]
     TimedOut { address: String, within: Duration },
     /// What answers is no ClickHouse, or one whose answer cannot be read.
-    #[error("the answer is not ClickHouse's: {0}")]
+    #[error("the answer is not ClickHouse's: {0}; see that the address is, and what lies between")]
     Answer(String),
     #[error("this cannot be asked")]
     Request(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -82,7 +82,7 @@ impl Reason {
             242 => Self::ReadOnly,
             201 | 202 | 203 | 216 | 335 | 373 | 439 => Self::Busy,
             210 | 225 | 244 | 254 | 279 | 285 | 286 | 319 | 999 => Self::Replicas,
-            115 => Self::Setting,
+            115 | 452 => Self::Setting,
             // A row that the table does not take, whenever it comes.
             117 | 131 | 395 | 469 => Self::Data,
             _ => Self::Other,
@@ -170,7 +170,8 @@ impl ClickHouseError {
 
     /// Whether nobody can say whether the statement was carried out.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+        // Who answers in the place of ClickHouse, such as a proxy, may have passed it on.
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Answer(_))
             // A part of an insert may be there: the time was over, or replicas did not answer.
             || matches!(self.code(), Some(159 | 209 | 210 | 286 | 319 | 999))
     }
@@ -218,17 +219,21 @@ mod tests {
     #[test]
     fn old_and_new_servers_tell_their_code() {
         let new = "Code: 252. DB::Exception: Too many parts (300). (TOO_MANY_PARTS) (version 26.9)";
+        let bound = "Code: 452. DB::Exception: Setting async_insert should not be changed.";
         let old = "Code: 193, e.displayText() = DB::Exception: Wrong password for user x";
-        for (text, code, reason) in
-            [(new, 252, Reason::TooManyParts), (old, 193, Reason::Credentials)]
-        {
+        for (text, code, reason) in [
+            (new, 252, Reason::TooManyParts),
+            (old, 193, Reason::Credentials),
+            (bound, 452, Reason::Setting),
+        ] {
             let error = ClickHouseError::exception(text);
             assert_eq!((error.code(), error.reason()), (Some(code), reason));
             let told = error.to_string();
             assert!(told.starts_with(text) && told.ends_with(reason.advice()), "{told}");
         }
         for text in ["502 Bad Gateway", "Code: ", "Code: 99999999999"] {
-            assert_eq!(ClickHouseError::exception(text).code(), None, "{text}");
+            let error = ClickHouseError::exception(text);
+            assert_eq!((error.code(), error.is_in_doubt()), (None, true), "{text}");
         }
     }
 

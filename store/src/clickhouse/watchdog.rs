@@ -8,6 +8,9 @@ use super::found::{cells, number};
 use super::schema::Schema;
 use super::{ClickHouseError, Client, Statement};
 
+/// The exception for it.
+const TOO_LARGE_TO_DROP: u32 = 359;
+
 /// What a round found, and did about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Round {
@@ -43,15 +46,14 @@ pub async fn round(
     let used = "SELECT sum(bytes_on_disk) FROM system.parts \
                 WHERE active AND database = {database:String}";
     let used = number(&client, Statement::new(used).parameter("database", database)).await?;
-    let limit = limit(&client, used, most, free).await?;
+    let limit = limit(&client, database, used, most, free).await?;
     let mut round = Round { used, limit, ..Round::default() };
     let mut left = used;
     for day in days(&client, schema).await? {
         if left <= limit {
             break;
         }
-        let table = schema.full(&day.table);
-        client.execute(format!("ALTER TABLE {table} DROP PARTITION ID '{}'", day.day)).await?;
+        drop_day(&client, &schema.full(&day.table), &day.day).await?;
         left = left.saturating_sub(day.bytes);
         round.dropped.push(day);
     }
@@ -59,14 +61,31 @@ pub async fn round(
     Ok(round)
 }
 
+/// Servers guard what is larger than 50 GB, unless they are told otherwise; to drop it is what we
+/// are for. Those before 23.12 do not know the setting, and refuse as before.
+async fn drop_day(client: &Client, table: &str, day: &str) -> Result<(), ClickHouseError> {
+    let statement = Statement::new(format!("ALTER TABLE {table} DROP PARTITION ID '{day}'"));
+    match client.execute(statement.clone()).await {
+        Err(error) if error.code() == Some(TOO_LARGE_TO_DROP) => {
+            let unguarded = statement.setting("max_partition_size_to_drop", "0");
+            client.execute(unguarded).await.map_err(|_| error)
+        }
+        dropped => dropped,
+    }
+}
+
 /// Bytes that the database may have: `most`, and no more than leaves the disks some room.
 async fn limit(
     client: &Client,
+    database: &str,
     used: u64,
     most: Option<u64>,
     free_hundredths: u8,
 ) -> Result<u64, ClickHouseError> {
-    let disks = "SELECT sum(free_space), sum(total_space) FROM system.disks";
+    // Those that it is on: room on others is of no use to it.
+    let disks = "SELECT sum(free_space), sum(total_space) FROM system.disks WHERE name IN \
+                 (SELECT disk_name FROM system.parts WHERE active AND database = {database:String})";
+    let disks = Statement::new(disks).parameter("database", database);
     let Some(row) = client.rows(disks).await?.into_iter().next() else {
         return Err(ClickHouseError::Answer("there are no disks".to_owned()));
     };

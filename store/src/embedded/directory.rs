@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::layout;
+use super::{layout, names};
 use crate::StoreError;
 use crate::error::IoContext;
 
@@ -44,12 +44,18 @@ pub(crate) fn ensure(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what a writer that died has left in the directory of temporary files.
+/// Removes what a writer that died has left in the directory of temporary files, or of replaced
+/// ones. What is not named as files of a store are stays: a directory that somebody took for one
+/// may have had a `tmp` of its own.
 pub(crate) fn clear(temporary: &Path) -> Result<u64, StoreError> {
     ensure(temporary)?;
     let mut removed = 0;
     for entry in fs::read_dir(temporary).during("list", temporary)? {
-        let path = entry.during("list", temporary)?.path();
+        let entry = entry.during("list", temporary)?;
+        if !entry.file_name().to_str().is_some_and(names::is_ours) {
+            continue;
+        }
+        let path = entry.path();
         fs::remove_file(&path).during("remove the left-over file", &path)?;
         removed += 1;
     }

@@ -13,6 +13,7 @@ mod product; // that file
 mod retention; // what is dropped
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,8 @@ use product::Failure;
 const REPLACED_FOR_MS: u64 = 5 * 60_000;
 /// Files that could not be read are kept up to this number, the newest ones.
 const QUARANTINED: usize = 64;
+/// and, but for the newest, up to this part of what all files may take.
+const QUARANTINED_SHARE: u64 = 20;
 
 /// How long and how much is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,10 +249,17 @@ impl Maintenance {
         self.counters.rows_quarantined.fetch_add(rows, Ordering::Relaxed);
         tracing::error!(path = %to.display(), reason, rows, "a damaged file was set aside");
         let mut kept: Vec<PathBuf> = names(&dir)?.into_iter().map(|name| dir.join(name)).collect();
-        let modified = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
-        kept.sort_by_key(modified);
-        for path in kept.iter().rev().skip(QUARANTINED) {
-            fs::remove_file(path).unwrap_or_default();
+        // When it was set aside; it may have been written long before.
+        let moved = |file: fs::Metadata| (file.ctime(), file.ctime_nsec());
+        kept.sort_by_key(|path| fs::metadata(path).map(moved).ok());
+        // What nobody can read must not crowd out what is sound.
+        let most = self.options.limit.map_or(u64::MAX, |limit| limit / QUARANTINED_SHARE);
+        let mut bytes = 0;
+        for (number, path) in kept.iter().rev().enumerate() {
+            bytes += fs::metadata(path).map_or(0, |file| file.len());
+            if number > 0 && (number >= QUARANTINED || bytes > most) {
+                fs::remove_file(path).unwrap_or_default();
+            }
         }
         Ok(())
     }

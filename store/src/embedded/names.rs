@@ -82,6 +82,12 @@ pub(crate) fn is_parquet(name: &str) -> bool {
     name.ends_with(EXTENSION)
 }
 
+/// Whether only a store gives files such a name: it ends with what a label says.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let mut ends = name.char_indices().filter_map(|(at, _)| name.get(at..));
+    ends.any(|end| Label::parse(end).is_some())
+}
+
 /// A finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredFile {
@@ -136,6 +142,14 @@ mod tests {
             "0000000012-0000000057_r18446744073709551615_i10-20_e7-9.parquet",
         ] {
             assert_eq!(Label::parse(name), None, "{name}");
+            assert!(!is_ours(name), "{name}");
         }
+    }
+
+    #[test]
+    fn files_of_a_store_are_known_wherever_they_lie() {
+        let name = label(12, 57).name();
+        let lying = ["raw-", "5m-", "08_", "flows+2026-11-21+08+", "tiers+1m+2026-11-21+08_", ""];
+        assert!(lying.iter().all(|before| is_ours(&format!("{before}{name}"))));
     }
 }

@@ -1,5 +1,7 @@
 //! Whatever fails, every record arrives once, and why it took long is told.
 
+use sinks::Sink;
+use sinks::click_house::ClickHouseSink;
 use store::clickhouse::Reason;
 use tests::clickhouse::{Engine, Fault, antrea_table};
 
@@ -98,6 +100,28 @@ async fn columns_that_the_table_lacks_are_left_out() {
     assert_eq!(delivery.done().rows_short, short, "it has all of them");
     assert_eq!(engine.ask(SUMS), sums(0..4000));
     delivery.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_that_come_are_filled_though_nothing_fails() {
+    let engine = engine();
+    engine.ask("ALTER TABLE flows DROP COLUMN sourceIP");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = ClickHouseSink::new(options(&engine.url(), folder.path()));
+    let mut store = async |now_ms| {
+        sink.write(&records(0..10).into(), now_ms).await.expect("there is room");
+        sink.flush().await.expect("it is there");
+    };
+    store(0).await;
+    engine.ask("ALTER TABLE flows ADD COLUMN sourceIP String");
+    store(59_999).await;
+    let filled = "SELECT countIf(sourceIP != ''), count() FROM flows";
+    assert_eq!(engine.ask(filled), "0\t20\n");
+    store(60_000).await;
+    store(60_001).await;
+    assert_eq!(engine.ask(filled), "10\t40\n");
+    let done = *sink.counters().borrow();
+    assert_eq!((done.rows_short, done.failures.iter().sum::<u64>()), (30, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

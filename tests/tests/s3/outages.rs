@@ -156,6 +156,12 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         assert!(said.contains(advice) && said.contains(code), "{said}");
         assert!(!said.contains("test-secret"), "{said}");
     }
+    // Whoever says yes to everything has stored nothing.
+    proxy.set(Mode::Answer { status: 200, code: "OK" });
+    let mut sink = S3Sink::new(options(&proxy.endpoint(), "said"));
+    sink.write(&batch(0..1), NOW_MS).await.expect("there is room");
+    sink.flush().await.expect_err("it has no entity tag");
+    assert_eq!(sink.stored().records, 0);
 }
 
 #[tokio::test]

@@ -120,6 +120,27 @@ fn placeholders_of_antreas_chart_are_no_credentials() {
         let errors = findings.iter().filter(|it| it.severity == Severity::Error);
         assert_eq!(errors.count(), 1, "{findings}");
     }
+    for odd in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        let environment = [KEY[0], KEY[1], (odd, "from-a-file\n")];
+        let (settings, findings) = with(file, &[], &environment);
+        let findings = told(&findings);
+        assert!(settings.is_none() && findings.len() == 1, "{findings:?}");
+        assert!(findings[0].contains(odd) && findings[0].contains("end of a line"), "{findings:?}");
+        assert!(!findings[0].contains("from-a-file"), "{findings:?}");
+    }
+    for odd in [
+        "endpoint: 'http://fd00::1'",
+        "endpoint: 'http://[::1'",
+        "endpoint: 'http://a\"b'",
+        "endpoint: 'http://a:+80'",
+        "endpoint: 'http://'",
+        "region: 'us west'",
+        "region: 'evil.com/#'",
+    ] {
+        let file = format!("s3Uploader: {{enable: true, bucketName: b, {odd}}}\n");
+        let (settings, findings) = with(&file, &[], &[]);
+        assert!(settings.is_none() && told(&findings).len() == 1, "{odd}: {findings}");
+    }
     let off = with("", &[], &[("AWS_ACCESS_KEY_ID", "changeme")]).1;
     assert_eq!(told(&off), Vec::<String>::new(), "nobody asked for S3");
 }
