@@ -98,6 +98,7 @@ fn add_side(newer: &mut Side, older: &Side) {
     if is_unreported {
         newer.domain = older.domain;
         newer.flow_id = older.flow_id;
+        newer.start_ms = older.start_ms;
     }
     newer.end_ms = newer.end_ms.max(older.end_ms);
     add_counters(&mut newer.forward, &older.forward);

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use flow::Side;
 use store::Row;
 use tests::binary::built;
 use tests::clickhouse::{PASSWORD, USER};
@@ -17,6 +18,12 @@ fn some() -> Vec<Row> {
         let record = &mut row.record;
         (record.flow_id, record.start_ms) = (1 + number * 7 % 150, SINCE_MS);
         record.end_ms = SINCE_MS + number * 11_000;
+        let joined = &mut *record.joined;
+        for side in [&mut joined.from_source, &mut joined.from_destination] {
+            if side.end_ms == 0 {
+                *side = Side::default(); // this Node has said nothing
+            }
+        }
     }
     rows
 }
