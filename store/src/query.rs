@@ -30,6 +30,7 @@ mod pattern; // regular expressions
 mod predicate; // which rows count
 mod question; // what is made of them
 mod check; // whether that makes sense
+mod sums; // whether sums can answer it
 mod answer; // what comes back
 mod evaluate; // the plain judge
 mod row; // values become a row again

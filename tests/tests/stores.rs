@@ -9,6 +9,8 @@ mod dice; // chance that repeats itself
 mod rows; // random flows, and how the engine gets them
 #[path = "stores/questions.rs"]
 mod questions; // random questions
+#[path = "stores/sums.rs"]
+mod sums; // what roll-ups answer
 #[path = "stores/command.rs"]
 mod command; // `fyke store`, and who judges what it has done
 #[path = "stores/looked_after.rs"]
@@ -37,9 +39,13 @@ use dice::Dice;
 const QUESTIONS: u64 = 250;
 
 fn client(engine: &Engine) -> Client {
+    client_of(engine, "default")
+}
+
+fn client_of(engine: &Engine, database: &str) -> Client {
     Client::new(Options {
         address: engine.url().parse().expect("an address"),
-        database: "default".to_owned(),
+        database: database.to_owned(),
         username: Secret::new(USER.to_owned()),
         password: Secret::new(PASSWORD.to_owned()),
         compress: false,

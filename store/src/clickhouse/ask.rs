@@ -9,13 +9,12 @@
 //! Answers are those of [`crate::query::evaluate`], with these exceptions, which are the table's:
 //! times of insertion are whole seconds there, `İ` (U+0130) is found as `i` with a dot above, and
 //! of rows that expire between two pages the next page does not know.
+mod tables; // the flows, or sums of them
 mod columns; // columns as expressions
 mod condition; // predicates as expressions
 mod grouping; // groups as statements
 mod listing; // rows as statements
 mod decode; // bytes as values
-
-use std::collections::HashSet;
 
 use super::{ClickHouseError, Client, ReadBy, Statement};
 use crate::query::{
@@ -23,6 +22,7 @@ use crate::query::{
 };
 use columns::Columns;
 use decode::{Cell, Decoder};
+use tables::Tables;
 
 /// Bytes that the server may take beside what a query is allowed to hold: for reading itself.
 const BASE_MEMORY: u64 = 256 << 20;
@@ -31,64 +31,56 @@ const LONGEST: &str = "16777216";
 /// Parts of a statement, for the same reason.
 const PARTS: &str = "1000000";
 
-/// Asks one table of flows.
+/// Asks the table of flows, or one of its roll-ups where that has the same answer.
 #[derive(Debug, Clone)]
 pub struct Asker {
     client: Client,
-    columns: Columns,
+    tables: Tables,
 }
 
 impl Asker {
     /// Looks up which columns the table `flows` has: one that an older table lacks counts as
-    /// having its default in every row.
+    /// having its default in every row. Roll-ups that were there as long as its rows stand for it
+    /// where they can, and for flows that it has no more.
     pub async fn open(client: Client) -> Result<Self, ClickHouseError> {
-        let known = client
-            .rows(
-                "SELECT name FROM system.columns \
-                 WHERE database = currentDatabase() AND table = 'flows'",
-            )
-            .await?;
-        let known: HashSet<String> = known.into_iter().flatten().collect();
-        Ok(Self { client, columns: Columns::new(known) })
+        let tables = Tables::find(&client).await?;
+        Ok(Self { client, tables })
     }
 
     /// Attributes that the table has no column of their own for: it would not keep them.
     pub fn missing(&self) -> Vec<&'static str> {
-        self.columns.missing()
+        self.tables.flows.missing()
     }
 
     /// The whole answer, and what was read for it. Dropping the future ends the statement.
     pub async fn ask(&self, query: &Query) -> Result<(Answer, ReadBy), AskError> {
-        query.check()?;
-        match &query.wanted {
-            Wanted::Rows(wanted) => {
-                let (rows, read) =
-                    self.values(listing::statement(&self.columns, query, wanted), query).await?;
-                Ok((Answer::Rows(listing::page(wanted, rows)), read))
-            }
-            Wanted::Groups(wanted) => {
-                let asked = grouping::statement(&self.columns, query, wanted);
-                let (rows, read) = self.values(asked, query).await?;
-                Ok((Answer::Groups(grouping::groups(wanted, query.range, rows)), read))
-            }
-        }
+        let (rows, read) = self.values(self.asked(query)?, query).await?;
+        let answer = match &query.wanted {
+            Wanted::Rows(wanted) => Answer::Rows(listing::page(wanted, rows)),
+            Wanted::Groups(wanted) => Answer::Groups(grouping::groups(wanted, query.range, rows)),
+        };
+        Ok((answer, read))
     }
 
     /// What [`Self::ask`] would ask the server.
     pub fn statement(&self, query: &Query) -> Result<Statement, QueryError> {
+        Ok(self.asked(query)?.limited(query.limits))
+    }
+
+    fn asked(&self, query: &Query) -> Result<Asked, QueryError> {
         query.check()?;
-        let asked = match &query.wanted {
-            Wanted::Rows(wanted) => listing::statement(&self.columns, query, wanted),
-            Wanted::Groups(wanted) => grouping::statement(&self.columns, query, wanted),
-        };
-        Ok(asked.limited(query.limits))
+        let columns = self.tables.serving(query);
+        Ok(match &query.wanted {
+            Wanted::Rows(wanted) => listing::statement(columns, query, wanted),
+            Wanted::Groups(wanted) => grouping::statement(columns, query, wanted),
+        })
     }
 
     /// Rows as they come, without an end to how many: for exports.
     pub fn export(&self, query: &Query, listing: &Listing) -> Result<Export, AskError> {
         query.check()?;
         let listing = Listing { order: RowOrder::AsStored, after: None, ..listing.clone() };
-        let asked = listing::statement(&self.columns, query, &listing);
+        let asked = listing::statement(&self.tables.flows, query, &listing);
         let limits = query.limits;
         let statement = asked.limited(limits);
         let answer =

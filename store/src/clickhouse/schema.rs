@@ -13,6 +13,7 @@ pub use column::Column;
 pub(super) use name::quoted;
 pub use name::{Name, NoName};
 pub use retention::{Keep, NoKeep, Retention};
+pub(super) use roll_up::RECORDS;
 pub use roll_up::{Feed, Tier, View};
 pub use table::{COMMENT, Table};
 

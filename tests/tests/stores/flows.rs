@@ -22,6 +22,8 @@ fn some() -> Vec<Row> {
         for side in [&mut joined.from_source, &mut joined.from_destination] {
             if side.end_ms == 0 {
                 *side = Side::default(); // this Node has said nothing
+            } else {
+                (side.domain, side.flow_id, side.start_ms) = (7, record.flow_id, SINCE_MS);
             }
         }
     }

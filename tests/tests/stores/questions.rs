@@ -105,6 +105,10 @@ fn predicate(dice: &mut Dice, rows: &[Row], depth: u64) -> Predicate {
 
 fn condition(dice: &mut Dice, rows: &[Row]) -> Condition {
     let column = column(dice, |_| true);
+    condition_on(dice, rows, column)
+}
+
+pub(crate) fn condition_on(dice: &mut Dice, rows: &[Row], column: Column) -> Condition {
     if dice.once_in(8) {
         return Condition::Has(column);
     }

@@ -6,28 +6,43 @@ use flow::{Access, Field, FlowRecord, ROLL_UP_TIME};
 
 use super::decode::Cell;
 use crate::TIME_INSERTED;
+use crate::clickhouse::schema::RECORDS;
 use crate::query::{Column, Derived, Kind, Range, Source};
 
 /// The address that stands for none.
 const NO_ADDRESS: &str = "toIPv6('::')";
 /// The last second of ClickHouse's `DateTime`.
-const LAST_SECOND: u64 = u32::MAX as u64;
+pub(super) const LAST_SECOND: u64 = u32::MAX as u64;
 
 /// The columns of a table.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
+    table: String,
     known: HashSet<String>,
 }
 
 impl Columns {
-    pub(super) fn new(known: HashSet<String>) -> Self {
-        Self { known }
+    pub(super) fn new(table: String, known: HashSet<String>) -> Self {
+        Self { table, known }
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.known.contains(name)
+    }
+
+    /// Which column tells how many flow records a row stands for, if not for one.
+    pub(super) fn records(&self) -> Option<&'static str> {
+        self.has(RECORDS).then_some(RECORDS)
     }
 
     /// Attributes that the table has no column of their own for.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let names = Field::columns().map(|field| field.name);
-        names.filter(|name| !self.known.contains(*name)).collect()
+        names.filter(|name| !self.has(name)).collect()
     }
 
     /// The value: `UInt64`, `IPv6` or text.
@@ -58,7 +73,7 @@ impl Columns {
 
     /// Conditions that let the server leave out what the range cannot be in.
     pub(super) fn coarse_bounds(&self, range: Range) -> Vec<String> {
-        if !self.known.contains(ROLL_UP_TIME) {
+        if !self.has(ROLL_UP_TIME) {
             return Vec::new();
         }
         let (since, until) = (range.since_ms / 1000, range.until_ms / 1000);
@@ -71,8 +86,8 @@ impl Columns {
     }
 
     fn field(&self, field: &Field) -> String {
-        let older = || field.older_column().filter(|older| self.known.contains(*older));
-        let known = self.known.contains(field.name).then_some(field.name).or_else(older);
+        let older = || field.older_column().filter(|older| self.has(older));
+        let known = self.has(field.name).then_some(field.name).or_else(older);
         let (name, is_known) = (known.unwrap_or(field.name), known.is_some());
         match field.access {
             Access::Milliseconds { .. } | Access::Seconds { .. } => self.time(name),
@@ -93,14 +108,14 @@ impl Columns {
     }
 
     fn time(&self, name: &str) -> String {
-        if self.known.contains(name) {
+        if self.has(name) {
             return format!("toUInt64(toUnixTimestamp64Milli({name}))");
         }
         self.seconds(&name.replace("Milliseconds", "Seconds"))
     }
 
     fn seconds(&self, name: &str) -> String {
-        if self.known.contains(name) {
+        if self.has(name) {
             format!("toUInt64(toUnixTimestamp({name})) * 1000")
         } else {
             "toUInt64(0)".to_owned()

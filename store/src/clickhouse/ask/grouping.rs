@@ -7,12 +7,12 @@ use super::columns::{Columns, cell, order};
 use super::decode::Cell;
 use super::{Asked, Parameters, condition, wanted_rows};
 use crate::query::{
-    Aggregate, Column, Function, Group, GroupOrder, Grouping, Groups, Key, Query, Range, Value,
+    Aggregate, Function, Group, GroupOrder, Grouping, Groups, Key, Query, Range, Value,
 };
 
 pub(super) fn statement(columns: &Columns, query: &Query, grouping: &Grouping) -> Asked {
-    let keys = keys(grouping);
-    let step_ms = step(grouping);
+    let keys: Vec<_> = grouping.columns().collect();
+    let step_ms = grouping.step_ms();
     let mut cells = vec![Cell::Number, Cell::Number];
     cells.extend(keys.iter().map(|key| cell(*key)));
     cells.extend(step_ms.map(|_| Cell::Number));
@@ -29,34 +29,18 @@ pub(super) fn statement(columns: &Columns, query: &Query, grouping: &Grouping) -
     Asked { statement: parameters.statement(text), cells, scans }
 }
 
-/// The keys that are not times.
-fn keys(grouping: &Grouping) -> Vec<Column> {
-    let column = |key: &Key| match *key {
-        Key::Column(column) => Some(column),
-        Key::Time { .. } => None,
-    };
-    grouping.keys.iter().filter_map(column).collect()
-}
-
-fn step(grouping: &Grouping) -> Option<u64> {
-    grouping.keys.iter().find_map(|key| match *key {
-        Key::Time { step_ms } => Some(step_ms),
-        Key::Column(_) => None,
-    })
-}
-
 fn names(grouping: &Grouping) -> Vec<String> {
-    (0..keys(grouping).len()).map(|number| format!("k{number}")).collect()
+    (0..grouping.columns().count()).map(|number| format!("k{number}")).collect()
 }
 
 fn keyed(columns: &Columns, grouping: &Grouping) -> Vec<String> {
-    let keys = keys(grouping).into_iter().zip(names(grouping));
+    let keys = grouping.columns().zip(names(grouping));
     keys.map(|(key, name)| format!("{} AS {name}", columns.value(key))).collect()
 }
 
 /// The interval of a row.
 fn interval(columns: &Columns, grouping: &Grouping) -> Option<String> {
-    step(grouping).map(|step| format!("intDiv({}, {step}) * {step} AS t", columns.end()))
+    grouping.step_ms().map(|step| format!("intDiv({}, {step}) * {step} AS t", columns.end()))
 }
 
 fn aggregates(columns: &Columns, grouping: &Grouping, parameters: &mut Parameters) -> Vec<String> {
@@ -66,17 +50,19 @@ fn aggregates(columns: &Columns, grouping: &Grouping, parameters: &mut Parameter
 
 /// A rate comes as its sum.
 fn aggregate(columns: &Columns, aggregate: &Aggregate, parameters: &mut Parameters) -> String {
-    let (name, column, minds_absence) = match aggregate.function {
-        Function::Count => ("count", None, false),
-        Function::Sum(column) | Function::Rate(column) => ("sum", Some(column), false),
-        Function::Min(column) => ("minOrNull", Some(column), true),
-        Function::Max(column) => ("maxOrNull", Some(column), true),
-        Function::Distinct(column) => ("uniqExact", Some(column), true),
+    let value = |column| Some(columns.value(column));
+    let (name, value, present) = match aggregate.function {
+        Function::Count => match columns.records() {
+            Some(records) => ("sum", Some(records.to_owned()), None),
+            None => ("count", None, None),
+        },
+        Function::Sum(column) | Function::Rate(column) => ("sum", value(column), None),
+        Function::Min(column) => ("minOrNull", value(column), columns.present(column)),
+        Function::Max(column) => ("maxOrNull", value(column), columns.present(column)),
+        Function::Distinct(column) => ("uniqExact", value(column), columns.present(column)),
     };
-    let present = column.filter(|_| minds_absence).and_then(|column| columns.present(column));
     let only = aggregate.only.as_ref().map(|it| condition::expression(columns, it, parameters));
     let conditions: Vec<_> = present.into_iter().chain(only).collect();
-    let value = column.map(|column| columns.value(column));
     if conditions.is_empty() {
         return format!("{name}({})", value.unwrap_or_default());
     }
@@ -98,7 +84,7 @@ fn one_series(
     shown.extend(interval);
     shown.extend(aggregates(columns, grouping, parameters));
     let wanted = wanted_rows(columns, query, parameters);
-    format!("SELECT {} FROM flows WHERE {wanted}{by}", shown.join(", "))
+    format!("SELECT {} FROM {} WHERE {wanted}{by}", shown.join(", "), columns.table())
 }
 
 /// Each series is a group, and only those that come first are wanted.
@@ -119,10 +105,11 @@ fn series(
     };
     format!(
         "SELECT toUInt64(1), toUInt64(count() OVER ()), {names}, {} \
-         FROM (SELECT {} FROM flows WHERE {wanted} GROUP BY {names}) \
+         FROM (SELECT {} FROM {} WHERE {wanted} GROUP BY {names}) \
          ORDER BY {} LIMIT {}",
         values.join(", "),
         inner.join(", "),
+        columns.table(),
         ranking(query, grouping, &rank),
         grouping.limit
     )
@@ -148,9 +135,10 @@ fn intervals(
     let ranked = format!(
         "SELECT {joined}, toUInt64(row_number() OVER (ORDER BY {ranking})) AS place, \
          toUInt64(count() OVER ()) AS series \
-         FROM (SELECT {} FROM flows WHERE {wanted} GROUP BY {joined}) \
+         FROM (SELECT {} FROM {} WHERE {wanted} GROUP BY {joined}) \
          ORDER BY place LIMIT {}",
         totals.join(", "),
+        columns.table(),
         grouping.limit
     );
     let mut shown = vec!["place".to_owned(), "max(series)".to_owned()];
@@ -162,11 +150,12 @@ fn intervals(
     shown.extend(aggregates(columns, grouping, parameters));
     let join = if grouping.others { "LEFT" } else { "INNER" };
     format!(
-        "SELECT {} FROM (SELECT {}, * FROM flows WHERE {wanted}) AS f \
+        "SELECT {} FROM (SELECT {}, * FROM {} WHERE {wanted}) AS f \
          {join} JOIN ({ranked}) AS s USING ({joined}) \
          GROUP BY {by} ORDER BY {by}",
         shown.join(", "),
-        keyed(columns, grouping).join(", ")
+        keyed(columns, grouping).join(", "),
+        columns.table()
     )
 }
 
@@ -191,7 +180,7 @@ fn ranking(query: &Query, grouping: &Grouping, rank: &str) -> String {
             format!("{rank} ASC NULLS FIRST")
         });
     }
-    let keys = keys(grouping).into_iter().zip(names(grouping));
+    let keys = grouping.columns().zip(names(grouping));
     parts.extend(keys.flat_map(|(key, name)| order(key, &name)));
     parts.join(", ")
 }
@@ -199,13 +188,13 @@ fn ranking(query: &Query, grouping: &Grouping, rank: &str) -> String {
 pub(super) fn groups(grouping: &Grouping, range: Range, rows: Vec<Vec<Value>>) -> Groups {
     let (mut answer, mut places, mut series) = (Groups::default(), 0, 0);
     let mut last = None;
-    let is_each_a_series = step(grouping).is_none() && !grouping.others;
+    let is_each_a_series = grouping.step_ms().is_none() && !grouping.others;
     for row in rows {
         let mut values = row.into_iter();
         let place = number(values.next().as_ref());
         series = series.max(number(values.next().as_ref()));
-        let keys: Vec<_> = values.by_ref().take(keys(grouping).len()).collect();
-        let time = step(grouping).map(|_| number(values.next().as_ref()));
+        let keys: Vec<_> = values.by_ref().take(grouping.columns().count()).collect();
+        let time = grouping.step_ms().map(|_| number(values.next().as_ref()));
         let group = group(grouping, range, (place > 0).then_some(keys), time, values);
         if place == 0 {
             answer.others.push(group);

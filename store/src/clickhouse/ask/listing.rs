@@ -33,7 +33,7 @@ pub(super) fn statement(columns: &Columns, query: &Query, listing: &Listing) -> 
             "{wanted} AND ({end} {behind} {end_ms} OR {end} = {end_ms} AND {id} {behind}= {flow_id})"
         );
     }
-    let mut text = format!("SELECT {} FROM flows WHERE {wanted}", shown.join(", "));
+    let mut text = format!("SELECT {} FROM {} WHERE {wanted}", shown.join(", "), columns.table());
     if !direction.is_empty() {
         let keys: Vec<_> = keys.iter().map(|key| format!("{key} {direction}")).collect();
         text = format!("{text} ORDER BY {}", keys.join(", "));

@@ -9,7 +9,7 @@ use super::Schema;
 use super::name::quoted;
 
 /// How many rows of `flows` a row of a roll-up stands for.
-pub(super) const RECORDS: &str = "records";
+pub(in crate::clickhouse) const RECORDS: &str = "records";
 
 /// How long the times are that rows are summed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,17 @@ impl Tier {
         }
     }
 
+    /// In milliseconds.
+    pub(in crate::clickhouse) fn step_ms(self) -> u64 {
+        match self {
+            Self::Minute => 60_000,
+            Self::FiveMinutes => 300_000,
+            Self::Hour => 3_600_000,
+        }
+    }
+
     /// The name of a roll-up's table, as it is asked for.
-    pub(super) fn table(self, roll_up: &RollUp) -> String {
+    pub(in crate::clickhouse) fn table(self, roll_up: &RollUp) -> String {
         format!("flows_{}_{}", roll_up.name, self.word())
     }
 }

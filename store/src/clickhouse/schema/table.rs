@@ -52,7 +52,7 @@ impl Table {
         sorting_key.extend(keys.iter().map(|column| column.name.to_owned()));
         let mut columns = vec![Column::time(ROLL_UP_TIME), Column::time(TIME_INSERTED)];
         columns.extend(keys);
-        columns.push(Column::sum(super::roll_up::RECORDS));
+        columns.push(Column::sum(super::RECORDS));
         columns.extend(RollUp::sums().map(|field| Column::sum(field.name)));
         columns.extend(RollUp::latest().map(|field| Column::latest(field.name)));
         Self {

@@ -43,6 +43,11 @@ fn numbers(shape: Shape, rows: usize, seed: u64) -> Vec<u64> {
     (0..rows as u64).map(of).collect()
 }
 
+/// The lowest bytes.
+fn narrow<const N: usize>(number: u64) -> [u8; N] {
+    *number.to_le_bytes().first_chunk().unwrap()
+}
+
 fn batch(shapes: [Shape; 7], rows: usize, seed: u64) -> RecordBatch {
     let [bytes, shorts, words, longs, times, texts, absent] =
         shapes.map(|shape| numbers(shape, rows, seed));
@@ -51,11 +56,14 @@ fn batch(shapes: [Shape; 7], rows: usize, seed: u64) -> RecordBatch {
     let maybe = |number: &u64| (!number.is_multiple_of(3)).then(|| text(number));
     let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let dictionary = |texts: StringArray| cast(&texts, &kind).unwrap();
-    let narrow = |number: &u64| number.to_le_bytes();
     let columns: [ArrayRef; 7] = [
-        Arc::new(bytes.iter().map(|n| Some(narrow(n)[0])).collect::<UInt8Array>()),
-        Arc::new(shorts.iter().map(|n| Some(*n as u16)).collect::<UInt16Array>()),
-        Arc::new(words.iter().map(|n| Some(*n as u32)).collect::<UInt32Array>()),
+        Arc::new(bytes.iter().map(|n| Some(u8::from_le_bytes(narrow(*n)))).collect::<UInt8Array>()),
+        Arc::new(
+            shorts.iter().map(|n| Some(u16::from_le_bytes(narrow(*n)))).collect::<UInt16Array>(),
+        ),
+        Arc::new(
+            words.iter().map(|n| Some(u32::from_le_bytes(narrow(*n)))).collect::<UInt32Array>(),
+        ),
         Arc::new(longs.iter().copied().map(Some).collect::<UInt64Array>()),
         Arc::new(TimestampMillisecondArray::from_iter_values(
             times.iter().map(|n| n.cast_signed()),

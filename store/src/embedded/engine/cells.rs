@@ -22,15 +22,6 @@ pub(super) struct WrongType {
     found: DataType,
 }
 
-/// The stored columns that the value of `column` is made of.
-pub(super) fn stored(column: Column) -> impl Iterator<Item = &'static str> {
-    let (one, others) = match column.source() {
-        Source::Derived(derived) => (None, Some(derived.inputs())),
-        Source::Inserted | Source::Field(_) => (Some(column.name()), None),
-    };
-    one.into_iter().chain(others.into_iter().flatten())
-}
-
 /// The numbers in a column. A column that the file lacks has what a record has by default.
 pub(super) fn numbers(batch: &RecordBatch, column: Column) -> Result<Cow<'_, [u64]>, WrongType> {
     let Source::Derived(derived) = column.source() else {

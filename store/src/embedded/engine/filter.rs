@@ -6,7 +6,7 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::buffer::BooleanBuffer;
 use hashbrown::HashSet;
 
-use super::cells::{Texts, WrongType, is_same, numbers, stored};
+use super::cells::{Texts, WrongType, is_same, numbers};
 use super::names::{EMPTY, Names, Numbers, address};
 use super::numeric::NumberTest;
 use crate::query::{AddressRange, Column, Comparison, Condition, Kind, Predicate, TextTest};
@@ -107,10 +107,10 @@ impl Filter {
                 }
             }
             Self::Not(inner) => inner.columns(into),
-            Self::Number(test) => into.extend(stored(test.column)),
-            Self::Text(filter) => into.extend(stored(filter.column)),
-            Self::Numbers { left, right, .. } => into.extend(stored(*left).chain(stored(*right))),
-            Self::Texts { left, right, .. } => into.extend(stored(left.0).chain(stored(right.0))),
+            Self::Number(test) => into.extend(test.column.stored()),
+            Self::Text(filter) => into.extend(filter.column.stored()),
+            Self::Numbers { left, right, .. } => into.extend(left.stored().chain(right.stored())),
+            Self::Texts { left, right, .. } => into.extend(left.0.stored().chain(right.0.stored())),
         }
     }
 

@@ -7,7 +7,7 @@ use flow::{Access, Name};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
-use super::cells::{Texts, numbers, stored};
+use super::cells::{Texts, numbers};
 use super::filter::Filter;
 use super::names::{Names, Numbers, address};
 use super::packed::Packed;
@@ -147,12 +147,12 @@ pub(super) fn columns(grouping: &Grouping) -> HashSet<&'static str> {
     let mut columns = HashSet::new();
     for key in &grouping.keys {
         match key {
-            Key::Column(column) => columns.extend(stored(*column)),
+            Key::Column(column) => columns.extend(column.stored()),
             Key::Time { .. } => columns.extend([Column::END]),
         }
     }
     for aggregate in &grouping.aggregates {
-        columns.extend(aggregate.function.column().into_iter().flat_map(stored));
+        columns.extend(aggregate.function.column().into_iter().flat_map(Column::stored));
         if let Some(only) = &aggregate.only {
             Filter::new(only).columns(&mut columns);
         }

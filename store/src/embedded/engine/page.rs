@@ -10,7 +10,7 @@ use arrow::buffer::BooleanBuffer;
 use flow::Name;
 use hashbrown::HashSet;
 
-use super::cells::{Texts, WrongType, is_same, numbers, stored};
+use super::cells::{Texts, WrongType, is_same, numbers};
 use super::names::address;
 use super::scan::{Conditions, Halt, Sink, lock};
 use crate::query::{Column, Cursor, Kind, Listing, RowOrder, Rows, Value};
@@ -131,7 +131,7 @@ impl<'a> Places<'a> {
 
 /// The stored columns that rows are made of.
 pub(super) fn columns(listing: &Listing) -> HashSet<&'static str> {
-    let shown = listing.columns.iter().flat_map(|column| stored(*column));
+    let shown = listing.columns.iter().flat_map(|column| column.stored());
     shown.chain([Column::END, Column::FLOW_ID]).collect()
 }
 

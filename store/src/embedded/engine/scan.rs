@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::cells::{WrongType, numbers, stored};
+use super::cells::{WrongType, numbers};
 use super::filter::Filter;
 use super::numeric::NumberTest;
 use super::page::Best;
@@ -236,7 +236,7 @@ impl<'a> Scan<'a> {
         };
         let covered = lock(&conditions).times.iter().all(is_covered);
         if !covered {
-            tested.extend(lock(&conditions).times.iter().flat_map(|test| stored(test.column)));
+            tested.extend(lock(&conditions).times.iter().flat_map(|test| test.column.stored()));
         }
         if tested.is_empty() {
             return Ok(builder.with_projection(wanted).build()?);

@@ -1,8 +1,7 @@
 //! How coarse the files may be that an answer comes from.
 
-use super::cells::stored;
 use crate::embedded::{Tier, sums};
-use crate::query::{Column, Function, Grouping, Key, Predicate, Query, Wanted};
+use crate::query::{Query, Wanted};
 
 /// A tier, and why it was not a coarser one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +26,16 @@ pub fn choose_tier(query: &Query) -> Choice {
     if query.as_of_ms.is_some() {
         return Choice::new(Tier::Raw, "sums do not tell when their records were inserted");
     }
-    if let Some(column) = missing(&query.filter, grouping) {
+    if let Some(column) = grouping.lacking(&query.filter, sums::is_key, sums::is_summed) {
         return Choice::new(Tier::Raw, format!("sums do not have {column}"));
     }
-    let step = grouping.keys.iter().find_map(|key| match key {
-        Key::Time { step_ms } => Some(*step_ms),
-        Key::Column(_) => None,
-    });
     let mut why = "the coarsest there is".to_owned();
     for tier in Tier::SUMS.into_iter().rev() {
         let Some(tier_ms) = tier.step_ms() else { continue };
         let name = tier.name();
-        if step.is_some_and(|step| !step.is_multiple_of(tier_ms)) {
+        if grouping.step_ms().is_some_and(|step| !step.is_multiple_of(tier_ms)) {
             why = format!("intervals are not made of whole steps of {name}");
-        } else if [query.range.since_ms, query.range.until_ms]
-            .iter()
-            .all(|t| t.is_multiple_of(tier_ms))
-        {
+        } else if query.range.is_of_steps(tier_ms) {
             return Choice::new(tier, why);
         } else {
             why = format!("the time range does not begin and end with a step of {name}");
@@ -52,32 +44,13 @@ pub fn choose_tier(query: &Query) -> Choice {
     Choice::new(Tier::Raw, why)
 }
 
-/// A column that sums lack, or have only as a sum where its values are wanted.
-fn missing(filter: &Predicate, grouping: &Grouping) -> Option<Column> {
-    let is_key = |column: Column| stored(column).all(sums::is_key);
-    let is_summed = |column: Column| stored(column).all(sums::is_summed);
-    let keys = grouping.keys.iter().filter_map(|key| match key {
-        Key::Column(column) => Some(*column),
-        Key::Time { .. } => None,
-    });
-    let filters = grouping.aggregates.iter().filter_map(|aggregate| aggregate.only.as_ref());
-    let conditions = filters.chain([filter]).flat_map(Predicate::conditions);
-    let tested = conditions.flat_map(crate::query::Condition::columns);
-    let aggregated = grouping.aggregates.iter().filter_map(|it| {
-        let column = it.function.column()?;
-        let is_there = match it.function {
-            Function::Sum(_) | Function::Rate(_) => is_summed(column),
-            _ => is_key(column),
-        };
-        (!is_there).then_some(column)
-    });
-    keys.chain(tested).filter(|column| !is_key(*column)).chain(aggregated).next()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::{Aggregate, Condition, GroupOrder, Limits, Listing, Range, RowOrder};
+    use crate::query::{
+        Aggregate, Column, Condition, Function, GroupOrder, Grouping, Key, Limits, Listing, Range,
+        RowOrder,
+    };
 
     const HOUR: u64 = 3_600_000;
 
