@@ -120,7 +120,8 @@ pub fn main() -> ExitCode {
         }
         Command::Flows(args) => {
             let now_ms = daemon::now_ns() / 1_000_000;
-            let shown = flows::run(&args, now_ms, &mut io::stdout().lock());
+            let (mut out, mut errors) = (io::stdout().lock(), io::stderr());
+            let shown = flows::run(&args, now_ms, &mut out, &mut errors);
             ended(shown.map(|()| ExitCode::SUCCESS))
         }
         Command::Store { command } => {

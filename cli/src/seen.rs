@@ -13,11 +13,11 @@ const NODES: [&str; 2] = ["node-a", "node-b"];
 
 /// Reads every flow that is stored in `data`.
 pub fn seen(data: &Path) -> anyhow::Result<Vec<SeenFlow>> {
-    let flows = store::Reader::open(data)?.flows(&store::Query::default())?;
-    if let Some(skipped) = &flows.scan.first_skipped {
+    let (flows, scan) = store::Reader::open(data)?.flows()?;
+    if let Some(skipped) = scan.first_skipped {
         anyhow::bail!("{} in the store cannot be read: {}", skipped.path.display(), skipped.reason);
     }
-    Ok(flows.flows.iter().map(of).collect())
+    Ok(flows.iter().map(of).collect())
 }
 
 fn of(flow: &store::Flow) -> SeenFlow {

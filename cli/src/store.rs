@@ -1,13 +1,18 @@
 //! `fyke store`: what a store has, whether it is whole, and its rows elsewhere.
 mod inspect; // what there is
 mod check; // whether it is whole, and how small it can be
-mod wanted; // which rows
+mod filter; // which rows, by what they say
+mod wanted; // and by when
 mod server; // a server of ClickHouse
 mod source; // where rows come from
 mod text; // rows as text
 mod export; // rows become a file
 mod target; // where rows go
 mod import; // rows that are not there yet
+
+pub(crate) use filter::FilterArgs;
+pub(crate) use server::AccessArgs;
+pub(crate) use source::Source;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ use sinks::{
     DeliverOptions, DeliveryCounters, Inlet, LogSink, Queue, Sink, Spool, SpoolOptions, StoreSink,
     deliver,
 };
-use store::{Query, Reader, Writer, WriterOptions};
+use store::{Reader, Writer, WriterOptions};
 use tempfile::{TempDir, tempdir};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -155,8 +155,9 @@ fn store_sink(dir: &Path, max_rows: usize) -> StoreSink {
 }
 
 fn stored(dir: &Path) -> Vec<u64> {
-    let rows = Reader::open(dir).unwrap().records(&Query::default()).unwrap().flatten();
-    rows.map(|row| row.record.flow_id).collect()
+    let mut stored = Vec::new();
+    Reader::open(dir).unwrap().rows(|row| stored.push(row.record.flow_id)).unwrap();
+    stored
 }
 
 #[tokio::test]

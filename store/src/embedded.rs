@@ -1,6 +1,6 @@
 //! The embedded store: a directory of plain Parquet files.
 //!
-//! records ─▶ [`Writer`] ─▶ Parquet files, one directory per hour ─▶ [`Reader`] ─▶ rows, flows
+//! records ─▶ [`Writer`] ─▶ Parquet files, one directory per hour ─▶ [`Reader`] ─▶ rows, answers
 //!                            └▶ [`Maintenance`]: merged files, sums over time
 //!
 //! Plain Parquet, because every other tool reads it and because dropping old flows is then
@@ -30,11 +30,8 @@ mod torn; // where a file is
 mod inspect; // what there is
 #[cfg(test)]
 mod reference; // the page about files and columns
-mod query; // what is asked
-mod scan; // the files a question needs
 mod decode; // columns become records
-mod merge; // records become flows
-mod reader; // questions get answers
+mod reader; // all there is, row by row
 mod engine; // any question gets an answer
 
 pub use columns::{LAST_TIME_MS, TIME_INSERTED, schema};
@@ -45,9 +42,6 @@ pub use inspect::{Checked, Inspection, PartitionInfo, inspect, verify};
 pub use layout::Tier;
 pub use maintenance::{Dropped, Maintenance, MaintenanceCounters, MaintenanceOptions, Usage};
 pub use mark::Mark;
-pub use merge::{Flow, Flows};
-pub use query::{PodName, Query, ServiceName};
-pub use reader::{MAX_FLOWS, Reader, Records};
-pub use scan::{Scan, Skipped};
+pub use reader::{Reader, Scan, Skipped};
 pub use sums::{FLOWS_ENDED, FLOWS_STARTED, RECORDS, TIME_BUCKET, sums_schema};
 pub use writer::{Flushed, Writer, WriterOptions};

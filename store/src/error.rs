@@ -39,10 +39,6 @@ pub enum StoreError {
     },
     #[error("the columns of a batch do not fit the schema")]
     Columns(#[from] ArrowError),
-    #[error(
-        "more than {limit} flows match; ask for a shorter time or for less, such as one namespace"
-    )]
-    TooManyFlows { limit: usize },
 }
 
 /// Adds what was being done, and to which path.

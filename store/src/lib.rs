@@ -2,16 +2,17 @@
 pub mod clickhouse; // a server of its own, or many
 mod embedded; // Parquet files in a directory
 pub mod query; // what is asked, of any store
+mod merge; // records become flows
 mod error; // what can go wrong
 
 pub use embedded::{
-    Answered, AskOptions, Checked, Choice, Dropped, Encoder, FLOWS_ENDED, FLOWS_STARTED, Flow,
-    Flows, Flushed, Hot, Inspection, LAST_TIME_MS, MAX_FLOWS, Maintenance, MaintenanceCounters,
-    MaintenanceOptions, Mark, PartitionInfo, PodName, Progress, Query, RECORDS, Reader, Records,
-    Scan, ServiceName, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED, Tier, Usage, Writer,
-    WriterOptions, choose_tier, inspect, schema, sums_schema, verify,
+    Answered, AskOptions, Checked, Choice, Dropped, Encoder, FLOWS_ENDED, FLOWS_STARTED, Flushed,
+    Hot, Inspection, LAST_TIME_MS, Maintenance, MaintenanceCounters, MaintenanceOptions, Mark,
+    PartitionInfo, Progress, RECORDS, Reader, Scan, Skipped, Snapshot, TIME_BUCKET, TIME_INSERTED,
+    Tier, Usage, Writer, WriterOptions, choose_tier, inspect, schema, sums_schema, verify,
 };
 pub use error::StoreError;
+pub use merge::{Flow, Flows};
 
 /// One stored record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use flow::FlowRecord;
-use store::{Maintenance, MaintenanceOptions, Mark, Query, Reader, StoreError, Tier, Writer};
-use support::{SUMS, files, python, record, sums};
+use store::{Maintenance, MaintenanceOptions, Mark, Reader, StoreError, Tier, Writer};
+use support::{SUMS, files, python, record, rows, sums};
 use tempfile::{TempDir, tempdir};
 
 const NOW: u64 = 1_795_251_599_000;
@@ -92,9 +92,8 @@ fn run_and_kill(dir: &Path, batches: usize) -> u64 {
 
 /// The numbers of the records that are stored; each is there once.
 fn numbers(dir: &Path) -> BTreeSet<u64> {
-    let rows = Reader::open(dir).unwrap().records(&Query::default()).unwrap();
     let mut numbers = BTreeSet::new();
-    for row in rows.flatten() {
+    for row in rows(dir) {
         assert!(numbers.insert(row.record.flow_id), "{} is there twice", row.record.flow_id);
         assert_eq!(row.record, numbered(row.record.flow_id), "a row is whole");
     }
@@ -251,14 +250,12 @@ fn whatever_the_clock_says_every_row_is_kept_and_found() {
         maintenance.pass(now, &RUNNING).unwrap_or_else(|error| panic!("{clock}: {error}"));
     }
     maintenance.pass(NOW + 3 * hour, &RUNNING).unwrap();
-    let ids = |query: &Query| -> BTreeSet<u64> {
-        let rows = Reader::open(dir.path()).unwrap().records(query).unwrap();
-        rows.flatten().map(|row| row.record.flow_id).collect()
-    };
-    assert!(ids(&Query::default()).into_iter().eq(0..count), "nothing was dropped by such a clock");
-    let until_ms = Some(NOW + hour + 1);
-    let query = Query { since_ms: Some(NOW), until_ms, ..Query::default() };
-    assert_eq!(ids(&query).len(), 5 * 6, "by the times they claim");
+    let rows = rows(dir.path());
+    let ids: BTreeSet<u64> = rows.iter().map(|row| row.record.flow_id).collect();
+    assert!(ids.into_iter().eq(0..count), "nothing was dropped by such a clock");
+    let inserted = NOW..=NOW + hour;
+    let claimed = rows.iter().filter(|row| inserted.contains(&row.inserted_ms)).count();
+    assert_eq!(claimed, 5 * 6, "by the times they claim");
     let days: Vec<_> = fs::read_dir(dir.path().join("flows")).unwrap().collect();
     assert_eq!(days.len(), 5, "1970, 40 days ago, now, in ten years, 9999");
     assert_eq!(python(include_str!("tiers.py"), &[dir.path()]), "raw 1m 5m 1h agree\n");

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use flow::{Counters, FlowEndReason, FlowRecord};
-use store::{Maintenance, MaintenanceOptions, Mark, Query, Reader, Tier, Writer};
-use support::{files, python, record};
+use store::{Maintenance, MaintenanceOptions, Mark, Tier, Writer};
+use support::{files, python, record, rows};
 use tempfile::tempdir;
 
 /// 2026-11-21T00:00:00Z.
@@ -175,8 +175,7 @@ fn three_hours(dir: &Path) -> (Writer, Vec<FlowRecord>) {
 }
 
 fn ids(dir: &Path) -> Vec<u64> {
-    let rows = Reader::open(dir).unwrap().records(&Query::default()).unwrap();
-    let mut ids: Vec<_> = rows.flatten().map(|row| row.record.flow_id).collect();
+    let mut ids: Vec<_> = rows(dir).iter().map(|row| row.record.flow_id).collect();
     ids.sort_unstable();
     ids
 }
@@ -188,9 +187,8 @@ fn an_hour_becomes_one_file_in_the_order_of_ends() {
     let mut maintenance = writer.maintenance(MaintenanceOptions::default()).unwrap();
     maintenance.pass(START + 4 * HOUR, &RUNNING).unwrap();
     assert_eq!(files(dir.path()).len(), 3);
-    let rows = Reader::open(dir.path()).unwrap().records(&Query::default()).unwrap();
-    let ends: Vec<_> =
-        rows.flatten().map(|row| (row.inserted_ms / HOUR, row.record.end_ms)).collect();
+    let rows = rows(dir.path());
+    let ends: Vec<_> = rows.iter().map(|row| (row.inserted_ms / HOUR, row.record.end_ms)).collect();
     assert!(ends.is_sorted(), "by hour of insertion, and by end");
     let mut expected: Vec<_> = all.iter().map(|record| record.flow_id).collect();
     expected.sort_unstable();

@@ -5,14 +5,18 @@ mod support;
 
 use std::fmt::Write;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use flow::{Field, FlowRecord};
 use proptest::prelude::*;
-use store::{MaintenanceOptions, Query, Reader, Row, StoreError, Writer, WriterOptions};
-use support::{files, record, record_of, records};
+use store::query::{Column, Comparison, Condition, Predicate, Query, Range, Value};
+use store::{
+    AskOptions, MaintenanceOptions, Reader, Row, StoreError, TIME_INSERTED, Writer, WriterOptions,
+};
+use support::{files, record, record_of, records, rows};
 use tempfile::{TempDir, tempdir};
 
 /// 2026-11-21T08:59:59.000Z: a second before the hour ends.
@@ -24,10 +28,6 @@ fn store_with(records: &[FlowRecord]) -> TempDir {
     writer.append(records, NOW).unwrap();
     writer.flush().unwrap();
     dir
-}
-
-fn rows(dir: &Path, query: &Query) -> Vec<Row> {
-    Reader::open(dir).unwrap().records(query).unwrap().flatten().collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ proptest! {
     ) {
         let records: Vec<_> = seeds.iter().map(|seeds| record_of(seeds)).collect();
         let dir = store_with(&records);
-        let rows = rows(dir.path(), &Query::default());
+        let rows = rows(dir.path());
         let expected: Vec<_> =
             records.into_iter().map(|record| Row { inserted_ms: NOW, record }).collect();
         prop_assert_eq!(rows, expected);
@@ -69,7 +69,7 @@ proptest! {
 fn rows_are_visible_after_a_flush_and_not_before() {
     let dir = tempdir().unwrap();
     let mut writer = Writer::open(dir.path()).unwrap();
-    let seen = || rows(dir.path(), &Query::default()).len();
+    let seen = || rows(dir.path()).len();
     for round in 1..4 {
         writer.append(&records(0..10), NOW + round as u64).unwrap();
         assert_eq!(seen(), (round - 1) * 10, "a reader beside the writer");
@@ -130,48 +130,22 @@ fn a_window_rules_out_files_and_rows() {
         (Some(9_000_000), None, 0, 3),
     ] {
         let [since_ms, until_ms] = [since, until].map(|time| time.map(|time: u64| NOW + time));
-        let query = Query { since_ms, until_ms, ..Query::default() };
-        let mut records = reader.records(&query).unwrap();
-        let got = records.by_ref().map(|rows| rows.len()).sum::<usize>();
-        assert_eq!((got, records.report().pruned), (rows, pruned), "{since:?} {until:?}");
-    }
-}
-
-#[test]
-fn a_limit_ends_the_records() {
-    let dir = store_with(&records(0..5000));
-    let rows = rows(dir.path(), &Query { limit: Some(1500), ..Query::default() });
-    assert_eq!(rows.len(), 1500);
-    assert_eq!(rows[1499].record, record(1499));
-}
-
-#[test]
-fn a_filter_reads_the_columns_it_needs() {
-    let mut wanted = record(0);
-    wanted.source.pod = "web-0".into();
-    wanted.destination.namespace = "db".into();
-    wanted.service.name = "db/postgres:sql".into();
-    wanted.service.port = 5432;
-    wanted.key.destination = "192.0.2.77".parse().unwrap();
-    wanted.flow_type = flow::FlowType::ToExternal;
-    let mut other = wanted.clone();
-    other.source.pod = "web-1".into();
-    other.destination.namespace = "shop".into();
-    other.service.name = "shop/postgres:sql".into();
-    other.service.port = 1;
-    other.key.destination = "192.0.2.78".parse().unwrap();
-    other.flow_type = flow::FlowType::InterNode;
-    let dir = store_with(&[other.clone(), wanted.clone(), other]);
-    for query in [
-        Query { pod: "web-0".parse().ok(), ..Query::default() },
-        Query { namespace: Some("db".to_owned()), ..Query::default() },
-        Query { service: "db/postgres".parse().ok(), ..Query::default() },
-        Query { port: Some(5432), ..Query::default() },
-        Query { ip: "192.0.2.77/32".parse().ok(), ..Query::default() },
-        Query { flow_type: Some(flow::FlowType::ToExternal), ..Query::default() },
-    ] {
-        let rows = rows(dir.path(), &query);
-        assert_eq!(rows, [Row { inserted_ms: NOW, record: wanted.clone() }], "{query:?}");
+        let inserted = Column::by_name(TIME_INSERTED).unwrap();
+        let not_before = since_ms.map(|value| Condition::Number {
+            column: inserted,
+            comparison: Comparison::GreaterOrEqual,
+            value,
+        });
+        let filter = not_before.map_or(Predicate::TRUE, Predicate::from);
+        let as_of_ms = until_ms.map(|until| until - 1);
+        let query = Query { as_of_ms, ..Query::rows(Range::ALL, filter) };
+        let mut got = 0;
+        let mut each = |rows: Vec<Vec<Value>>| {
+            got += rows.len();
+            ControlFlow::Continue(())
+        };
+        let scan = reader.stream(&query, &AskOptions::default(), &mut each).unwrap();
+        assert_eq!((got, scan.pruned), (rows, pruned), "{since:?} {until:?}");
     }
 }
 
@@ -221,7 +195,7 @@ fn what_a_crash_left_is_removed_and_counted() {
     let left = [fs::read_dir(temporary).unwrap().count(), fs::read_dir(old).unwrap().count()];
     assert_eq!(left, [1, 2]);
     assert!(others.iter().all(|path| fs::read(path).unwrap() == b"precious"));
-    assert_eq!(rows(dir.path(), &Query::default()).len(), 10);
+    assert_eq!(rows(dir.path()).len(), 10);
 }
 
 #[test]
@@ -236,12 +210,12 @@ fn files_that_cannot_be_read_are_skipped_and_counted() {
     fs::create_dir(dir.path().join("flows/lost+found")).unwrap();
 
     let reader = Reader::open(dir.path()).unwrap();
-    let mut records = reader.records(&Query::default()).unwrap();
-    assert_eq!(records.by_ref().flatten().count(), 10);
-    assert_eq!((records.report().files, records.report().skipped), (4, 3));
-    let skipped = records.report().first_skipped.clone().unwrap();
+    let mut count = 0;
+    let scan = reader.rows(|_| count += 1).unwrap();
+    assert_eq!((count, scan.files, scan.skipped), (10, 4, 3));
+    let skipped = scan.first_skipped.unwrap();
     assert!(!skipped.reason.is_empty() && skipped.path.ends_with("empty.parquet"), "{skipped:?}");
-    assert_eq!(reader.flows(&Query::default()).unwrap().scan.skipped, 3);
+    assert_eq!(reader.flows().unwrap().1.skipped, 3);
     assert_eq!(reader.told(0, |_| {}).unwrap().skipped, 3);
 }
 
@@ -250,7 +224,7 @@ fn damage_anywhere_in_a_file_is_no_panic() {
     let dir = store_with(&records(0..50));
     let path = files(dir.path()).remove(0);
     let bytes = fs::read(&path).unwrap();
-    let read = || rows(dir.path(), &Query::default());
+    let read = || rows(dir.path());
     for cut in (0..bytes.len()).step_by(997) {
         fs::write(&path, &bytes[..cut]).unwrap();
         assert_eq!(read(), [], "cut at {cut}");
@@ -280,7 +254,7 @@ fn a_failed_flush_keeps_the_rows_until_there_is_no_room() {
 
     fs::rename(&away, &dir).unwrap();
     assert_eq!(writer.flush().unwrap().rows, 30);
-    assert_eq!(rows(&dir, &Query::default()).len(), 30);
+    assert_eq!(rows(&dir).len(), 30);
     writer.append(&records(0..1), NOW).unwrap();
 }
 

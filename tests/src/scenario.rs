@@ -62,7 +62,7 @@ pub fn check(text: &str, families: Families) -> Result<()> {
     };
     let script = Script { connections: &connections, denied: &denied };
     Pipeline::new(&setting).run(&script, data.path(), BEGIN_MS)?;
-    let flows = store::Reader::open(data.path())?.flows(&store::Query::default())?.flows;
+    let (flows, _) = store::Reader::open(data.path())?.flows()?;
     let mut stored: Vec<_> = flows.iter().map(told::flow).collect();
     for expected in &text.expect {
         let Some(at) = stored.iter().position(|told| expected.is_met_by(told)) else {

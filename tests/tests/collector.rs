@@ -132,7 +132,7 @@ fn messages(count: u16) -> Vec<u8> {
 
 fn stored(data: &Path) -> usize {
     let reader = store::Reader::open(data).expect("a store");
-    reader.flows(&store::Query::default()).expect("flows").flows.len()
+    reader.flows().expect("flows").0.len()
 }
 
 /// Sends `bytes` and waits until the aggregator hangs up.
@@ -336,7 +336,7 @@ fn names_that_are_too_long_are_cut_and_counted() {
     aggregator.wait_for("fyke_aggregator_names_cut_total", 1);
     aggregator.end("TERM");
     let reader = store::Reader::open(&aggregator.data()).expect("a store");
-    let told = reader.flows(&store::Query::default()).expect("flows").flows;
+    let told = reader.flows().expect("flows").0;
     assert_eq!(told.iter().map(|flow| flow.record.source.pod.len()).collect::<Vec<_>>(), [512]);
 }
 

@@ -160,7 +160,7 @@ impl Stand {
     fn told_of(&self, pod: Host) -> Vec<FlowRecord> {
         let address = pod.address(Family::V4);
         let Ok(reader) = store::Reader::open(&self.data()) else { return Vec::new() };
-        let flows = reader.flows(&store::Query::default()).unwrap().flows;
+        let flows = reader.flows().unwrap().0;
         let records = flows.into_iter().map(|flow| flow.record);
         records.filter(|record| record.key.source == address).collect()
     }

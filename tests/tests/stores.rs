@@ -17,6 +17,8 @@ mod command; // `fyke store`, and who judges what it has done
 mod looked_after; // a store that somebody looks after
 #[path = "stores/copied.rs"]
 mod copied; // rows in other stores, and in files
+#[path = "stores/flows.rs"]
+mod flows; // records put together, from any store
 #[path = "stores/interrupted.rs"]
 mod interrupted; // and what is left of a copy that was killed
 

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, io};
 
-use store::{Query, Reader};
+use store::Reader;
 use tests::binary::{built, eventually, metrics, signal, value};
 
 /// Set inside of the namespace.
@@ -150,15 +150,15 @@ struct Stored {
 impl Stored {
     fn read(data: &Path) -> Self {
         let (mut flows, mut packets, mut octets) = (HashSet::new(), 0, 0);
-        let records = Reader::open(data).and_then(|store| store.records(&Query::default()));
-        for row in records.expect("a store").flatten() {
+        let visit = |row: store::Row| {
             let (key, forward) = (&row.record.key, &row.record.forward);
             if key.protocol == flow::protocol::UDP {
                 flows.insert((key.source_port, key.destination_port));
                 packets += forward.packets_delta;
                 octets += forward.octets_delta;
             }
-        }
+        };
+        Reader::open(data).and_then(|store| store.rows(visit)).expect("a store");
         Self { flows: flows.len() as u64, packets, octets }
     }
 }

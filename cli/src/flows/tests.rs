@@ -1,5 +1,5 @@
 use clap::Parser;
-use flow::{Counters, FlowEndReason, FlowRecord};
+use flow::{Counters, FlowEndReason, FlowRecord, FlowType};
 use store::Writer;
 use tempfile::{TempDir, tempdir};
 
@@ -58,7 +58,7 @@ fn output(dir: &TempDir, args: &[&str]) -> String {
     let data = dir.path().to_str().unwrap();
     let command = Command::parse_from([&["flows", "--data", data], args].concat());
     let mut out = Vec::new();
-    run(&command.flows, NOW + 3_660_000, &mut out).unwrap();
+    run(&command.flows, NOW + 3_660_000, &mut out, &mut Vec::new()).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -120,6 +120,7 @@ fn every_option_restricts_what_is_shown() {
         (&["--port", "5432"], 1),
         (&["--type", "to-external"], 1),
         (&["--type", "intra-node"], 0),
+        (&["--where", "destinationTransportPort=5432"], 1),
         (&["--limit", "1"], 1),
         (&["--limit", "0"], 2),
     ] {
@@ -140,11 +141,70 @@ fn wrong_values_are_refused() {
 fn what_is_missing_is_remarked() {
     let dir = store();
     std::fs::write(dir.path().join("flows/2026-11-21/09/x.parquet"), "torn").unwrap();
-    let query = Query { limit: Some(1), ..Query::default() };
-    let answer = Reader::open(dir.path()).unwrap().flows(&query).unwrap();
-    let remarks = remarks(&answer);
-    assert_eq!(remarks[0], "the newest 1 of 2 flows; --limit 0 shows all");
-    assert!(remarks[1].starts_with("1 files could not be read"), "{remarks:?}");
+    let data = dir.path().to_str().unwrap();
+    let command = Command::parse_from(["flows", "--data", data, "--limit", "1"]);
+    let mut remarks = Vec::new();
+    run(&command.flows, NOW, &mut Vec::new(), &mut remarks).unwrap();
+    let remarks = String::from_utf8(remarks).unwrap();
+    let [cut, missing] = remarks.lines().collect::<Vec<_>>()[..] else { panic!("{remarks}") };
+    assert_eq!(cut, "the newest 1 flows; --limit 0 shows all");
+    assert!(missing.starts_with("files cannot be read and their flows are missing"), "{missing}");
+    assert!(missing.contains("x.parquet: "), "{missing}");
+}
+
+/// A flow's records, one a second until `end_ms`, all stored then.
+fn long_flow(flow_id: u64, start_ms: u64, end_ms: u64) -> Vec<FlowRecord> {
+    let record = |end_ms| {
+        let forward = counters(0, 0, 1, 10);
+        FlowRecord { flow_id, start_ms, end_ms, forward, ..FlowRecord::default() }
+    };
+    (start_ms..=end_ms).step_by(1000).map(record).collect()
+}
+
+/// Id, records and octets of each flow that is shown.
+fn sums(dir: &TempDir, args: &[&str]) -> Vec<[u64; 3]> {
+    let text = output(dir, &[args, &["-o", "json"]].concat());
+    let values = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    values
+        .map(|flow: serde_json::Value| {
+            ["flowId", "records", "octetDeltaCount"].map(|key| flow[key].as_u64().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_newest_flows_have_all_of_their_records() {
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let hours = |count: u64| NOW - count * 3_600_000;
+    // More records than a page shows, over hours; a flow within that time; and one of the past.
+    let long = long_flow(1, hours(2), NOW);
+    let (early, late) = long.split_at(long.len() / 2);
+    let mut known_late = long_flow(2, hours(1), hours(1) + 9_000);
+    known_late[9].source.pod = "web-0".into();
+    for (records, at) in [
+        (&long_flow(3, hours(40), hours(39))[..], hours(39)),
+        (early, hours(1)),
+        (&known_late, hours(1) + 9_000),
+        (late, NOW),
+    ] {
+        writer.append(records, at).unwrap();
+        writer.flush().unwrap();
+    }
+    let [first, second, third] = [[1, 7201, 72_010], [2, 10, 100], [3, 3601, 36_010]];
+    for (args, expected) in [
+        (&["--limit", "1"][..], &[first][..]),
+        (&["--limit", "2"], &[first, second]),
+        (&["--limit", "3"], &[first, second, third]),
+        (&["--limit", "0"], &[first, second, third]),
+        (&["--limit", "10001"], &[first, second, third]),
+        (&["--pod", "web-0"], &[second]),
+        (&["--pod", "web-0", "--limit", "0"], &[second]),
+        (&["--since", "30h", "--limit", "0"], &[first, second]),
+        (&["--since", "90m"], &[[1, 3601, 36_010]]),
+    ] {
+        assert_eq!(sums(&dir, args), expected, "{args:?}");
+    }
 }
 
 #[test]
@@ -165,6 +225,6 @@ fn a_closed_pipe_is_success() {
     for format in ["table", "json", "csv"] {
         let data = dir.path().to_str().unwrap();
         let command = Command::parse_from(["flows", "--data", data, "-o", format]);
-        run(&command.flows, NOW, &mut Closed).unwrap();
+        run(&command.flows, NOW, &mut Closed, &mut Vec::new()).unwrap();
     }
 }

@@ -12,7 +12,7 @@ use store::query::{Column, Value};
 use super::server::AccessArgs;
 use super::source::Source;
 use super::text::{Format, Object, row, shown};
-use super::wanted::{WantedArgs, stored_columns};
+use super::wanted::WantedArgs;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExportArgs {
@@ -81,7 +81,7 @@ enum Writer {
 
 impl Rows {
     fn new(format: Format, file: File) -> anyhow::Result<Self> {
-        let columns = stored_columns();
+        let columns = Column::stored();
         let file = BufWriter::new(file);
         let writer = match format {
             Format::Parquet => Writer::Parquet(Box::new(Encoder::new(file)?)),

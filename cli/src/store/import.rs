@@ -17,7 +17,7 @@ use store::query::{Column, Range};
 use super::server::AccessArgs;
 use super::source::Source;
 use super::target::{Target, identity};
-use super::wanted::{WantedArgs, stored_columns};
+use super::wanted::WantedArgs;
 
 /// Slices of which the target has more rows take too much memory.
 const MOST: u64 = 8_000_000;
@@ -51,7 +51,7 @@ pub(super) fn run(
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
-    let columns = stored_columns();
+    let columns = Column::stored();
     let source = Source::open(&args.from, &args.access, errors)?;
     let target = Target::open(args, columns.clone(), errors)?;
     let range = args.wanted.range(now_ms);

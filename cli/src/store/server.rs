@@ -13,7 +13,7 @@ use crate::clickhouse::connect;
 
 /// What is said of servers beside where they are.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct AccessArgs {
+pub(crate) struct AccessArgs {
     /// The database, of ClickHouse
     #[arg(long, value_name = "NAME", default_value = "default")]
     database: Name,
@@ -25,7 +25,7 @@ pub(super) struct AccessArgs {
     insecure_skip_verify: bool,
 }
 
-pub(super) struct Server {
+pub(crate) struct Server {
     runtime: Runtime,
     pub(super) client: Client,
     asker: Asker,

@@ -14,13 +14,13 @@ use store::{AskOptions, Reader, Tier};
 use super::server::{AccessArgs, Server};
 use super::text::{Converted, Format};
 
-pub(super) enum Source {
+pub(crate) enum Source {
     Files(Files),
     Server(Rc<Server>),
 }
 
 /// A store's files, or others.
-pub(super) struct Files {
+pub(crate) struct Files {
     reader: Reader,
     /// The first file that cannot be read, and why.
     unreadable: RefCell<Option<String>>,
@@ -31,14 +31,14 @@ pub(super) struct Files {
 /// How many rows there are, and when the first and the last of their flows ended, unless that is
 /// not told.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub rows: u64,
     pub ends: Option<(u64, u64)>,
 }
 
 impl Source {
     /// By a URL, a store's directory, a directory of Parquet files, or a file.
-    pub(super) fn open(
+    pub(crate) fn open(
         place: &str,
         access: &AccessArgs,
         errors: &mut impl Write,
@@ -48,18 +48,19 @@ impl Source {
             return Ok(Self::Server(Rc::new(Server::open(address, access, errors)?)));
         }
         let path = Path::new(place);
-        if path.join("flows").is_dir() {
+        let format = Format::of(path);
+        // Of what is nothing, the error says what is missing.
+        if path.join("flows").is_dir() || !path.is_dir() && format.is_err() {
             return Ok(Self::Files(Files::of(Reader::open(path)?)));
         }
         if path.is_dir() {
             let files = parquet_files(path)?;
             if files.is_empty() {
-                // Which says what is missing.
                 Reader::open(path)?;
             }
             return Ok(Self::Files(Files::of(Reader::of_files(&files))));
         }
-        if Format::of(path)? == Format::Parquet {
+        if format? == Format::Parquet {
             fs::metadata(path).with_context(|| format!("{place} cannot be read"))?;
             return Ok(Self::Files(Files::of(Reader::of_files(&[path.to_owned()]))));
         }
@@ -68,15 +69,19 @@ impl Source {
         Ok(Self::Files(Files { converted: Some(converted), ..Files::of(reader) }))
     }
 
-    pub(super) fn span(&self, query: &Query) -> anyhow::Result<Span> {
-        let answer = match self {
+    pub(crate) fn ask(&self, query: &Query) -> anyhow::Result<Answer> {
+        match self {
             Self::Files(files) => {
                 let answered = files.reader.ask(query, &options())?;
                 files.note(&answered.scan);
-                answered.answer
+                Ok(answered.answer)
             }
-            Self::Server(server) => server.ask(query)?,
-        };
+            Self::Server(server) => server.ask(query),
+        }
+    }
+
+    pub(super) fn span(&self, query: &Query) -> anyhow::Result<Span> {
+        let answer = self.ask(query)?;
         let Answer::Groups(groups) = answer else { return Ok(Span::default()) };
         let values = groups.groups.first().map(|group| group.values.as_slice());
         Ok(match values {
@@ -88,7 +93,7 @@ impl Source {
         })
     }
 
-    pub(super) fn rows(
+    pub(crate) fn rows(
         &self,
         query: &Query,
         each: &mut dyn FnMut(Vec<Vec<Value>>) -> anyhow::Result<()>,
@@ -99,14 +104,19 @@ impl Source {
         }
     }
 
+    /// The first file of which rows were left out, and why.
+    pub(crate) fn unreadable(&self) -> Option<String> {
+        let Self::Files(files) = self else { return None };
+        let mut what = files.unreadable.borrow().clone()?;
+        if files.converted.is_some() {
+            what.push_str(" (which was made of text)");
+        }
+        Some(what)
+    }
+
     /// Fails if rows were left out because they cannot be read.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let Self::Files(files) = self else { return Ok(()) };
-        let what = files.unreadable.take();
-        let Some(mut what) = what else { return Ok(()) };
-        if files.converted.is_some() {
-            what = format!("{what} (which was made of text)");
-        }
+        let Some(what) = self.unreadable() else { return Ok(()) };
         bail!("all but the rows of files that cannot be read, such as {what}")
     }
 }

@@ -10,6 +10,10 @@ use super::TABLE;
 use super::blocks::Sealed;
 use super::note::Note;
 
+/// Has tables behind views notice for themselves what comes twice. Servers that know tokens know
+/// it; what it is by default depends on their age.
+const VIEWS_TOO: &str = "deduplicate_blocks_in_dependent_materialized_views";
+
 /// Runs beside whoever fills the next block. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -91,6 +95,8 @@ impl Route {
             let mut settings = self.settings.clone();
             if self.has_tokens {
                 settings.push(("insert_deduplication_token".into(), token));
+                // Views get what the table knows already: an attempt may have ended before theirs.
+                settings.push((VIEWS_TOO.into(), "1".into()));
             }
             if self.shards > 0 {
                 // The same one each time, which so knows the token.

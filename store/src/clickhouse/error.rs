@@ -6,11 +6,14 @@ use std::time::Duration;
 /// Bytes of what the server says that are kept.
 const LONGEST_MESSAGE: usize = 2048;
 
+/// With this, behind the rest, servers say that a view or the table behind it is the reason.
+const TO_VIEW: &str = "while pushing to view";
+
 /// Why ClickHouse did not do what it was asked to. No error has the password in it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClickHouseError {
     /// The server's own words.
-    #[error("{message}; {}", Reason::of_code(*code).advice())]
+    #[error("{message}; {}", Reason::of(*code, message).advice())]
     Exception { code: u32, message: String },
     #[error("{address} cannot be reached, or ended the connection")]
     Unreachable {
@@ -77,15 +80,23 @@ impl Reason {
             243 | 1000 => Self::DiskFull,
             60 | 81 | 218 => Self::UnknownTable,
             // No such column, a wrong number of them, an unknown identifier or type, a type that
-            // does not convert.
-            8 | 10 | 16 | 20 | 44 | 47 | 50 | 53 | 70 => Self::Columns,
+            // does not convert, data that are none of a type's.
+            8 | 10 | 16 | 20 | 44 | 47 | 50 | 53 | 70 | 117 => Self::Columns,
             242 => Self::ReadOnly,
             201 | 202 | 203 | 216 | 335 | 373 | 439 => Self::Busy,
             210 | 225 | 244 | 254 | 279 | 285 | 286 | 319 | 999 => Self::Replicas,
             115 | 452 => Self::Setting,
             // A row that the table does not take, whenever it comes.
-            117 | 131 | 395 | 469 => Self::Data,
+            131 | 395 | 469 => Self::Data,
             _ => Self::Other,
+        }
+    }
+
+    /// What a table behind a view does not take is no fault of a row: the table itself takes it.
+    fn of(code: u32, message: &str) -> Self {
+        match Self::of_code(code) {
+            Self::Data if message.contains(TO_VIEW) => Self::Columns,
+            reason => reason,
         }
     }
 
@@ -153,7 +164,7 @@ impl fmt::Display for Reason {
 impl ClickHouseError {
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Exception { code, .. } => Reason::of_code(*code),
+            Self::Exception { code, message } => Reason::of(*code, message),
             Self::Unreachable { .. } => Reason::Unreachable,
             Self::TimedOut { .. } => Reason::TimedOut,
             Self::Answer(_) | Self::Request(_) => Reason::Other,
@@ -190,7 +201,10 @@ impl ClickHouseError {
 
     /// `Code: 60. DB::Exception: …`, or with a comma, as servers did before 2020.
     fn exception(text: &str) -> Self {
-        let message = cut(text.trim()).to_owned();
+        let mut message = cut(text.trim()).to_owned();
+        if text.contains(TO_VIEW) && !message.contains(TO_VIEW) {
+            message = format!("{message}… {TO_VIEW}");
+        }
         let code = text.split_once("Code: ").and_then(|(_, rest)| {
             let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             rest.get(..digits)?.parse().ok()
@@ -235,6 +249,18 @@ mod tests {
             let error = ClickHouseError::exception(text);
             assert_eq!((error.code(), error.is_in_doubt()), (None, true), "{text}");
         }
+    }
+
+    #[test]
+    fn a_view_that_fails_is_no_fault_of_a_row() {
+        let refused = |words: &str| {
+            let text = format!("Code: 469. DB::Exception: Constraint `few` is violated{words}");
+            ClickHouseError::exception(&text).reason()
+        };
+        assert_eq!(refused(""), Reason::Data);
+        assert_eq!(refused(": while pushing to view default.feed"), Reason::Columns);
+        let long = format!(" {}: while pushing to view default.feed", "x".repeat(4000));
+        assert_eq!(refused(&long), Reason::Columns);
     }
 
     #[test]

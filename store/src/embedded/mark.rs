@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::{directory, layout};
 use crate::StoreError;
 
+/// In the place of a file, of a note that is true without one.
+const SETTLED: &str = "-";
+
 /// A place in a log of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -41,8 +44,19 @@ pub(crate) fn file(dir: &Path) -> Option<PathBuf> {
     text.trim_end().split(' ').nth(3).map(|file| dir.join(file))
 }
 
+/// Reads the note, and has it depend on no file any more, which would else be kept for as long as
+/// no other is written. Nobody must be writing.
+pub(crate) fn settle(dir: &Path) -> Option<Mark> {
+    let mark = read(dir)?;
+    if file(dir).is_some_and(|file| file != dir.join(SETTLED)) {
+        // A disk that is full is no reason not to begin: the note is true as it is.
+        write(dir, Some(mark), mark, Path::new(SETTLED)).unwrap_or_default();
+    }
+    Some(mark)
+}
+
 /// Returns nothing if there is none, or none that can be read.
-pub(crate) fn read(dir: &Path) -> Option<Mark> {
+fn read(dir: &Path) -> Option<Mark> {
     let text = fs::read_to_string(path(dir)).ok()?;
     let [log, from, to, file] = text.trim_end().split(' ').collect::<Vec<_>>().try_into().ok()?;
     let record = if dir.join(file).is_file() { to } else { from };
@@ -68,6 +82,13 @@ mod tests {
         assert_eq!(read(dir.path()), Some(at(10)));
         write(dir.path(), Some(at(10)), at(20), Path::new("more")).unwrap();
         assert_eq!(read(dir.path()), Some(at(10)));
+        assert_eq!(settle(dir.path()), Some(at(10)));
+        assert_eq!(read(dir.path()), Some(at(10)));
+        fs::remove_file(dir.path().join("rows")).unwrap();
+        fs::write(dir.path().join("more"), "").unwrap();
+        assert_eq!(settle(dir.path()), Some(at(10)), "it depends on no file");
+        assert_eq!(file(dir.path()), Some(dir.path().join("-")));
+        fs::remove_file(dir.path().join("more")).unwrap();
         write(dir.path(), Some(Mark { log: 1, record: 10 }), at(20), Path::new("more")).unwrap();
         assert_eq!(read(dir.path()), Some(at(0)), "another log says nothing about this one");
         fs::write(dir.path().join("mark"), "feed 1").unwrap();

@@ -78,7 +78,7 @@ impl Writer {
             dir: dir.to_owned(),
             lock: held,
             waiting: Arc::new(Mutex::new(Waiting::new(options, next))),
-            stored: mark::read(dir),
+            stored: mark::settle(dir),
             leftovers,
         })
     }

@@ -134,6 +134,11 @@ impl Column {
             .map(|((name, kind, source), index)| Self { name, kind, source, index })
     }
 
+    /// All that a row has, the time of insertion first.
+    pub fn stored() -> Vec<Self> {
+        Self::all().filter(|column| !matches!(column.source, Source::Derived(_))).collect()
+    }
+
     /// The column that [`super::Range`] is about.
     pub const END: &'static str = "flowEndMilliseconds";
     /// The column that tells flows apart.

@@ -2,6 +2,9 @@
 
 use super::{Column, Predicate, Value};
 
+/// The highest number that every store understands.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
 /// A question about the flows of a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
@@ -14,6 +17,21 @@ pub struct Query {
     pub limits: Limits,
 }
 
+impl Query {
+    /// Every row that passes, whole ([`Column::stored`]) and as it is stored, however many there
+    /// are.
+    pub fn rows(range: Range, filter: Predicate) -> Self {
+        let listing = Listing {
+            columns: Column::stored(),
+            order: RowOrder::AsStored,
+            limit: MOST,
+            after: None,
+        };
+        let limits = Limits { rows: u64::MAX, ..Limits::default() };
+        Self { range, as_of_ms: None, filter, wanted: Wanted::Rows(listing), limits }
+    }
+}
+
 /// When flows ended (`flowEndMilliseconds`): from `since_ms`, up to but without `until_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
@@ -22,6 +40,9 @@ pub struct Range {
 }
 
 impl Range {
+    /// All times.
+    pub const ALL: Self = Self { since_ms: 0, until_ms: MOST };
+
     pub fn contains(self, time_ms: u64) -> bool {
         (self.since_ms..self.until_ms).contains(&time_ms)
     }

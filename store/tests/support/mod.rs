@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flow::{Access, Field, FlowRecord, Name, Uid};
+use store::{Reader, Row};
 
 /// Later times than the year 9999 are stored as its end.
 const TIMES: u64 = 253_402_300_800_000;
@@ -63,6 +64,13 @@ pub(crate) fn record(index: u64) -> FlowRecord {
 
 pub(crate) fn records(range: std::ops::Range<u64>) -> Vec<FlowRecord> {
     range.map(record).collect()
+}
+
+/// All rows of a store, the oldest file's first.
+pub(crate) fn rows(dir: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    Reader::open(dir).unwrap().rows(|row| rows.push(row)).unwrap();
+    rows
 }
 
 /// All finished files of a store.

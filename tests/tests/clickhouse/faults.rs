@@ -147,6 +147,35 @@ async fn rows_that_a_table_never_takes_do_not_block_the_others() {
     assert_eq!(engine.ask(missing), "[500]\n");
 }
 
+/// The table has the rows, and what is behind a view does not take them: they are held until it
+/// does, and are then there once on both sides, also where the server's default is otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_fails_loses_and_doubles_nothing() {
+    let engine = engine();
+    engine.ask(
+        "CREATE TABLE sums (packets UInt64, CONSTRAINT few CHECK packets != 500) \
+         ENGINE = MergeTree ORDER BY packets SETTINGS non_replicated_deduplication_window = 1000",
+    );
+    engine.ask(
+        "CREATE MATERIALIZED VIEW feed TO sums AS SELECT packetDeltaCount AS packets FROM flows",
+    );
+    // For as long as nobody says what it is to be.
+    engine.ask("SET deduplicate_blocks_in_dependent_materialized_views = 0");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
+    delivery.give(&records(400..600));
+    delivery.fails(Reason::Columns, 1).await;
+    engine.ask("ALTER TABLE sums DROP CONSTRAINT few");
+    delivery.delivers(200).await;
+    assert_eq!(delivery.done().rows_refused, 0);
+    engine.fault(&insert(Fault { times: 2, no_answer: true, ..Fault::default() }));
+    delivery.give(&records(600..900));
+    delivery.delivers(500).await;
+    assert_eq!(engine.ask("SELECT count(), sum(packetDeltaCount) FROM flows"), "500\t324750\n");
+    assert_eq!(engine.ask("SELECT count(), sum(packets) FROM sums"), "500\t324750\n");
+    delivery.end().await;
+}
+
 /// The server has them and could not say so; a process that comes later sends them again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_on_its_way_when_a_process_was_killed_is_stored_once() {

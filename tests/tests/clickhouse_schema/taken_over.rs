@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use store::clickhouse::migrations::{MigrateError, Told, migrate};
-use tests::clickhouse::Engine;
+use tests::clickhouse::{Engine, Fault};
 
 use crate::Database;
 use crate::older::{ALL, Older};
@@ -116,6 +116,27 @@ async fn rows_that_come_meanwhile_are_not_lost() {
     database.sums_agree();
     assert!(copied.iter().all(|(rows, of)| rows <= of), "{copied:?}");
     assert!(copied.len() >= 4, "each hour is told");
+}
+
+/// A writer that says itself when a row came names a day that has been copied.
+#[tokio::test]
+async fn rows_that_come_late_to_a_day_are_not_left_behind() {
+    let engine = Engine::start();
+    let database = Database::new(&engine, "late");
+    Older::of("antrea_e2e").make(&database, 1000, 1);
+    let text = "EXCHANGE TABLES".to_owned();
+    engine.fault(&Fault { text, times: 1, code: Some(1002), ..Fault::default() });
+    database.migrate_for_ever().await.unwrap_err();
+    let copied = "SELECT sum(rows) FROM DB.fyke_migrations WHERE step = 'day'";
+    assert_eq!(database.number(copied), 500);
+    let late = "SELECT min(timeInserted), 'late', 3 FROM DB.flows";
+    let columns = "timeInserted, sourcePodName, octetDeltaCount";
+    database.ask(&format!("INSERT INTO DB.flows ({columns}) {late}"));
+    let outcome = database.migrate_for_ever().await.unwrap();
+    assert_eq!(outcome.rows, 1001);
+    let found = "SELECT count(), countIf(sourcePodName = 'late') FROM DB.flows";
+    assert_eq!(database.ask(found), "1001\t1\n");
+    database.sums_agree();
 }
 
 #[tokio::test]

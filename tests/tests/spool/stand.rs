@@ -172,8 +172,9 @@ impl Stand {
     /// The numbers of all stored records.
     pub(crate) fn stored(&self) -> Vec<u64> {
         let reader = store::Reader::open(&self.data()).expect("a store");
-        let rows = reader.records(&store::Query::default()).expect("rows").flatten();
-        rows.map(|row| number_of(&row.record)).collect()
+        let mut numbers = Vec::new();
+        reader.rows(|row| numbers.push(number_of(&row.record))).expect("rows");
+        numbers
     }
 
     /// Oldest first.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::Client;
-use super::super::found::{Found, number};
+use super::super::found::{Found, FoundTable, number};
 use super::super::schema::Schema;
 use super::copy::{Copier, DAY, Day};
 use super::journal::{Entry, Journal, Migration};
@@ -38,7 +38,7 @@ impl Progress {
                     let older = Older::of_subject(&entry.subject);
                     progress = Self { older, ..Self::default() };
                 }
-                "day" => progress.days.push((entry.subject.clone(), entry.rows)),
+                "day" => progress.has_copied(entry.subject.clone(), entry.rows),
                 "swapped" => progress.is_swapped = true,
                 "staged" => progress.staged = Some(entry.rows),
                 "done" => progress.is_done = true,
@@ -58,8 +58,19 @@ impl Progress {
         self.older.as_ref().filter(|_| self.is_done)
     }
 
+    /// How many rows of the day were copied, if it was.
+    fn rows_of(&self, day: Day) -> Option<u64> {
+        let name = Day::partition(day.begins);
+        self.days.iter().find(|(known, _)| *known == name).map(|(_, rows)| *rows)
+    }
+
+    fn has_copied(&mut self, day: String, rows: u64) {
+        self.days.retain(|(known, _)| *known != day);
+        self.days.push((day, rows));
+    }
+
     fn has(&self, day: Day) -> bool {
-        self.days.iter().any(|(name, _)| *name == Day::partition(day.begins))
+        self.rows_of(day).is_some()
     }
 
     fn rows(&self) -> u64 {
@@ -90,6 +101,12 @@ pub(super) async fn take_over(
             past_days(&mut copier, &journal, older, &mut progress, tell).await?;
         }
         swap(client, schema, older).await?;
+        let flows = schema.flows();
+        let found = Found::read(client, &schema.place.database).await?;
+        if found.get(&flows.name).is_some_and(FoundTable::is_closed) {
+            late_rows(&mut copier, &journal, older, &mut progress, tell).await?;
+        }
+        client.execute(flows.open()).await?;
         journal.note(Migration::TakeOver, "swapped", &older.subject(), 0).await?;
         tell(Told::Done(format!("flows is ours; the older table is {}", older.kept_as)));
     }
@@ -152,8 +169,44 @@ async fn past_days(
         copier.replace(NEXT, day).await?;
         let partition = Day::partition(day.begins);
         journal.note(Migration::TakeOver, "day", &partition, rows).await?;
-        progress.days.push((partition, rows));
+        progress.has_copied(partition, rows);
     }
+}
+
+/// Copies days anew to which rows came after they were copied: of writers that say themselves when
+/// a row came. Nobody inserts into our table yet, so that nothing of a day is lost.
+async fn late_rows(
+    copier: &mut Copier<'_>,
+    journal: &Journal<'_>,
+    older: &Older,
+    progress: &mut Progress,
+    tell: Tell<'_>,
+) -> Result<(), MigrateError> {
+    if let Err(error) = wait_for_inserts(copier.client).await {
+        // Everybody else waits; what still comes is told later.
+        tell(Told::Done(error.to_string()));
+    }
+    for (day, rows) in grown(copier, older, progress).await? {
+        copier.copied = progress.rows() - rows;
+        copier.total = copier.copied + day.rows;
+        let rows = copier.stage(&older.kept_as, &[day], tell).await?;
+        copier.replace("flows", day).await?;
+        let partition = Day::partition(day.begins);
+        journal.note(Migration::TakeOver, "day", &partition, rows).await?;
+        progress.has_copied(partition, rows);
+    }
+    Ok(())
+}
+
+/// Days that have more rows than were copied of them, and how many were.
+async fn grown(
+    copier: &Copier<'_>,
+    older: &Older,
+    progress: &Progress,
+) -> Result<Vec<(Day, u64)>, MigrateError> {
+    let days = copier.days(&older.kept_as).await?.into_iter();
+    let copied = days.filter_map(|day| Some((day, progress.rows_of(day)?)));
+    Ok(copied.filter(|(day, rows)| day.rows > *rows).collect())
 }
 
 async fn last_days(
@@ -166,6 +219,11 @@ async fn last_days(
     if progress.staged.is_none() {
         // Before it is asked for its days, of which such an insert may begin one.
         wait_for_inserts(copier.client).await?;
+        for (day, rows) in grown(copier, older, progress).await? {
+            let (late, day) = (day.rows - rows, Day::partition(day.begins));
+            let kept = &older.kept_as;
+            tell(Told::Done(format!("{late} rows of {day} came too late and are in {kept} alone")));
+        }
         let days = copier.days(&older.kept_as).await?;
         let days: Vec<_> = days.into_iter().filter(|day| !progress.has(*day)).collect();
         copier.copied = progress.rows();

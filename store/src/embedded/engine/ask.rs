@@ -14,12 +14,15 @@ use super::page::{self, Best, Page, Stream};
 use super::progress::Control;
 use super::scan::{Halt, Scan, Sink};
 use super::{Choice, Progress, choose_tier};
-use crate::StoreError;
 use crate::embedded::layout::{Tier, Window};
 use crate::embedded::listing::{self, Selection};
 use crate::embedded::names::StoredFile;
 use crate::embedded::{Hot, Reader, Scan as Report, Skipped};
-use crate::query::{Answer, AskError, Grouping, Listing, Query, RowOrder, Rows, Value, Wanted};
+use crate::query::{
+    Answer, AskError, Comparison, Condition, Grouping, Listing, Predicate, Query, RowOrder, Rows,
+    Value, Wanted,
+};
+use crate::{StoreError, TIME_INSERTED};
 
 /// How often rows and files are looked at anew because they were merged in between.
 const ATTEMPTS: usize = 16;
@@ -252,8 +255,10 @@ fn units(
 ) -> Result<(Vec<Unit>, Report), AskError> {
     let range = query.range;
     let ends = Window { since_ms: Some(range.since_ms), until_ms: Some(range.until_ms) };
-    let inserted =
-        Window { since_ms: None, until_ms: query.as_of_ms.and_then(|it| it.checked_add(1)) };
+    let inserted = Window {
+        since_ms: inserted_since(&query.filter),
+        until_ms: query.as_of_ms.and_then(|it| it.checked_add(1)),
+    };
     let select =
         || -> Result<Selection, StoreError> { Ok(reader.listing()?.serving(tier, inserted, ends)) };
     let (mut batches, mut selection) = (Vec::new(), None);
@@ -284,4 +289,17 @@ fn units(
     let report =
         Report { pruned: selection.pruned, coarser: selection.coarser, ..Report::default() };
     Ok((rows.chain(selection.files.into_iter().map(Unit::File)).collect(), report))
+}
+
+/// From when on rows were inserted of which the filter holds.
+fn inserted_since(filter: &Predicate) -> Option<u64> {
+    match filter {
+        Predicate::Is(Condition::Number {
+            column,
+            comparison: Comparison::GreaterOrEqual,
+            value,
+        }) if column.name() == TIME_INSERTED => Some(*value),
+        Predicate::And(parts) => parts.iter().filter_map(inserted_since).max(),
+        _ => None,
+    }
 }

@@ -3,10 +3,40 @@
 //! Attributes are those of the newest record, totals the largest seen, and deltas the sum over
 //! all records, on every side, so that they stay exact whatever order the records were stored in.
 
-use flow::{Counters, FlowRecord, Side};
+use std::cmp::Reverse;
 
-use super::Scan;
+use flow::{Counters, FlowRecord, Side};
+use hashbrown::HashMap;
+
 use crate::Row;
+
+/// Flows that are being put together.
+#[derive(Debug, Default)]
+pub struct Flows(HashMap<u64, Flow>);
+
+impl Flows {
+    pub fn add(&mut self, row: Row) {
+        match self.0.get_mut(&row.record.flow_id) {
+            Some(flow) => flow.add(row),
+            None => drop(self.0.insert(row.record.flow_id, Flow::new(row))),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// By when they ended, and then by their id.
+    pub fn newest_first(self) -> Vec<Flow> {
+        let mut flows: Vec<_> = self.0.into_values().collect();
+        flows.sort_unstable_by_key(|flow| Reverse((flow.record.end_ms, flow.record.flow_id)));
+        flows
+    }
+}
 
 /// What the records of one flow add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +50,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn new(row: Row) -> Self {
+    fn new(row: Row) -> Self {
         Self {
             record: row.record,
             records: 1,
@@ -29,8 +59,12 @@ impl Flow {
         }
     }
 
-    pub(crate) fn add(&mut self, row: Row) {
-        let age = |record: &FlowRecord, inserted_ms| (record.end_ms, inserted_ms);
+    fn add(&mut self, row: Row) {
+        // Of records alike in times, that of the larger totals came later.
+        let age = |record: &FlowRecord, inserted_ms| {
+            let totals = [record.forward, record.reverse].map(|it| it.octets_total);
+            (record.end_ms, inserted_ms, totals)
+        };
         let is_newer =
             age(&row.record, row.inserted_ms) >= age(&self.record, self.last_inserted_ms);
         let mut newest = row.record;
@@ -64,19 +98,11 @@ fn add_side(newer: &mut Side, older: &Side) {
     if is_unreported {
         newer.domain = older.domain;
         newer.flow_id = older.flow_id;
+        newer.start_ms = older.start_ms;
     }
     newer.end_ms = newer.end_ms.max(older.end_ms);
     add_counters(&mut newer.forward, &older.forward);
     add_counters(&mut newer.reverse, &older.reverse);
-}
-
-/// An answer: flows, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Flows {
-    pub flows: Vec<Flow>,
-    /// How many flows there would be without the query's limit.
-    pub matched: usize,
-    pub scan: Scan,
 }
 
 #[cfg(test)]
