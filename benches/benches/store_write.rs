@@ -1,5 +1,5 @@
 //! What it costs to store a record, to merge what was stored and to sum it up, and what a record
-//! takes on disk: time of this thread on the CPU.
+//! takes on disk, also as others write it: time of this thread on the CPU.
 //!
 //! `cargo bench -p benches --bench store_write` prints it; the directory is made in `TMPDIR`, and
 //! takes about 45 bytes for each of `FYKE_BENCH_ROWS` (10 million) records.
@@ -12,6 +12,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers are made up")]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -63,6 +65,7 @@ fn main() {
     println!("  on disk      {:7.1} bytes a record", written as f64 / rows as f64);
 
     println!("  peak memory  {:7} MB", benches::peak_memory());
+    others(&dir.path().join("flows"));
 
     let options = MaintenanceOptions { limit: None, ..MaintenanceOptions::default() };
     let mut maintenance = writer.maintenance(options).unwrap();
@@ -82,6 +85,14 @@ fn main() {
             usage.rows
         );
     }
+}
+
+/// Prints what the same rows take as files of pyarrow and DuckDB.
+fn others(files: &Path) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut python = Command::new(here.join("../target/test-venv/bin/python"));
+    let script = here.join("benches/store_write/others.py");
+    assert!(python.arg(script).arg(files).status().unwrap().success());
 }
 
 /// What records share.

@@ -20,6 +20,7 @@ mod hot; // those rows, for readers in the same process
 mod encode; // columns become files
 mod chunk; // one of them becomes bytes
 mod pages; // its values
+mod order; // of the rows in them
 mod encoder; // or one file somewhere else
 mod writer; // all of that in order
 mod batches; // files become columns again

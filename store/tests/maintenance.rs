@@ -15,7 +15,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use flow::{Counters, FlowEndReason, FlowRecord};
 use store::{Maintenance, MaintenanceOptions, Mark, Tier, Writer};
-use support::{files, python, record, rows};
+use support::{SUMS, files, python, record, rows, sums};
 use tempfile::tempdir;
 
 /// 2026-11-21T00:00:00Z.
@@ -181,15 +181,15 @@ fn ids(dir: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn an_hour_becomes_one_file_in_the_order_of_ends() {
+fn an_hour_becomes_one_file() {
     let dir = tempdir().unwrap();
     let (writer, all) = three_hours(dir.path());
     let mut maintenance = writer.maintenance(MaintenanceOptions::default()).unwrap();
     maintenance.pass(START + 4 * HOUR, &RUNNING).unwrap();
     assert_eq!(files(dir.path()).len(), 3);
     let rows = rows(dir.path());
-    let ends: Vec<_> = rows.iter().map(|row| (row.inserted_ms / HOUR, row.record.end_ms)).collect();
-    assert!(ends.is_sorted(), "by hour of insertion, and by end");
+    let flows = rows.iter().map(|row| (row.inserted_ms / HOUR, row.record.flow_id));
+    assert!(flows.is_sorted(), "by hour of insertion, and, on the only page, by flow");
     let mut expected: Vec<_> = all.iter().map(|record| record.flow_id).collect();
     expected.sort_unstable();
     assert_eq!(ids(dir.path()), expected);
@@ -202,6 +202,78 @@ fn an_hour_becomes_one_file_in_the_order_of_ends() {
     let ended: Vec<_> = ended.map(|record| record.end_ms).collect();
     let span = (*ended.iter().min().unwrap(), *ended.iter().max().unwrap());
     assert_eq!(first.ends, Some(span));
+}
+
+/// The `index`-th record of flows that are told again and again.
+fn told_again(index: u64) -> FlowRecord {
+    let seed = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let mut record = FlowRecord { flow_id: 1 + seed % 9000, ..flow_at(START + MINUTE, index) };
+    record.end_ms = START + index / 3;
+    record.key.source = [10, 1, 0, (record.flow_id % 41) as u8].into();
+    record.key.destination = [10, 2, 0, (record.flow_id % 37) as u8].into();
+    record
+}
+
+/// Prints, of each row group, its rows, whether all bytes of its columns are those of the file
+/// before, whether statistics are right, and whether rows lie as they should.
+const GROUPS: &str = r#"
+import glob, sys
+import pyarrow.compute as pc, pyarrow.parquet as pq
+root, before = sys.argv[1:]
+after, = glob.glob(f"{root}/flows/*/*/*.parquet")
+
+def chunks(path, group):
+    file = open(path, "rb").read()
+    columns = map(pq.ParquetFile(path).metadata.row_group(group).column, range(96))
+    for column in columns:
+        begin = column.dictionary_page_offset or column.data_page_offset
+        yield file[begin:begin + column.total_compressed_size]
+
+def statistics(group, table):
+    for index, name in enumerate(table.column_names):
+        bounds = group.column(index).statistics
+        if bounds and bounds.has_min_max:
+            found = pc.min_max(table[name]).as_py()
+            yield (bounds.min, bounds.max) == (found["min"], found["max"])
+
+def is_by_flow(rows):
+    begins = [i for i in range(len(rows)) if i == 0 or rows[i][:3] != rows[i - 1][:3]]
+    in_time = all(a[:3] != b[:3] or a[3] <= b[3] for a, b in zip(rows, rows[1:]))
+    return in_time and len(begins) == len({row[:3] for row in rows})
+
+def is_ordered(table):
+    names = ["destinationIP", "sourceIP", "flowId", "flowEndMilliseconds"]
+    rows = list(zip(*(table[name].to_pylist() for name in names)))
+    pages = [rows[i:i + 16384] for i in range(0, len(rows), 16384)]
+    ends = [[row[3] for row in page] for page in pages]
+    in_time = all(max(a) <= min(b) for a, b in zip(ends, ends[1:]))
+    return in_time and all(map(is_by_flow, pages))
+
+file = pq.ParquetFile(after)
+for index in range(file.num_row_groups):
+    group, table = file.metadata.row_group(index), file.read_row_group(index)
+    checks = list(statistics(group, table))
+    same = list(chunks(after, index)) == list(chunks(before, 0))
+    print(table.num_rows, same, len(checks) > 40 and all(checks), is_ordered(table))
+"#;
+
+#[test]
+fn large_row_groups_are_copied_and_small_ones_put_together() {
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let all: Vec<_> = (0..70_500).map(told_again).collect();
+    for records in [&all[..300], &all[300..70_300], &all[70_300..]] {
+        writer.append(records, START + MINUTE).unwrap();
+        writer.flush().unwrap();
+    }
+    let large = dir.path().join("before");
+    fs::copy(&files(dir.path())[1], &large).unwrap();
+    let mut maintenance = writer.maintenance(MaintenanceOptions::default()).unwrap();
+    maintenance.pass(START + 2 * HOUR, &RUNNING).unwrap();
+    let groups = python(GROUPS, &[dir.path(), &large]);
+    assert_eq!(groups, "70000 True True True\n500 False True True\n");
+    let expected = sums(&all, |_| START + MINUTE);
+    assert_eq!(python(SUMS, &[&dir.path().join("flows")]), expected);
 }
 
 #[test]

@@ -26,9 +26,14 @@ use zstd::bulk::Compressor;
 use super::pages::{deltas, runs, split, width};
 
 /// Rows of a page: who needs few of them decodes no others.
-const PAGE_ROWS: usize = 16_384;
-/// More distinct numbers than these are no dictionary.
+pub(crate) const PAGE_ROWS: usize = 16_384;
+/// More distinct numbers than these are no dictionary, nor is more than one for so many rows.
 const DISTINCT: usize = 4096;
+const ROWS_EACH: usize = 8;
+/// So many small ones always are.
+const BYTES: usize = 256;
+/// Numbers that are not further apart are looked up by their place, and others by their hash.
+const NEAR: u64 = 1 << 16;
 /// Fewer bytes are not worth the compression, nor is one that leaves more than so many hundredths.
 const LEAST_BYTES: usize = 64;
 const MOST_LEFT: usize = 95;
@@ -76,6 +81,12 @@ impl Chunks {
         array: &dyn Array,
         order: Option<&[u32]>,
     ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+        let is_text = matches!(array.data_type(), DataType::Dictionary(..));
+        if !is_text && (description.max_def_level() > 0 || array.null_count() > 0) {
+            // Pages of numbers say nothing of rows without one.
+            let name = description.name();
+            return Err(ParquetError::NYI(format!("numbers that may be absent, as in {name}")));
+        }
         let (values, statistics) = match array.data_type() {
             DataType::UInt8 => numbers::<UInt8Type>(array, order, i64::from),
             DataType::UInt16 => numbers::<UInt16Type>(array, order, i64::from),
@@ -259,10 +270,8 @@ where
         let (dictionary, indices) = (plain::<T>(&[widened(first)]), vec![0; values.len()]);
         return (Values::Indices { dictionary, distinct: 1, indices, present: None }, bounds);
     }
-    let numbers: Vec<i64> = gathered(values, order).map(widened).collect();
-    if size_of::<T::Native>() < 4
-        && let Some(few) = few::<T>(&numbers)
-    {
+    let numbers: Vec<i64> = gathered(values, order).map(&widened).collect();
+    if let Some(few) = few::<T>(&numbers, widened(least), widened(most)) {
         return (few, bounds);
     }
     let is_time = matches!(T::DATA_TYPE, DataType::Timestamp(..));
@@ -271,15 +280,24 @@ where
     (Values::Numbers { numbers, encoding }, bounds)
 }
 
-/// Small numbers as a dictionary, if few of them are distinct.
-fn few<T: ArrowPrimitiveType>(numbers: &[i64]) -> Option<Values> {
-    let mut known = vec![NONE; 1 << (8 * size_of::<T::Native>())];
+/// Numbers as a dictionary, if few of them are distinct.
+fn few<T: ArrowPrimitiveType>(numbers: &[i64], least: i64, most: i64) -> Option<Values> {
+    let always = if size_of::<T::Native>() < 4 { BYTES } else { 0 };
+    let entries = DISTINCT.min(always.max(numbers.len() / ROWS_EACH));
+    // Right for unsigned numbers as well, whatever their sign here.
+    let above = |number: i64| number.wrapping_sub(least).cast_unsigned();
+    let near = if above(most) < NEAR { above(most) + 1 } else { 0 };
+    let mut near = vec![NONE; usize::try_from(near).ok()?];
+    let mut far = HashMap::new();
     let mut distinct = Vec::new();
     let mut indices = Vec::with_capacity(numbers.len());
     for number in numbers {
-        let known = known.get_mut(usize::try_from(*number).ok()?)?;
+        let known = match usize::try_from(above(*number)).ok().and_then(|it| near.get_mut(it)) {
+            Some(known) => known,
+            None => far.entry(*number).or_insert(NONE),
+        };
         if *known == NONE {
-            if distinct.len() == DISTINCT {
+            if distinct.len() == entries {
                 return None;
             }
             *known = u32::try_from(distinct.len()).ok()?;

@@ -14,6 +14,7 @@ use super::encode::Draft;
 use super::hot::{Hot, lock};
 use super::listing::Listing;
 use super::maintenance::{Maintenance, MaintenanceOptions};
+use super::order::{LARGE_ROWS, by_flow};
 use super::waiting::{Sealed, Waiting};
 use super::{Mark, columns, directory, layout, mark};
 use crate::StoreError;
@@ -157,7 +158,17 @@ impl Writer {
         }
         let name = sealed.label.name();
         let mut draft = Draft::create(temporary.join(&name), &columns::schema())?;
-        draft.write(&sealed.batch)?;
+        let batch = &sealed.batch;
+        if let Ok(rows) = u32::try_from(batch.num_rows())
+            && batch.num_rows() >= LARGE_ROWS
+        {
+            let column = |index: usize| Ok(Arc::clone(batch.column(index)));
+            let order =
+                by_flow((0..rows).collect(), |name| column(batch.schema_ref().index_of(name)?))?;
+            draft.write_columns(Some(&order), column)?;
+        } else {
+            draft.write(batch)?;
+        }
         let size = draft.finish()?;
         self.announce(sealed, &partition.join(&name))?;
         draft.publish(&partition, &name)?;

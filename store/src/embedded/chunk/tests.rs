@@ -17,14 +17,16 @@ enum Shape {
     /// Long runs of few values.
     Runs,
     Few,
+    /// Few as well, but far from each other.
+    Scattered,
     /// Each a little above the one before.
     Rising,
     Any,
 }
 
 fn shapes() -> impl Strategy<Value = [Shape; 7]> {
-    use Shape::{Any, Few, Rising, Runs, Same};
-    prop::array::uniform7(prop::sample::select(vec![Same, Runs, Few, Rising, Any]))
+    use Shape::{Any, Few, Rising, Runs, Same, Scattered};
+    prop::array::uniform7(prop::sample::select(vec![Same, Runs, Few, Scattered, Rising, Any]))
 }
 
 /// Numbers of this shape, the same for the same seed.
@@ -37,6 +39,7 @@ fn numbers(shape: Shape, rows: usize, seed: u64) -> Vec<u64> {
         Shape::Same => seed,
         Shape::Runs => random(row / (1 + seed % 100)) % 3,
         Shape::Few => random(row) % 300,
+        Shape::Scattered => random(random(row) % 30),
         Shape::Rising => seed.wrapping_add(row * 7 + random(row) % 5),
         Shape::Any => random(row),
     };
@@ -137,11 +140,25 @@ proptest! {
 /// Around the ends of pages, runs, and blocks of deltas.
 #[test]
 fn columns_of_any_length_are_read() {
-    use Shape::{Any, Few, Rising, Runs, Same};
-    let shapes = [[Few, Runs, Any, Rising, Rising, Few, Runs], [Any; 7], [Same; 7], [Runs; 7]];
+    use Shape::{Any, Few, Rising, Runs, Same, Scattered};
+    let mixed = [Few, Runs, Any, Rising, Rising, Few, Runs];
+    let shapes = [mixed, [Any; 7], [Same; 7], [Runs; 7], [Scattered; 7]];
     for rows in [1, 7, 8, 9, 31, 32, 33, 127, 128, 129, 130, 16_383, 16_384, 16_385, 40_000] {
         for (seed, shapes) in (17..).zip(shapes) {
             check(&[batch(shapes, rows, seed)], rows % 2 == 0);
         }
+    }
+}
+
+/// No column is so; pages of numbers would say nothing of rows without one.
+#[test]
+fn numbers_that_may_be_absent_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (is_nullable, numbers) in [(true, [Some(1), Some(2)]), (false, [Some(1), None])] {
+        let schema = Schema::new(vec![Field::new("packets", DataType::UInt64, is_nullable)]);
+        let mut draft = Draft::create(folder.path().join("rows"), &schema).unwrap();
+        let column: ArrayRef = Arc::new(UInt64Array::from_iter(numbers));
+        let refused = draft.write_columns(None, |_| Ok(Arc::clone(&column))).unwrap_err();
+        assert!(format!("{refused:?}").contains("packets"), "{refused:?}");
     }
 }

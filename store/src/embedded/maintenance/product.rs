@@ -18,6 +18,7 @@ use crate::embedded::encode::Draft;
 use crate::embedded::layout::{self, Tier};
 use crate::embedded::listing;
 use crate::embedded::names::{Label, StoredFile};
+use crate::embedded::order::{LARGE_ROWS, by_flow};
 use crate::embedded::sums::{Sums, end_column, source_batch, source_columns, span, sums_schema};
 use crate::embedded::unite::united;
 
@@ -161,7 +162,7 @@ fn copy(dir: &Path, file: &StoredFile, draft: &mut Draft) -> Result<bool, FileEr
         Ok(Arc::clone(ArrowReaderMetadata::load(&source, options)?.metadata()))
     })?;
     let is_large = |group: &RowGroupMetaData| {
-        usize::try_from(group.num_rows()).is_ok_and(|rows| rows >= GROUP_ROWS / 2)
+        usize::try_from(group.num_rows()).is_ok_and(|rows| rows >= LARGE_ROWS)
     };
     let schema = metadata.file_metadata().schema_descr();
     let found = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
@@ -178,14 +179,15 @@ fn copy(dir: &Path, file: &StoredFile, draft: &mut Draft) -> Result<bool, FileEr
     Ok(true)
 }
 
-/// A row group of what several batches have, in the order of the ends of flows.
+/// A row group of what several batches have: by the ends of flows, and within a page by flow.
 fn write(draft: &mut Draft, batches: &[RecordBatch], rows: usize) -> Result<(), StoreError> {
     if rows == 0 {
         return Ok(());
     }
-    let ends = united(batches, schema().index_of(end_column()).map_err(StoreError::from)?)?;
-    let order = sort_to_indices(&ends, None, None)?;
-    draft.write_columns(Some(order.values()), |index| united(batches, index))
+    let column = |name: &str| united(batches, schema().index_of(name)?);
+    let by_end = sort_to_indices(&column(end_column())?, None, None)?;
+    let order = by_flow(by_end.values().to_vec(), column)?;
+    draft.write_columns(Some(&order), |index| united(batches, index))
 }
 
 /// Returns how many rows there are, and when their first bucket begins and their last flow ended.
