@@ -41,6 +41,9 @@ pub struct Field {
     pub path: &'static [u8],
     /// The part of a record that it is of, if that is shared.
     pub group: Option<Group>,
+    /// Writes the number that each of some records has here, which is what [`Field::access`] gets,
+    /// without a call for each of them. Nothing if this is no number.
+    pub numbers: fn(&[FlowRecord], &mut [u64]),
 }
 
 /// The shared parts of a record that several attributes tell.
@@ -142,6 +145,28 @@ pub enum Profile {
     Fyke,
 }
 
+impl Access {
+    #[expect(
+        clippy::inline_always,
+        reason = "what is constant here is not in a function of its own"
+    )]
+    #[inline(always)]
+    fn numbers(&self, records: &[FlowRecord], to: &mut [u64]) {
+        let rows = to.iter_mut().zip(records);
+        match self {
+            Self::U8 { get, .. } => rows.for_each(|(to, record)| *to = get(record).into()),
+            Self::U16 { get, .. } => rows.for_each(|(to, record)| *to = get(record).into()),
+            Self::U32 { get, .. } | Self::Seconds { get, .. } => {
+                rows.for_each(|(to, record)| *to = get(record).into());
+            }
+            Self::U64 { get, .. } | Self::Milliseconds { get, .. } => {
+                rows.for_each(|(to, record)| *to = get(record));
+            }
+            Self::Ip { .. } | Self::Name { .. } | Self::Labels { .. } | Self::Uuid { .. } => {}
+        }
+    }
+}
+
 impl Profile {
     /// Writes the attributes of this profile, in the order of its templates.
     pub(crate) fn encode(self, record: &FlowRecord, family: Family, writer: &mut RecordWriter<'_>) {
@@ -193,6 +218,12 @@ impl Field {
         self
     }
 
+    /// Says how many records are read at once.
+    const fn many(mut self, numbers: fn(&[FlowRecord], &mut [u64])) -> Self {
+        self.numbers = numbers;
+        self
+    }
+
     /// Every row of the table, in order.
     pub fn all() -> impl Iterator<Item = &'static Field> {
         FIELDS.iter().copied().flatten()
@@ -237,12 +268,19 @@ impl Field {
 }
 
 const fn one(name: &'static str, element: InformationElement, access: Access) -> Field {
-    Field { name, elements: Elements::One(element), access, path: &[], group: None }
+    Field {
+        name,
+        elements: Elements::One(element),
+        access,
+        path: &[],
+        group: None,
+        numbers: |_, _| {},
+    }
 }
 
 /// Nobody has registered an element for it.
 const fn unregistered(name: &'static str, access: Access) -> Field {
-    Field { name, elements: Elements::None, access, path: &[], group: None }
+    Field { name, elements: Elements::None, access, path: &[], group: None, numbers: |_, _| {} }
 }
 
 const fn per_family(
@@ -251,7 +289,14 @@ const fn per_family(
     v6: InformationElement,
     access: Access,
 ) -> Field {
-    Field { name, elements: Elements::PerFamily { v4, v6 }, access, path: &[], group: None }
+    Field {
+        name,
+        elements: Elements::PerFamily { v4, v6 },
+        access,
+        path: &[],
+        group: None,
+        numbers: |_, _| {},
+    }
 }
 
 /// Builds an [`Access`] to a plain member of [`FlowRecord`].
@@ -284,6 +329,16 @@ macro_rules! name {
     };
 }
 
+/// A part of the table. Each row reads many records by a function of its own, in which it is a
+/// constant, as it is in [`table!`].
+macro_rules! rows {
+    ($vis:vis static $name:ident: [Field; $count:literal] = [$($row:expr),* $(,)?];) => {
+        $vis static $name: [Field; $count] = [$(
+            $row.many(|records, to| const { &$row.access }.numbers(records, to))
+        ),*];
+    };
+}
+
 /// A part of the table that is read and written as a whole.
 ///
 /// Beside the rows it makes `encode` and `decode`, in which each row is a constant: the compiler
@@ -291,7 +346,7 @@ macro_rules! name {
 /// function for each. A macro, because a function cannot take constants apart.
 macro_rules! table {
     ($vis:vis static $name:ident: [Field; $count:literal] = [$($row:expr),* $(,)?];) => {
-        $vis static $name: [Field; $count] = [$($row),*];
+        $crate::fields::rows! { $vis static $name: [Field; $count] = [$($row),*]; }
 
         /// Writes these attributes of `record`, in the order of the rows.
         $vis fn encode(
@@ -320,7 +375,7 @@ macro_rules! table {
     };
 }
 
-use {member, name, part, table};
+use {member, name, part, rows, table};
 
 #[cfg(test)]
 mod tests {

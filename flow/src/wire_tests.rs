@@ -37,6 +37,36 @@ fn decode(messages: &[u8]) -> Vec<FlowRecord> {
     decoded
 }
 
+/// Also those that are not on the wire.
+#[test]
+fn many_records_are_read_as_each_of_them() {
+    let mut told = FlowRecord::default();
+    for (number, field) in (100_u8..).zip(Field::all()) {
+        match field.access {
+            Access::U8 { set, .. } => set(&mut told, number % 3),
+            Access::U16 { set, .. } => set(&mut told, u16::from(number) * 200),
+            Access::U32 { set, .. } | Access::Seconds { set, .. } => set(&mut told, number.into()),
+            Access::U64 { set, .. } | Access::Milliseconds { set, .. } => {
+                set(&mut told, u64::from(number) << 20);
+            }
+            _ => {}
+        }
+    }
+    let records = [FlowRecord::default(), told];
+    for field in Field::all() {
+        let get = |record| match field.access {
+            Access::U8 { get, .. } => get(record).into(),
+            Access::U16 { get, .. } => get(record).into(),
+            Access::U32 { get, .. } | Access::Seconds { get, .. } => get(record).into(),
+            Access::U64 { get, .. } | Access::Milliseconds { get, .. } => get(record),
+            _ => 7,
+        };
+        let mut numbers = [7; 3];
+        (field.numbers)(&records, &mut numbers);
+        assert_eq!(numbers, [get(&records[0]), get(&records[1]), 7], "{}", field.name);
+    }
+}
+
 fn counters() -> impl Strategy<Value = crate::Counters> {
     any::<[u64; 4]>().prop_map(|[a, b, c, d]| crate::Counters {
         packets_total: a,

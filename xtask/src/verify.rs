@@ -36,7 +36,7 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         .context("cargo-deny is missing; cargo install --locked cargo-deny")?;
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
-    for bench in ["meter", "collecting", "cluster", "store"] {
+    for bench in ["meter", "collecting", "cluster", "store", "clickhouse"] {
         cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;

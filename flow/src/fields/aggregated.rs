@@ -3,10 +3,10 @@
 use ipfix::registry::antrea;
 
 use super::antrea::{seconds, set_seconds};
-use super::{Access, Field, one, part, unregistered};
+use super::{Access, Field, one, part, rows, unregistered};
 use crate::{Correlation, FlowRecord, Joined, Side};
 
-#[rustfmt::skip] // one attribute, one line
+rows! {
 pub(super) static ROWS: [Field; 33] = [
     unregistered("flowCorrelation", Access::U8 { get: |r| r.correlation as u8, set: |r, v| r.correlation = Correlation::from_u8(v) }),
     one("throughput", antrea::THROUGHPUT, part!(U64, joined.throughput)).at(&[13, 11]),
@@ -42,6 +42,7 @@ pub(super) static ROWS: [Field; 33] = [
     one("throughputFromDestinationNode", antrea::THROUGHPUT_FROM_DESTINATION_NODE, part!(U64, joined.from_destination.throughput)).at(&[13, 9]),
     one("reverseThroughputFromDestinationNode", antrea::REVERSE_THROUGHPUT_FROM_DESTINATION_NODE, part!(U64, joined.from_destination.reverse_throughput)).at(&[13, 10]),
 ];
+}
 
 /// Domains have 32 bits, and their column 64.
 fn set_domain(record: &mut FlowRecord, side: fn(&mut Joined) -> &mut Side, value: u64) {

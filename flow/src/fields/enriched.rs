@@ -2,10 +2,10 @@
 
 use ipfix::registry::{antrea, iana};
 
-use super::{Access, Field, Group, member, name, one, part, per_family, unregistered};
+use super::{Access, Field, Group, member, name, one, part, per_family, rows, unregistered};
 use crate::{Direction, ObservedBy};
 
-#[rustfmt::skip] // one attribute, one line
+rows! {
 pub(super) static ROWS: [Field; 19] = [
     one("sourcePodLabels", antrea::SOURCE_POD_LABELS, name!(Labels, source.labels)).at(&[8, 5]).of(Group::Source),
     one("destinationPodLabels", antrea::DESTINATION_POD_LABELS, name!(Labels, destination.labels)).at(&[8, 11]).of(Group::Destination),
@@ -27,3 +27,4 @@ pub(super) static ROWS: [Field; 19] = [
     unregistered("destinationZone", name!(destination.zone)).of(Group::Destination),
     unregistered("observedBy", Access::U8 { get: |r| r.observed_by as u8, set: |r, v| r.observed_by = ObservedBy::from_u8(v) }),
 ];
+}

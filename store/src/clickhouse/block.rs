@@ -36,8 +36,10 @@ pub struct Block {
 #[derive(Debug)]
 struct Own {
     column: Column,
-    access: Access,
+    field: &'static Field,
+    /// Up to `end`. What is behind it is memory that was filled before, or will be.
     values: Vec<u8>,
+    end: usize,
 }
 
 impl Block {
@@ -59,8 +61,8 @@ impl Block {
                 {
                     block.shared.push(Shared::name(*column, *access));
                 }
-                Value::Attribute(Field { access, .. }) => {
-                    block.own.push(Own { column: *column, access: *access, values: Vec::new() });
+                Value::Attribute(field) => {
+                    block.own.push(Own { column: *column, field, values: Vec::new(), end: 0 });
                 }
             }
         }
@@ -75,7 +77,6 @@ impl Block {
         for own in &mut self.own {
             let theirs = other.own.iter_mut().find(|it| it.column.name == own.column.name);
             own.values = theirs.map(|it| std::mem::take(&mut it.values)).unwrap_or_default();
-            own.values.clear();
         }
         if self.shared.len() == other.shared.len() {
             for (ours, theirs) in self.shared.iter_mut().zip(other.shared) {
@@ -116,7 +117,7 @@ impl Block {
     }
 
     fn count(&mut self) {
-        let own: usize = self.own.iter().map(|own| own.values.len()).sum();
+        let own: usize = self.own.iter().map(|own| own.end).sum();
         let shared: usize = self.shared.iter().map(|it| it.bytes(self.rows)).sum();
         self.bytes = own + shared;
     }
@@ -201,51 +202,60 @@ fn head(name: &str, form: Form) -> Bytes {
 impl Own {
     /// At most as many as are near.
     fn push(&mut self, records: &[FlowRecord]) {
-        let to = &mut self.values;
-        match self.access {
-            Access::U8 { get, .. } => to.extend(records.iter().map(get)),
-            Access::U16 { get, .. } => {
-                numbers(to, records.iter().map(|record| get(record).to_le_bytes()));
+        match (self.field.access, self.column.form) {
+            (Access::Milliseconds { .. }, Form::DateTime) => {
+                self.numbers::<4>(records, |number| (number / 1000).min(u32::MAX.into()));
             }
-            Access::U32 { get, .. } | Access::Seconds { get, .. } => {
-                numbers(to, records.iter().map(|record| get(record).to_le_bytes()));
-            }
-            Access::U64 { get, .. } => {
-                numbers(to, records.iter().map(|record| get(record).to_le_bytes()));
-            }
-            Access::Milliseconds { get, .. } if self.column.form == Form::DateTime => {
-                let seconds = |record| u32::try_from(get(record) / 1000).unwrap_or(u32::MAX);
-                numbers(to, records.iter().map(|record| seconds(record).to_le_bytes()));
-            }
-            Access::Milliseconds { get, .. } => {
+            (Access::Milliseconds { .. }, _) => {
                 // What no time can be is the last there is.
-                let last = i64::MAX.unsigned_abs();
-                numbers(to, records.iter().map(|record| get(record).min(last).to_le_bytes()));
+                self.numbers::<8>(records, |number| number.min(i64::MAX.unsigned_abs()));
             }
-            Access::Ip { get, .. } => {
+            (Access::U8 { .. }, _) => self.numbers::<1>(records, |number| number),
+            (Access::U16 { .. }, _) => self.numbers::<2>(records, |number| number),
+            (Access::U32 { .. } | Access::Seconds { .. }, _) => {
+                self.numbers::<4>(records, |number| number);
+            }
+            (Access::U64 { .. }, _) => self.numbers::<8>(records, |number| number),
+            (Access::Ip { get, .. }, _) => {
+                let start = self.end;
+                let room = self.room(records.len() * text::ADDRESS);
+                let mut length = 0;
                 for record in records {
-                    text::address(to, get(record));
+                    length +=
+                        text::address(room.get_mut(length..).unwrap_or_default(), get(record));
+                }
+                self.end = start + length;
+            }
+            (Access::Uuid { get, .. }, _) => {
+                let (places, _) = self.room(records.len() * 16).as_chunks_mut();
+                for (place, record) in places.iter_mut().zip(records) {
+                    *place = get(record).map_or([0; 16], |uid| halves(uid.0));
                 }
             }
-            Access::Uuid { get, .. } => {
-                let bytes = |record| get(record).map_or([0; 16], |uid| halves(uid.0));
-                numbers(to, records.iter().map(bytes));
-            }
             // Those are shared.
-            Access::Name { .. } | Access::Labels { .. } => {}
+            (Access::Name { .. } | Access::Labels { .. }, _) => {}
         }
     }
-}
 
-/// At most as many as are near.
-fn numbers<const N: usize>(to: &mut Vec<u8>, values: impl Iterator<Item = [u8; N]>) {
-    let mut all = [[0; N]; NEAR];
-    let mut count = 0;
-    for (place, value) in all.iter_mut().zip(values) {
-        *place = value;
-        count += 1;
+    /// The lowest bytes of what `of` makes of each number.
+    fn numbers<const N: usize>(&mut self, records: &[FlowRecord], of: impl Fn(u64) -> u64) {
+        let mut near = [0; NEAR];
+        (self.field.numbers)(records, &mut near);
+        let (places, _) = self.room(records.len() * N).as_chunks_mut();
+        for (place, number) in places.iter_mut().zip(near) {
+            *place = of(number).to_le_bytes().first_chunk().copied().unwrap_or([0; N]);
+        }
     }
-    to.extend_from_slice(all.get(..count).unwrap_or_default().as_flattened());
+
+    /// So many bytes behind what is there, to be written.
+    fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let (start, end) = (self.end, self.end + bytes);
+        if self.values.len() < end {
+            self.values.resize(2 * end, 0);
+        }
+        self.end = end;
+        self.values.get_mut(start..end).unwrap_or_default()
+    }
 }
 
 /// `UUID` is two numbers.
@@ -323,6 +333,31 @@ mod tests {
         block.keep(&columns(&HAS[2..]));
         let expected = [b"\x01\x02", STATES, b"\x02\0\0\0\0\0\0\0\0\x01"].concat();
         assert_eq!(bytes(block, 0..2), expected);
+    }
+
+    #[test]
+    fn addresses_with_one_text_are_one() {
+        let has = [("destinationServiceIP", "String")];
+        let ips = [
+            None,
+            Some("0.0.0.0"),
+            Some("10.0.0.1"),
+            Some("::ffff:10.0.0.1"),
+            Some("::"),
+            Some("::1"),
+            Some("0.0.0.1"),
+            Some("::ffff:0.0.0.0"),
+        ];
+        let records = ips.map(|ip| {
+            let mut record = FlowRecord::default();
+            record.service.ip = ip.map(|ip| ip.parse().unwrap());
+            record
+        });
+        let mut block = Block::new(&columns(&has), "");
+        block.push(&records);
+        let texts = b"\x04\0\0\0\0\0\0\0\0\x0810.0.0.1\x03::1\x070.0.0.1\x08\0\0\0\0\0\0\0";
+        let expected = [&texts[..], &[0, 0, 1, 1, 0, 2, 3, 0]].concat();
+        assert!(bytes(block, 0..8).ends_with(&expected));
     }
 
     /// Places in memory are used again, names come in several copies, and blocks too.

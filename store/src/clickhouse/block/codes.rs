@@ -61,28 +61,32 @@ impl<K: Copy + Eq + Hash> Codes<K> {
 pub(super) struct Dictionary {
     /// One behind the other, as blocks have them.
     texts: Vec<u8>,
-    /// Where each is, without its length, and its number.
-    known: HashTable<(Range<usize>, u32)>,
+    /// Where each is, without its length.
+    places: Vec<Range<usize>>,
+    /// Numbers of texts.
+    known: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
 impl Dictionary {
     /// The number of a text.
     pub(super) fn key(&mut self, text: &str) -> u32 {
-        let Self { texts, known, hasher } = self;
-        let hash = |text: &[u8]| hasher.hash_one(text);
-        let is_it = |(at, _): &(Range<usize>, u32)| texts.get(at.clone()) == Some(text.as_bytes());
-        let own = hash(text.as_bytes());
-        if let Some((_, key)) = known.find(own, is_it) {
+        let Self { texts, places, known, hasher } = self;
+        let text_of = |key: u32| texts.get(places.get(key as usize)?.clone());
+        let hash = hasher.hash_one(text.as_bytes());
+        if let Some(key) = known.find(hash, |key| text_of(*key) == Some(text.as_bytes())) {
             return *key;
         }
-        let key = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        text::text(texts, text);
-        let at = texts.len() - text.len()..texts.len();
-        let texts = &*texts;
-        known.insert_unique(own, (at, key), |(at, _)| {
-            hash(texts.get(at.clone()).unwrap_or_default())
-        });
+        let key = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        known.insert_unique(hash, key, |key| hasher.hash_one(text_of(*key).unwrap_or_default()));
+        self.add(text)
+    }
+
+    /// The number of a text that was not there before.
+    pub(super) fn add(&mut self, text: &str) -> u32 {
+        let key = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        text::text(&mut self.texts, text);
+        self.places.push(self.texts.len() - text.len()..self.texts.len());
         key
     }
 
@@ -93,6 +97,7 @@ impl Dictionary {
 
     pub(super) fn clear(&mut self) {
         self.texts.clear();
+        self.places.clear();
         self.known.clear();
     }
 
@@ -102,7 +107,7 @@ impl Dictionary {
         if rows.is_empty() {
             return [VERSION.to_le_bytes().to_vec().into(), Bytes::new()];
         }
-        let (width, rows_of) = match self.known.len() {
+        let (width, rows_of) = match self.places.len() {
             0..=0x100 => (0, wide::<1>(rows, keys)),
             0x101..=0x1_0000 => (1, wide::<2>(rows, keys)),
             _ => (2, wide::<4>(rows, keys)),
@@ -111,7 +116,7 @@ impl Dictionary {
         let number = |head: &mut Vec<u8>, it: u64| head.extend_from_slice(&it.to_le_bytes());
         number(&mut head, VERSION);
         number(&mut head, HAS_KEYS | width);
-        number(&mut head, self.known.len() as u64);
+        number(&mut head, self.places.len() as u64);
         head.extend_from_slice(&self.texts);
         number(&mut head, rows.len() as u64);
         [head.into(), rows_of]
@@ -119,12 +124,10 @@ impl Dictionary {
 
     /// The same, but for who takes no dictionaries: in each row a text.
     pub(super) fn plain(&self, rows: &[u32], keys: &[u32]) -> Bytes {
-        let mut places: Vec<_> = self.known.iter().collect();
-        places.sort_unstable_by_key(|(_, key)| *key);
         let mut values = Vec::new();
         for code in rows {
             let key = keys.get(*code as usize).copied().unwrap_or_default();
-            let place = places.get(key as usize).map_or(0..0, |(at, _)| at.clone());
+            let place = self.places.get(key as usize).cloned().unwrap_or_default();
             text::length(&mut values, place.len());
             values.extend_from_slice(self.texts.get(place).unwrap_or_default());
         }

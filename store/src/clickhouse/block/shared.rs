@@ -36,7 +36,7 @@ enum Of {
     },
     Ip {
         get: fn(&FlowRecord) -> Option<IpAddr>,
-        ips: Codes<Option<IpAddr>>,
+        ips: Codes<u128>,
     },
     Uid {
         get: fn(&FlowRecord) -> Option<Uid>,
@@ -124,7 +124,7 @@ impl Shared {
                 }
             }
             Of::Ip { get, ips } => {
-                records.iter().filter(|record| ips.push(get(record))).for_each(learn);
+                records.iter().filter(|record| ips.push(number(get(record)))).for_each(learn);
             }
             Of::Uid { get, uids } => {
                 records.iter().filter(|record| uids.push(get(record))).for_each(learn);
@@ -190,6 +190,17 @@ impl Shared {
     }
 }
 
+/// Those with one text have one number, and no others.
+fn number(address: Option<IpAddr>) -> u128 {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) if !address.is_unspecified() => {
+            address.to_ipv6_mapped().to_bits()
+        }
+        Some(IpAddr::V6(address)) => address.to_bits(),
+        _ => 0,
+    }
+}
+
 impl Coded {
     fn new(column: Column, access: Option<Access>) -> Self {
         Self { column, access, meanings: Vec::new(), texts: Dictionary::default() }
@@ -202,10 +213,11 @@ impl Coded {
             Access::U8 { get, .. } => get(record).into(),
             Access::Name { get, .. } | Access::Labels { get, .. } => self.texts.key(get(record)),
             Access::Ip { get, .. } => {
-                let mut told = Vec::new();
-                text::address(&mut told, get(record));
-                let text = told.get(1..).and_then(|it| std::str::from_utf8(it).ok());
-                self.texts.key(text.unwrap_or_default())
+                let mut told = [0; text::ADDRESS];
+                let length = text::address(&mut told, get(record));
+                let text = told.get(1..length).and_then(|it| std::str::from_utf8(it).ok());
+                // Known by its number, and so by its text.
+                self.texts.add(text.unwrap_or_default())
             }
             Access::Uuid { get, .. } => {
                 self.texts.key(&get(record).map(|uid| uid.to_string()).unwrap_or_default())

@@ -17,23 +17,28 @@ pub(super) fn text(to: &mut Vec<u8>, text: &str) {
     to.extend_from_slice(text.as_bytes());
 }
 
-/// An address that is not known is no text.
+/// Bytes that any address takes at most, its length before it included.
+pub(super) const ADDRESS: usize = 40;
+
+/// An address that is not known is no text. Returns how many bytes it took; `to` has to have
+/// [`ADDRESS`].
 #[inline]
-pub(super) fn address(to: &mut Vec<u8>, address: Option<IpAddr>) {
+pub(super) fn address(to: &mut [u8], address: Option<IpAddr>) -> usize {
     match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V4(address)) if !address.is_unspecified() => dotted(to, address),
         Some(IpAddr::V6(address)) if !address.is_unspecified() => {
-            let at = to.len();
-            to.push(0);
-            // A vector takes everything.
-            write!(to, "{address}").unwrap_or_default();
-            let length = to.len() - at - 1;
-            if let Some(place) = to.get_mut(at) {
-                // At most 39.
-                *place = u8::try_from(length).unwrap_or_default();
-            }
+            let Some((place, mut rest)) = to.split_first_mut() else { return 0 };
+            let room = rest.len();
+            // There is room.
+            write!(rest, "{address}").unwrap_or_default();
+            let length = room - rest.len();
+            *place = u8::try_from(length).unwrap_or_default();
+            length + 1
         }
-        _ => to.push(0),
+        _ => {
+            to.iter_mut().take(1).for_each(|length| *length = 0);
+            1
+        }
     }
 }
 
@@ -47,7 +52,7 @@ pub(super) fn addresses(all: &[u8], rows: &std::ops::Range<usize>) -> std::ops::
 }
 
 /// As `Display` writes it, many times as fast.
-fn dotted(to: &mut Vec<u8>, address: Ipv4Addr) {
+fn dotted(to: &mut [u8], address: Ipv4Addr) -> usize {
     // The text grows from the lowest byte of a number on, which has its length. Behind 15
     // characters the last dot falls out of it.
     let (mut text, mut end) = (0_u128, 1_u8);
@@ -61,7 +66,11 @@ fn dotted(to: &mut Vec<u8>, address: Ipv4Addr) {
     let mut text = text.to_le_bytes();
     let [first, ..] = &mut text;
     *first = length;
-    to.extend_from_slice(text.get(..=usize::from(length)).unwrap_or_default());
+    // What is behind it is written again.
+    if let Some(to) = to.first_chunk_mut() {
+        *to = text;
+    }
+    usize::from(length) + 1
 }
 
 /// What each octet looks like with a dot behind it, the first character lowest, and its length.
@@ -89,6 +98,12 @@ mod tests {
 
     use super::*;
 
+    fn told(ip: Option<IpAddr>) -> Vec<u8> {
+        let mut told = [0xff; ADDRESS];
+        let length = address(&mut told, ip);
+        told[..length].to_vec()
+    }
+
     #[test]
     fn addresses_are_as_everybody_writes_them() {
         let mut all = Vec::new();
@@ -97,8 +112,7 @@ mod tests {
             let v4 = Ipv4Addr::from(seed.wrapping_mul(2_654_435_761));
             let v6 = Ipv6Addr::from(u128::from(seed) << (seed % 120));
             for ip in [IpAddr::from(v4), v6.into()] {
-                let mut told = Vec::new();
-                address(&mut told, Some(ip));
+                let told = told(Some(ip));
                 let ip = ip.to_canonical();
                 let expected = if ip.is_unspecified() { String::new() } else { ip.to_string() };
                 assert_eq!(told.first().copied().map(usize::from), Some(expected.len()), "{ip}");
@@ -108,8 +122,7 @@ mod tests {
             }
         }
         for octet in 0..=255 {
-            let mut told = Vec::new();
-            address(&mut told, Some([octet, octet, octet, octet].into()));
+            let told = told(Some([octet, octet, octet, octet].into()));
             let expected = if octet == 0 { String::new() } else { [octet.to_string(); 1].concat() };
             let expected = if octet == 0 { expected } else { [&*expected; 4].join(".") };
             assert_eq!(told.get(1..), Some(expected.as_bytes()));
@@ -117,9 +130,9 @@ mod tests {
         for (from, to) in [(0, 4000), (0, 0), (17, 18), (1000, 3999), (4000, 4000)] {
             assert_eq!(addresses(&all, &(from..to)), ends[from]..ends[to]);
         }
-        let mut told = Vec::new();
-        address(&mut told, None);
-        assert_eq!(told, [0]);
+        assert_eq!(told(None), [0]);
+        let longest = Ipv6Addr::from(0x1111_2222_3333_4444_5555_6666_7777_8888);
+        assert_eq!(told(Some(longest.into())).len(), ADDRESS);
     }
 
     #[test]
