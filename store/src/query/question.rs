@@ -22,7 +22,7 @@ impl Query {
     /// are.
     pub fn rows(range: Range, filter: Predicate) -> Self {
         let listing = Listing {
-            columns: Column::stored(),
+            columns: Column::all_stored(),
             order: RowOrder::AsStored,
             limit: MOST,
             after: None,
