@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use flow::FlowRecord;
-use store::{Maintenance, MaintenanceOptions, Mark, Reader, StoreError, Tier, Writer};
+use store::{Maintenance, MaintenanceOptions, Mark, StoreError, Tier, Writer};
 use support::{SUMS, files, python, record, rows, sums};
 use tempfile::{TempDir, tempdir};
 

@@ -140,7 +140,7 @@ impl Asked {
                 wanted.push(one_of(&ids));
             }
         }
-        let columns = Column::stored();
+        let columns = Column::all_stored();
         source.rows(&Query::rows(range, Predicate::And(wanted)), &mut |rows| {
             for values in rows {
                 let row = row_of(&columns, &values)

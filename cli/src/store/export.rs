@@ -81,7 +81,7 @@ enum Writer {
 
 impl Rows {
     fn new(format: Format, file: File) -> anyhow::Result<Self> {
-        let columns = Column::stored();
+        let columns = Column::all_stored();
         let file = BufWriter::new(file);
         let writer = match format {
             Format::Parquet => Writer::Parquet(Box::new(Encoder::new(file)?)),

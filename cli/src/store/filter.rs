@@ -33,28 +33,14 @@ pub(crate) struct FilterArgs {
     conditions: Vec<Condition>,
 }
 
-const ENDS: [End; 2] = [
-    End { address: "sourceIP", pod: "sourcePodName", namespace: "sourcePodNamespace" },
-    End {
-        address: "destinationIP",
-        pod: "destinationPodName",
-        namespace: "destinationPodNamespace",
-    },
-];
-
-/// The columns of one end of a flow.
-struct End {
-    address: &'static str,
-    pod: &'static str,
-    namespace: &'static str,
-}
+/// What the names of both ends' columns begin with.
+const ENDS: [&str; 2] = ["source", "destination"];
 
 impl FilterArgs {
     pub(crate) fn predicate(&self) -> Predicate {
-        let either =
-            |end: &dyn Fn(&End) -> Predicate| Predicate::Or(ENDS.iter().map(end).collect());
-        let named = |name: &String| either(&|end| is_named(end.namespace, name));
-        let within = |net: &IpNet| either(&|end| is_within(end.address, *net));
+        let either = |holds: &dyn Fn(&str) -> Predicate| Predicate::Or(ENDS.map(holds).into());
+        let named = |name: &String| either(&|end| is_named(&namespace_of(end), name));
+        let within = |net: &IpNet| either(&|end| is_within(&format!("{end}IP"), *net));
         let of_type = |wanted: &FlowType| is_number("flowType", *wanted as u64);
         let all = [
             self.pod.as_ref().map(|pod| either(&|end| is_pod(end, pod))),
@@ -92,13 +78,18 @@ fn is_port(port: u16) -> Predicate {
     Predicate::Or(columns.map(|column| is_number(column, port.into())).into())
 }
 
-fn is_pod(end: &End, pod: &str) -> Predicate {
+fn is_pod(end: &str, pod: &str) -> Predicate {
+    let is_called = |name| is_named(&format!("{end}PodName"), name);
     match pod.split_once('/') {
         Some((namespace, name)) => {
-            Predicate::And(vec![is_named(end.namespace, namespace), is_named(end.pod, name)])
+            Predicate::And(vec![is_named(&namespace_of(end), namespace), is_called(name)])
         }
-        None => is_named(end.pod, pod),
+        None => is_called(pod),
     }
+}
+
+fn namespace_of(end: &str) -> String {
+    format!("{end}PodNamespace")
 }
 
 /// Services are stored as `namespace/name:port`, or with less than that.

@@ -51,7 +51,7 @@ pub(super) fn run(
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
-    let columns = Column::stored();
+    let columns = Column::all_stored();
     let source = Source::open(&args.from, &args.access, errors)?;
     let target = Target::open(args, columns.clone(), errors)?;
     let range = args.wanted.range(now_ms);

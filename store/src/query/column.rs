@@ -135,7 +135,7 @@ impl Column {
     }
 
     /// All that a row has, the time of insertion first.
-    pub fn stored() -> Vec<Self> {
+    pub fn all_stored() -> Vec<Self> {
         Self::all().filter(|column| !matches!(column.source, Source::Derived(_))).collect()
     }
 

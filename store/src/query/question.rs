@@ -18,11 +18,11 @@ pub struct Query {
 }
 
 impl Query {
-    /// Every row that passes, whole ([`Column::stored`]) and as it is stored, however many there
+    /// Every row that passes, whole ([`Column::all_stored`]) and as it is stored, however many there
     /// are.
     pub fn rows(range: Range, filter: Predicate) -> Self {
         let listing = Listing {
-            columns: Column::stored(),
+            columns: Column::all_stored(),
             order: RowOrder::AsStored,
             limit: MOST,
             after: None,

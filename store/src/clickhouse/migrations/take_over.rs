@@ -205,8 +205,8 @@ async fn grown(
     progress: &Progress,
 ) -> Result<Vec<(Day, u64)>, MigrateError> {
     let days = copier.days(&older.kept_as).await?.into_iter();
-    let copied = days.filter_map(|day| Some((day, progress.rows_of(day)?)));
-    Ok(copied.filter(|(day, rows)| day.rows > *rows).collect())
+    let known = days.filter_map(|day| Some((day, progress.rows_of(day)?)));
+    Ok(known.filter(|(day, rows)| day.rows > *rows).collect())
 }
 
 async fn last_days(
