@@ -155,7 +155,8 @@ async fn answer(
     code: &str,
     headers: &str,
 ) -> std::io::Result<()> {
-    let body = format!("<Error><Code>{code}</Code><Message>on purpose</Message></Error>");
+    let error = format!("<Error><Code>{code}</Code><Message>on purpose</Message></Error>");
+    let body = if status == 200 { code.to_owned() } else { error };
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status} On Purpose\r\nContent-Type: application/xml\r\n{headers}\
