@@ -13,6 +13,8 @@ mod questions; // random questions
 mod command; // `fyke store`, and who judges what it has done
 #[path = "stores/looked_after.rs"]
 mod looked_after; // a store that somebody looks after
+#[path = "stores/touched.rs"]
+mod touched; // which of its files are looked into
 #[path = "stores/copied.rs"]
 mod copied; // rows in other stores, and in files
 #[path = "stores/interrupted.rs"]
