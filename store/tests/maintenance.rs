@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod support;
+#[path = "maintenance/first_layout.rs"]
+mod first_layout; // files of the layout before this one
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

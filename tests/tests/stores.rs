@@ -15,6 +15,8 @@ mod sums; // what roll-ups answer
 mod command; // `fyke store`, and who judges what it has done
 #[path = "stores/looked_after.rs"]
 mod looked_after; // a store that somebody looks after
+#[path = "stores/touched.rs"]
+mod touched; // which of its files are looked into
 #[path = "stores/copied.rs"]
 mod copied; // rows in other stores, and in files
 #[path = "stores/flows.rs"]

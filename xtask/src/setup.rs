@@ -24,6 +24,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("cc", "gcc"),
     ("c++", "g++"), // builds libFuzzer
+    // Says what a process asks the kernel for.
+    ("strace", "strace"),
     // Foreign readers and writers of IPFIX.
     ("nfacctd", "pmacct"),
     ("nfcapd", "nfdump"),

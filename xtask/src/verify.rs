@@ -25,11 +25,26 @@ pub(crate) fn test(root: &Path) -> Result<()> {
 /// The binaries that end-to-end tests start: one as it ships, one that can be made to err.
 fn binaries(root: &Path) -> Result<()> {
     let built = root.join("target/debug/fyke");
-    cargo(root, &["build", "--package", "cli", "--features", "faults"])?;
+    // Of the whole workspace: what tests need of libraries is then compiled once.
+    cargo(root, &["build", "--workspace", "--bin", "fyke", "--features", "cli/faults"])?;
     let copy = root.join("target/debug/fyke-faults");
     std::fs::copy(&built, copy).context("the binary with faults cannot be copied")?;
-    cargo(root, &["build", "--package", "cli"])
+    cargo(root, &["build", "--workspace", "--bin", "fyke"])
 }
+
+/// Ignored tests: which binary has them, what their names have in common, and why they take long.
+const LONG: [(&[&str], &str, &str); 10] = [
+    (&["--test", "storm"], "fifty_thousand", "500,000 connections in ten seconds"),
+    (&["--test", "mixed"], "also_after_a_minute", "a collector is away for a minute"),
+    (&["--test", "spool"], "of_a_million", "a process is killed amid a million records"),
+    (&["--test", "faults"], "survives_long", "a writer is killed a hundred times"),
+    (&["--test", "maintenance"], "survives_long", "thirty days are merged, summed up, dropped"),
+    (&["--test", "memory"], "", "half a gibibyte of names is merged and summed up"),
+    (&["--lib"], "at_length", "500 stores of up to 2,000 rows are asked at random"),
+    (&["--test", "stores"], "at_length", "10,000 questions to all kinds of stores"),
+    (&["--test", "s3"], "", "twenty kills, and a server that looks at signatures"),
+    (&["--test", "clickhouse_schema"], "", "older schemas; 14 statements, each interrupted twice"),
+];
 
 pub(crate) fn soak(root: &Path) -> Result<()> {
     run(&mut in_root(root, &["deny", "--version"]))
@@ -37,40 +52,19 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
     for bench in ["meter", "collecting", "cluster", "store", "clickhouse"] {
-        cargo(root, &["bench", "--package", "benches", "--bench", bench, "--", "--check"])?;
+        cargo(root, &["bench", "--workspace", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;
     let fyke = root.join("target/release/fyke");
     run(Command::new(&fyke).args(["demo", "--connections", "10000"]))?;
-    let storm = ["test", "--package", "tests", "--test", "storm", "--", "--ignored"];
-    run(in_root(root, &storm).env("FYKE_BINARY", &fyke))?;
-    // What goes wrong for longer than a test of every change can wait.
-    cargo(root, &["build", "--package", "cli"])?;
-    cargo(
-        root,
-        &[
-            "test",
-            "--package",
-            "tests",
-            "--test",
-            "mixed",
-            "--",
-            "--ignored",
-            "also_after_a_minute",
-        ],
-    )?;
-    let million = ["test", "--package", "tests", "--test", "spool", "--", "--ignored"];
-    cargo(root, &million)?;
-    // A hundred kills, and thirty days.
-    let tests = ["test", "--package", "store", "--tests", "--", "--ignored", "survives_long"];
-    cargo(root, &tests)?;
-    // Five hundred stores, asked at random; then all kinds of stores.
-    cargo(root, &["test", "--package", "store", "--lib", "--", "--ignored"])?;
-    cargo(root, &["test", "--package", "tests", "--test", "stores", "--", "--ignored"])?;
+    binaries(root)?;
     signing_server(root)?;
-    cargo(root, &["test", "--package", "tests", "--test", "s3", "--", "--ignored"])?;
-    let tables = ["test", "--package", "tests", "--test", "clickhouse_schema", "--", "--ignored"];
-    cargo(root, &tables)?;
+    for (target, filter, why) in LONG {
+        eprintln!("{why}:");
+        let mut test = in_root(root, &["test", "--workspace"]);
+        // The storm is to blow at what ships.
+        run(test.args(target).args(["--", "--ignored", filter]).env("FYKE_BINARY", &fyke))?;
+    }
     fuzz::fuzz(root, fuzz::LONG)
 }
 

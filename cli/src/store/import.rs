@@ -140,13 +140,14 @@ impl Import<'_> {
         let (target, copied, same) = (&mut self.target, &mut self.copied, &mut self.same);
         self.source.rows(&query, &mut |rows| {
             for values in &rows {
-                match there.get_mut(&identity(columns, values)) {
+                let identity = identity(columns, values);
+                match there.get_mut(&identity) {
                     Some(count) if *count > 0 => {
                         *count -= 1;
                         *same += 1;
                     }
                     _ => {
-                        target.take(values)?;
+                        target.take(values, identity)?;
                         *copied += 1;
                     }
                 }

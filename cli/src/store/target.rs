@@ -76,9 +76,10 @@ impl Target {
         &self.there
     }
 
-    pub(super) fn take(&mut self, values: &[Value]) -> anyhow::Result<()> {
+    /// Takes a row, which is known by `identity`.
+    pub(super) fn take(&mut self, values: &[Value], identity: u128) -> anyhow::Result<()> {
         self.held.push(row(&self.columns, values)?);
-        identity(&self.columns, values).hash(&mut self.token);
+        identity.hash(&mut self.token);
         self.text += values.iter().map(text_size).sum::<usize>();
         if self.held.len() as u64 >= self.most || self.text >= HELD_TEXT {
             self.flush()
@@ -146,23 +147,22 @@ fn text_size(value: &Value) -> usize {
 /// By what rows are known again wherever they are stored. That is all but when they were inserted,
 /// of which ClickHouse keeps the second.
 pub(super) fn identity(columns: &[Column], values: &[Value]) -> u128 {
-    // Two hashes, as rows would be lost if one of 64 bits were the same by chance.
-    let half = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        seed.hash(&mut hasher);
-        for (column, value) in columns.iter().zip(values) {
-            match value {
-                _ if column.name() == store::TIME_INSERTED => {}
-                Value::Number(time) if column.kind() == Kind::Time => {
-                    (*time).min(LAST_TIME_MS).hash(&mut hasher);
-                }
-                Value::Number(number) => number.hash(&mut hasher),
-                Value::Address(address) => address.hash(&mut hasher),
-                Value::Text(text) => text.as_str().hash(&mut hasher),
-                Value::Real(_) | Value::None => 0_u8.hash(&mut hasher),
+    let mut hasher = DefaultHasher::new();
+    for (column, value) in columns.iter().zip(values) {
+        match value {
+            _ if column.name() == store::TIME_INSERTED => {}
+            Value::Number(time) if column.kind() == Kind::Time => {
+                (*time).min(LAST_TIME_MS).hash(&mut hasher);
             }
+            Value::Number(number) => number.hash(&mut hasher),
+            Value::Address(address) => address.hash(&mut hasher),
+            Value::Text(text) => text.as_str().hash(&mut hasher),
+            Value::Real(_) | Value::None => 0_u8.hash(&mut hasher),
         }
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+    }
+    // Twice as long as a hash, as rows would be lost if theirs were the same by chance. What it is
+    // made of inside has 256 bits.
+    let half = hasher.finish();
+    1_u8.hash(&mut hasher);
+    u128::from(half) << 64 | u128::from(hasher.finish())
 }

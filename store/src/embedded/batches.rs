@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use flow::FlowRecord;
 
@@ -66,6 +67,9 @@ impl FileError {
 /// How [`io::Error`] shows that it comes from the system.
 const SYSTEM_ERROR: &str = "(os error ";
 
+/// Bytes that the rows read at a time take on average, at most, as they are encoded.
+const BATCH_BYTES: u64 = 32 << 20;
+
 /// The rows of one file.
 pub(crate) struct Batches {
     reader: ParquetRecordBatchReader,
@@ -74,7 +78,7 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Reads `columns` of the file, or all, so many rows at a time.
+    /// Reads `columns` of the file, or all, so many rows at a time; fewer if they are wide.
     pub(crate) fn open(
         dir: &Path,
         file: &StoredFile,
@@ -88,6 +92,7 @@ impl Batches {
             let mask = columns.map_or_else(ProjectionMask::all, |columns| {
                 ProjectionMask::columns(schema, columns.iter().copied())
             });
+            let rows = rows.min(fitting(builder.metadata().row_groups()));
             let reader = builder.with_projection(mask).with_batch_size(rows).build()?;
             Ok(Self { reader, expected, found: 0 })
         })
@@ -105,6 +110,16 @@ impl Batches {
         self.found += batch.num_rows() as u64;
         Ok(Some(batch))
     }
+}
+
+/// How many rows of the row group with the widest ones take [`BATCH_BYTES`].
+fn fitting(groups: &[RowGroupMetaData]) -> usize {
+    let fitting = groups.iter().filter_map(|group| {
+        let sizes = [group.num_rows(), group.total_byte_size()];
+        let [rows, bytes] = sizes.map(|size| u64::try_from(size).unwrap_or(0));
+        usize::try_from(rows.saturating_mul(BATCH_BYTES).checked_div(bytes)?).ok()
+    });
+    fitting.min().unwrap_or(usize::MAX).max(1)
 }
 
 /// Turns a panic into an error.

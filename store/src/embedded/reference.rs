@@ -41,6 +41,11 @@ of every other one of its hour whose numbers lie within. These are moved away ri
 while that is done, and after a crash until the aggregator is back, both are there. Who must be
 exact at such a moment leaves out what lies within another file's numbers.
 
+A file with any other name is read too, for the hour it lies in: one of somebody else's, or of the
+first layout (`1795251599000-000001-7.parquet`). As no numbers tell what it holds, nothing can take
+its place: it is neither merged nor summed up, and goes with its hour. `fyke store import` into an
+empty directory makes a store of it that is.
+
 **Sums and records.** Once an hour is over, its records are summed up by minute, 5 minutes and hour
 of the *end* of flows. A file of sums says what all records say that were inserted in its hour (or
 day, if its name does not begin with an hour) and have numbers within its own. So: all files of one

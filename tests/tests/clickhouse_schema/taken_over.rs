@@ -139,6 +139,34 @@ async fn rows_that_come_late_to_a_day_are_not_left_behind() {
     database.sums_agree();
 }
 
+/// An insert that began before the swap ends behind it, and is the first of its day.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_a_late_insert_begins_is_taken_over() {
+    let engine = Engine::start();
+    let older = Older::of("antrea_e2e");
+    let database = Database::new(&engine, "late");
+    older.make(&database, 600, 1);
+    // It goes on for as long as the engine does not say that there is none.
+    let text = "query_kind = 'Insert'".to_owned();
+    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
+    let (client, asked) = (database.client.clone(), database.asked_for_ever());
+    let migrating =
+        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
+    while engine.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    database.ask(&format!(
+        "INSERT INTO DB.{} (timeInserted, flowEndSeconds, octetDeltaCount) \
+         SELECT now() - INTERVAL 30 DAY, now() - INTERVAL 30 DAY, 3",
+        older.kept_as
+    ));
+    engine.release();
+    assert_eq!(migrating.await.unwrap().unwrap().rows, 601);
+    assert_eq!(older.fingerprint(&database, "flows"), older.fingerprint(&database, older.kept_as));
+    assert_eq!(database.number("SELECT count() FROM DB.flows WHERE octetDeltaCount = 3"), 1);
+    database.sums_agree();
+}
+
 #[tokio::test]
 async fn what_cannot_be_taken_over_is_refused() {
     let engine = Engine::shared();

@@ -29,6 +29,18 @@ pub(crate) fn everything() -> Query {
     }
 }
 
+/// Those of mapped addresses are of IPv4, or of no address there is.
+const NETS: [&str; 8] = [
+    "10.0.0.0/24",
+    "10.0.0.0/8",
+    "0.0.0.0/0",
+    "::ffff:10.0.0.0/120",
+    "::ffff:0:0/95",
+    "::/0",
+    "2001:db8::/32",
+    "::/64",
+];
+
 pub(crate) fn question(dice: &mut Dice, rows: &[Row]) -> Query {
     let filter = if dice.once_in(4) { Predicate::TRUE } else { predicate(dice, rows, 0) };
     let wanted = if dice.once_in(3) {
@@ -162,8 +174,7 @@ fn address(dice: &mut Dice, column: Column, value: &Value) -> Condition {
         let right = self::column(dice, |kind| kind == Kind::Address);
         return Condition::Columns { left: column, comparison: Comparison::Equal, right };
     }
-    let nets = ["10.0.0.0/24", "10.0.0.0/8", "0.0.0.0/0", "::/0", "2001:db8::/32", "::/64"];
-    let net: IpNet = dice.one_of(&nets).parse().expect("a prefix");
+    let net: IpNet = dice.one_of(&NETS).parse().expect("a prefix");
     let mut ranges = vec![AddressRange::from(net)];
     if let Value::Address(address) = *value {
         ranges.extend(AddressRange::new(address, address));

@@ -24,12 +24,14 @@ const LABELS: [&str; 7] = [
     r#"{"n":7,"app":null}"#,
     "no JSON",
 ];
-const ADDRESSES: [&str; 8] = [
+/// Some are the same address twice, as IPv4 and mapped to IPv6, and some are none.
+const ADDRESSES: [&str; 9] = [
     "10.0.0.1",
     "10.0.0.2",
     "10.1.0.1",
     "192.0.2.7",
     "::ffff:10.0.0.1",
+    "::ffff:0.0.0.0",
     "2001:db8::1",
     "::1",
     "0.0.0.0",
