@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use store::query::{
-    Answer, Function, GroupOrder, Grouping, Limits, Predicate, Range, Value, Wanted,
+    Answer, Function, GroupOrder, Grouping, Limits, Predicate, Query, Range, Value, Wanted,
 };
-use store::{AskOptions, Query, Reader, Tier};
+use store::{AskOptions, Reader, Tier};
 use tempfile::tempdir;
 
-use crate::support::{files, python};
+use crate::support::{self, files, python};
 use crate::{DAY, HOUR, RUNNING, START, keeping, three_hours};
 
 /// Writes a file as the first layout had it, by pyarrow: with the time of insertion, a sequence
@@ -39,8 +39,8 @@ fn files_of_the_first_layout_are_read_and_go_by_age() {
     let first = files(dir.path()).into_iter().find(is_first).unwrap();
     let bytes = fs::read(&first).unwrap();
     let rows = || {
-        let rows = Reader::open(dir.path()).unwrap().records(&Query::default()).unwrap();
-        let pods = rows.flatten().map(|row| row.record.source.pod.to_string());
+        let rows = support::rows(dir.path()).into_iter();
+        let pods = rows.map(|row| row.record.source.pod.to_string());
         let mut found = BTreeMap::new();
         pods.for_each(|pod| *found.entry(pod).or_insert(0) += 1);
         let there = ["web-0", "web-1", "web-2"].map(|pod| found[pod]);
@@ -77,7 +77,7 @@ fn sums_and_rest(dir: &Path) -> [u64; 4] {
             limit: 1,
             others: false,
         };
-        let query = store::query::Query {
+        let query = Query {
             range,
             as_of_ms: None,
             filter: Predicate::TRUE,
