@@ -16,7 +16,7 @@ use store::query::{Column, Comparison, Condition, Predicate, Query, Range, Value
 use store::{
     AskOptions, MaintenanceOptions, Reader, Row, StoreError, TIME_INSERTED, Writer, WriterOptions,
 };
-use support::{files, record, record_of, records, rows};
+use support::{files, record_of, records, rows};
 use tempfile::{TempDir, tempdir};
 
 /// 2026-11-21T08:59:59.000Z: a second before the hour ends.

@@ -78,7 +78,7 @@ proptest! {
 #[test]
 #[ignore = "soak: 500 stores of up to 2,000 rows take minutes"]
 fn answers_from_files_are_those_of_the_plain_judge_at_length() {
-    for seed in 0..500 {
+    for seed in 0..500_u64 {
         // Each fourth is large.
         let rows = if seed.is_multiple_of(4) { 4 * seed } else { seed };
         check(seed, usize::try_from(rows).unwrap()).unwrap();
