@@ -1,8 +1,7 @@
 //! Values become the bytes of a Parquet page (parquet-format, `Encodings.md`).
 
-/// Equal numbers in a row that take fewer bits are not told as a run: many short ones take long to
-/// read.
-const RUN_BITS: usize = 128;
+/// Fewer equal numbers in a row than these are not told as a run.
+const RUN: usize = 32;
 /// Deltas have one smallest among so many, and one width among a quarter of them.
 const BLOCK: usize = 128;
 const MINIBLOCK: usize = 32;
@@ -45,12 +44,11 @@ fn zigzag(value: i64, out: &mut Vec<u8>) {
 /// Numbers below 2^`width` as runs of equal ones, and packed where there are none (`RLE`).
 pub(super) fn runs(values: &[u32], width: u32, out: &mut Vec<u8>) {
     let (mut begin, mut at) = (0, 0);
-    let least = RUN_BITS.checked_div(width as usize).unwrap_or(0).max(8);
     while at < values.len() {
         // Packed values come by eights, but for the last ones.
         let rest = &values[at..];
         let equal = rest.iter().take_while(|value| **value == rest[0]).count();
-        if equal < least && equal < rest.len() {
+        if equal < RUN && equal < rest.len() {
             at += 8.min(rest.len());
             continue;
         }
