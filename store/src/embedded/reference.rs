@@ -24,7 +24,7 @@ of plain Parquet files (zstd). Whatever reads Parquet reads them, beside a runni
     DIR/tiers/1m/2026-11-21/08_NAME     their sums per minute; also 5m and 1h
     DIR/tiers/1m/2026-11-21/NAME        the same of a whole day
     DIR/old/                            files that were replaced less than five minutes ago
-    DIR/quarantine/                     damaged files, the last 64
+    DIR/quarantine/                     damaged files, the last 64, and no more than a twentieth of the limit
     DIR/tmp/, lock, mark                the writer's own
 
 A file is written once, complete from the moment it has its name, and never changed. A name is
