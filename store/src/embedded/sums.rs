@@ -39,7 +39,7 @@ pub const FLOWS_STARTED: &str = "flowsStarted";
 pub const FLOWS_ENDED: &str = "flowsEnded";
 
 /// So many rows of sums are held at once, of about 300 bytes each.
-pub(crate) const MAX_GROUPS: usize = 262_144;
+pub(crate) const MAX_GROUPS: usize = 196_608;
 /// Bytes of their names at most, and of those of one batch.
 const MAX_NAMES: usize = 64 << 20;
 
