@@ -165,12 +165,25 @@ async fn past_days(
         copier.copied = progress.rows();
         let is_due = |day: &&Day| day.begins + DAY + SETTLED <= now && !progress.has(**day);
         let Some(day) = days.iter().find(is_due).copied() else { return Ok(()) };
-        let rows = copier.stage(&older.name, &[day], tell).await?;
-        copier.replace(NEXT, day).await?;
-        let partition = Day::partition(day.begins);
-        journal.note(Migration::TakeOver, "day", &partition, rows).await?;
-        progress.has_copied(partition, rows);
+        put_in_place(copier, journal, progress, (&older.name, NEXT), day, tell).await?;
     }
+}
+
+/// Copies a day from one table to another, where it becomes all there is of that day.
+async fn put_in_place(
+    copier: &mut Copier<'_>,
+    journal: &Journal<'_>,
+    progress: &mut Progress,
+    (from, to): (&str, &str),
+    day: Day,
+    tell: Tell<'_>,
+) -> Result<(), MigrateError> {
+    let rows = copier.stage(from, &[day], tell).await?;
+    copier.replace(to, day).await?;
+    let partition = Day::partition(day.begins);
+    journal.note(Migration::TakeOver, "day", &partition, rows).await?;
+    progress.has_copied(partition, rows);
+    Ok(())
 }
 
 /// Copies days anew to which rows came after they were copied: of writers that say themselves when
@@ -189,11 +202,7 @@ async fn late_rows(
     for (day, rows) in grown(copier, older, progress).await? {
         copier.copied = progress.rows() - rows;
         copier.total = copier.copied + day.rows;
-        let rows = copier.stage(&older.kept_as, &[day], tell).await?;
-        copier.replace("flows", day).await?;
-        let partition = Day::partition(day.begins);
-        journal.note(Migration::TakeOver, "day", &partition, rows).await?;
-        progress.has_copied(partition, rows);
+        put_in_place(copier, journal, progress, (&older.kept_as, "flows"), day, tell).await?;
     }
     Ok(())
 }
