@@ -19,7 +19,8 @@ mod waiting; // rows before they are written
 mod hot; // those rows, for readers in the same process
 mod encode; // columns become files
 mod chunk; // one of them becomes bytes
-mod pages; // its values
+mod page_header; // its pages
+mod pages; // their values
 mod order; // of the rows in them
 mod encoder; // or one file somewhere else
 mod writer; // all of that in order

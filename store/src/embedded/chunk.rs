@@ -14,15 +14,14 @@ use arrow::datatypes::{
 use bytes::Bytes;
 use hashbrown::HashMap;
 use parquet::basic::{Compression, Encoding, PageType, Type, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
+use super::page_header::Header;
 use super::pages::{deltas, runs, split, width};
 
 /// Rows of a page: who needs few of them decodes no others.
@@ -64,8 +63,16 @@ enum Values {
 /// A page that is not compressed yet.
 struct Draft {
     bytes: Vec<u8>,
+    kind: PageType,
     values: usize,
     encoding: Encoding,
+}
+
+impl Draft {
+    fn header(&self) -> Header {
+        let Self { kind, encoding, values, .. } = *self;
+        Header { kind, encoding, values, uncompressed: self.bytes.len() }
+    }
 }
 
 impl Chunks {
@@ -96,14 +103,9 @@ impl Chunks {
             DataType::Dictionary(..) => (texts(array, order)?, None),
             other => return Err(ParquetError::NYI(format!("columns of {other}"))),
         };
-        let (dictionary, distinct, pages) = values.pages(description, array.len());
-        let raw = dictionary.iter().chain(pages.iter().map(|page| &page.bytes));
-        let raw: usize = raw.map(Vec::len).sum();
-        let mut sizes = Sizes::default();
-        let mut sink = TrackedWrite::new(Vec::with_capacity(raw / 2 + 256));
-        let packed = (raw >= LEAST_BYTES)
-            .then(|| self.compressed(dictionary.as_ref(), &pages))
-            .transpose()?;
+        let drafts = values.pages(description, array.len());
+        let raw: usize = drafts.iter().map(|draft| draft.bytes.len()).sum();
+        let packed = (raw >= LEAST_BYTES).then(|| self.compressed(&drafts)).transpose()?;
         let packed = packed
             .filter(|packed| packed.iter().map(Vec::len).sum::<usize>() * 100 <= raw * MOST_LEFT);
         let compression = if packed.is_some() {
@@ -111,42 +113,39 @@ impl Chunks {
         } else {
             Compression::UNCOMPRESSED
         };
-        let stats = sizes.write(&mut sink, dictionary, distinct, pages, packed)?;
-        let encodings = stats.iter().map(|it| it.encoding).chain([Encoding::RLE]).collect();
-        let rows = array.len() as u64;
-        let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let mut pages = Pages { bytes: Vec::with_capacity(raw / 2 + 256), ..Pages::default() };
+        for (index, draft) in drafts.iter().enumerate() {
+            pages.add(&draft.header(), packed.as_ref().map_or(&draft.bytes, |it| &it[index]));
+        }
+        let encodings = pages.stats.iter().map(|it| it.encoding).chain([Encoding::RLE]).collect();
+        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         let mut metadata = ColumnChunkMetaData::builder(Arc::clone(description))
             .set_compression(compression)
             .set_encodings(encodings)
-            .set_page_encoding_stats(stats)
-            .set_total_compressed_size(signed(sizes.compressed))
-            .set_total_uncompressed_size(signed(sizes.uncompressed))
-            .set_num_values(signed(rows))
-            .set_data_page_offset(signed(sizes.dictionary));
-        if sizes.dictionary > 0 {
+            .set_page_encoding_stats(pages.stats)
+            .set_total_compressed_size(signed(pages.bytes.len()))
+            .set_total_uncompressed_size(signed(pages.uncompressed))
+            .set_num_values(signed(array.len()))
+            .set_data_page_offset(signed(pages.data));
+        if pages.data > 0 {
             metadata = metadata.set_dictionary_page_offset(Some(0));
         }
         if let Some((least, most)) = statistics {
             metadata = metadata.set_statistics(bounds(description, least, most));
         }
         let close = ColumnCloseResult {
-            bytes_written: sizes.compressed,
-            rows_written: rows,
+            bytes_written: pages.bytes.len() as u64,
+            rows_written: array.len() as u64,
             metadata: metadata.build()?,
             bloom_filter: None,
             column_index: None,
             offset_index: None,
         };
-        Ok((sink.into_inner()?.into(), close))
+        Ok((pages.bytes.into(), close))
     }
 
-    fn compressed(
-        &mut self,
-        dictionary: Option<&Vec<u8>>,
-        pages: &[Draft],
-    ) -> Result<Vec<Vec<u8>>, ParquetError> {
-        let pages = dictionary.into_iter().chain(pages.iter().map(|page| &page.bytes));
-        pages.map(|page| Ok(self.compressor.compress(page)?)).collect()
+    fn compressed(&mut self, drafts: &[Draft]) -> Result<Vec<Vec<u8>>, ParquetError> {
+        drafts.iter().map(|draft| Ok(self.compressor.compress(&draft.bytes)?)).collect()
     }
 }
 
@@ -156,80 +155,32 @@ impl std::fmt::Debug for Chunks {
     }
 }
 
-/// What pages take, with their headers.
+/// A chunk's pages with their headers, one after the other.
 #[derive(Default)]
-struct Sizes {
-    compressed: u64,
-    uncompressed: u64,
-    dictionary: u64,
+struct Pages {
+    bytes: Vec<u8>,
+    /// What they would take had nothing been compressed.
+    uncompressed: usize,
+    /// Where those behind the dictionary begin.
+    data: usize,
+    stats: Vec<PageEncodingStats>,
 }
 
-impl Sizes {
-    /// Writes all pages; of each, what it was compressed to if that is given.
-    fn write(
-        &mut self,
-        sink: &mut TrackedWrite<Vec<u8>>,
-        dictionary: Option<Vec<u8>>,
-        distinct: usize,
-        pages: Vec<Draft>,
-        packed: Option<Vec<Vec<u8>>>,
-    ) -> Result<Vec<PageEncodingStats>, ParquetError> {
-        let mut packed = packed.map(Vec::into_iter);
-        let mut bytes_of = |bytes: Vec<u8>| {
-            let size = bytes.len();
-            (Bytes::from(packed.as_mut().and_then(Iterator::next).unwrap_or(bytes)), size)
-        };
-        let mut writer = SerializedPageWriter::new(sink);
-        let mut stats: Vec<PageEncodingStats> = Vec::new();
-        if let Some(dictionary) = dictionary {
-            let (buf, size) = bytes_of(dictionary);
-            let encoding = Encoding::PLAIN;
-            let num_values = u32::try_from(distinct).unwrap_or(u32::MAX);
-            let page = Page::DictionaryPage { buf, num_values, encoding, is_sorted: false };
-            self.add(&mut writer, page, size)?;
-            self.dictionary = self.compressed;
-            stats.push(PageEncodingStats {
-                page_type: PageType::DICTIONARY_PAGE,
-                encoding,
-                count: 1,
-            });
+impl Pages {
+    /// Adds a page that takes this as it is stored.
+    fn add(&mut self, header: &Header, stored: &[u8]) {
+        let before = self.bytes.len();
+        header.write(stored, &mut self.bytes);
+        let of_header = self.bytes.len() - before - stored.len();
+        self.uncompressed += of_header + header.uncompressed;
+        let Header { kind: page_type, encoding, .. } = *header;
+        if page_type == PageType::DICTIONARY_PAGE {
+            self.data = self.bytes.len();
         }
-        for page in pages {
-            let (buf, size) = bytes_of(page.bytes);
-            let encoding = page.encoding;
-            let data = Page::DataPage {
-                buf,
-                num_values: u32::try_from(page.values).unwrap_or(u32::MAX),
-                encoding,
-                def_level_encoding: Encoding::RLE,
-                rep_level_encoding: Encoding::RLE,
-                statistics: None,
-            };
-            self.add(&mut writer, data, size)?;
-            match stats.last_mut() {
-                Some(last) if last.page_type == PageType::DATA_PAGE => last.count += 1,
-                _ => {
-                    stats.push(PageEncodingStats {
-                        page_type: PageType::DATA_PAGE,
-                        encoding,
-                        count: 1,
-                    });
-                }
-            }
+        match self.stats.last_mut() {
+            Some(last) if last.page_type == page_type => last.count += 1,
+            _ => self.stats.push(PageEncodingStats { page_type, encoding, count: 1 }),
         }
-        Ok(stats)
-    }
-
-    fn add(
-        &mut self,
-        writer: &mut impl PageWriter,
-        page: Page,
-        size: usize,
-    ) -> Result<(), ParquetError> {
-        let written = writer.write_page(CompressedPage::new(page, size))?;
-        self.compressed += written.bytes_written;
-        self.uncompressed += written.uncompressed_size as u64;
-        Ok(())
     }
 }
 
@@ -361,12 +312,9 @@ fn texts(array: &dyn Array, order: Option<&[u32]>) -> Result<Values, ParquetErro
 }
 
 impl Values {
-    /// The page of the dictionary, if there is one, with how many entries it has, and the others.
-    fn pages(
-        self,
-        description: &ColumnDescPtr,
-        rows: usize,
-    ) -> (Option<Vec<u8>>, usize, Vec<Draft>) {
+    /// The page of the dictionary, if there is one, and the others.
+    fn pages(self, description: &ColumnDescPtr, rows: usize) -> Vec<Draft> {
+        let kind = PageType::DATA_PAGE;
         match self {
             Self::Numbers { numbers, encoding } => {
                 let is_wide = description.physical_type() == Type::INT64;
@@ -377,9 +325,9 @@ impl Values {
                         _ if is_wide => split::<8>(numbers, &mut bytes),
                         _ => split::<4>(numbers, &mut bytes),
                     }
-                    Draft { bytes, values: numbers.len(), encoding }
+                    Draft { bytes, kind, values: numbers.len(), encoding }
                 };
-                (None, 0, numbers.chunks(PAGE_ROWS).map(page).collect())
+                numbers.chunks(PAGE_ROWS).map(page).collect()
             }
             Self::Indices { dictionary, distinct, indices, present } => {
                 // A run of one value takes no more than a page of it.
@@ -387,7 +335,12 @@ impl Values {
                 let bits = width((distinct as u64).saturating_sub(1));
                 let has_levels = description.max_def_level() > 0;
                 let mut indices = indices.as_slice();
-                let mut pages = Vec::new();
+                let mut pages = vec![Draft {
+                    bytes: dictionary,
+                    kind: PageType::DICTIONARY_PAGE,
+                    values: distinct,
+                    encoding: Encoding::PLAIN,
+                }];
                 for begin in (0..rows).step_by(of_page.max(1)) {
                     let values = of_page.min(rows - begin);
                     let present = present.as_ref().map(|present| &present[begin..begin + values]);
@@ -407,9 +360,10 @@ impl Values {
                     indices = rest;
                     bytes.push(bits.to_le_bytes()[0]);
                     runs(own, bits, &mut bytes);
-                    pages.push(Draft { bytes, values, encoding: Encoding::RLE_DICTIONARY });
+                    let encoding = Encoding::RLE_DICTIONARY;
+                    pages.push(Draft { bytes, kind, values, encoding });
                 }
-                (Some(dictionary), distinct, pages)
+                pages
             }
         }
     }

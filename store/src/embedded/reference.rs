@@ -27,7 +27,8 @@ of plain Parquet files (zstd). Whatever reads Parquet reads them, beside a runni
     DIR/quarantine/                     damaged files, the last 64, and no more than a twentieth of the limit
     DIR/tmp/, lock, mark                the writer's own
 
-A file is written once, complete from the moment it has its name, and never changed. A name is
+A file is written once, complete from the moment it has its name, and never changed. Its pages have
+checksums, which Fyke and others (`page_checksum_verification` of pyarrow) compare. A name is
 
     0000000012-0000000057_r1000_i1795251599000-1795251601200_e1795251598000-1795251599000.parquet
 
