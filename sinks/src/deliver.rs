@@ -26,7 +26,7 @@ pub struct DeliverOptions {
     /// How often the sink is asked whether it should flush.
     pub tick: Duration,
     /// How long delivery may still take once the queue was seen to be closed, which an outage
-    /// delays by up to a `tick`.
+    /// delays by up to a `tick`; [`Sink::linger`] is added.
     pub close_within: Duration,
     /// The same where what is not delivered is kept for the next start.
     pub keep_within: Duration,
@@ -64,9 +64,9 @@ pub async fn deliver<S: Sink>(
     if let Some(mark) = sink.resumes_at() {
         queue.resume_at(mark);
     }
-    let backoff = Backoff { wait: options.first_retry, next: Instant::now(), failing: false };
+    let backoff = Backoff { wait: options.first_retry, next: Instant::now() };
     let abandoned_before = queue.counters().abandoned.load(Ordering::Relaxed);
-    let end = End { stop, options, deadline: None };
+    let end = End { stop, options, linger: sink.linger(), is_failing: false, deadline: None };
     Delivery { sink, queue, options, end, clock, backoff, abandoned_before }.run().await
 }
 
@@ -85,6 +85,9 @@ struct Delivery<S, C> {
 struct End {
     stop: watch::Receiver<bool>,
     options: DeliverOptions,
+    linger: Duration,
+    /// Whether the last attempt has failed.
+    is_failing: bool,
     /// Once it is to end: when to give up.
     deadline: Option<Instant>,
 }
@@ -99,12 +102,19 @@ impl End {
     fn is_late(&mut self, queue: &Queue) -> bool {
         let now = Instant::now();
         if self.deadline.is_none() && (queue.is_closed() || self.is_stopped()) {
-            let options = &self.options;
-            let kept = queue.is_kept() && !self.is_stopped();
-            let within = if kept { options.keep_within } else { options.close_within };
-            self.deadline = Some(now + within);
+            self.deadline = Some(now + self.within(queue));
         }
         self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    fn within(&self, queue: &Queue) -> Duration {
+        if queue.is_kept() && !self.is_stopped() {
+            self.options.keep_within
+        } else if self.is_failing {
+            self.options.close_within
+        } else {
+            self.options.close_within + self.linger
+        }
     }
 
     /// Waits for a sink, which may never answer, until it is late.
@@ -128,7 +138,6 @@ struct Backoff {
     wait: Duration,
     /// When the next attempt may be made.
     next: Instant,
-    failing: bool,
 }
 
 impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
@@ -230,13 +239,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         }
         let records = self.counters().abandoned.load(Ordering::Relaxed) - self.abandoned_before;
         if records > 0 {
-            let within = self.options.close_within;
-            tracing::error!(
-                sink = self.queue.name(),
-                records,
-                ?within,
-                "no time left to deliver records"
-            );
+            tracing::error!(sink = self.queue.name(), records, "no time left to deliver records");
         }
     }
 
@@ -304,7 +307,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
     fn succeeded(&mut self) {
         self.backoff.wait = self.options.first_retry;
         self.backoff.next = Instant::now();
-        if std::mem::take(&mut self.backoff.failing) {
+        if std::mem::take(&mut self.end.is_failing) {
             tracing::info!(sink = self.queue.name(), "sink is available again");
         }
     }
@@ -316,7 +319,7 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
         self.backoff.wait = (wait * 2).min(self.options.last_retry);
         let error = Chain(error);
         // Once per outage: the counter tells the rest.
-        if std::mem::replace(&mut self.backoff.failing, true) {
+        if std::mem::replace(&mut self.end.is_failing, true) {
             tracing::debug!(sink = self.queue.name(), %error, retry_in = ?wait, "delivery failed again");
         } else {
             tracing::warn!(sink = self.queue.name(), %error, retry_in = ?wait, "delivery failed");

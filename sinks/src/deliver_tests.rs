@@ -202,6 +202,52 @@ async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     assert!(started.elapsed() <= options.close_within + options.tick);
 }
 
+/// Is asked to store a record at the end only, and takes its time for it.
+struct Leisurely {
+    fails_first: bool,
+}
+
+impl Sink for Leisurely {
+    async fn write(&mut self, _batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        if std::mem::take(&mut self.fails_first) { Err(Fault::Away.error()) } else { Ok(()) }
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        false
+    }
+
+    fn linger(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_end_that_was_there_may_linger() {
+    for (fails_first, delivered, abandoned) in [(false, 1, 0), (true, 0, 1)] {
+        let (inlet, queue, counters) = queue();
+        // It is to end while it waits for its next attempt.
+        let first_retry = Duration::from_secs(10);
+        let options = DeliverOptions { first_retry, ..DeliverOptions::default() };
+        let delivery = run(Leisurely { fails_first }, queue, options);
+        let close = async {
+            inlet.send(&Batch::from([FlowRecord::default()]));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(inlet);
+            Instant::now()
+        };
+        let ((), closed) = tokio::join!(delivery, close);
+        let got = [&counters.delivered, &counters.abandoned].map(|it| it.load(Ordering::Relaxed));
+        assert_eq!(got, [delivered, abandoned]);
+        let lingers = closed.elapsed() > options.close_within + options.tick;
+        assert_eq!(lingers, !fails_first, "{:?}", closed.elapsed());
+    }
+}
+
 /// Stores each second batch at once, and the rest when it is asked to.
 #[derive(Debug, Default)]
 struct Early {

@@ -1,11 +1,16 @@
 //! What a far end must be able to do.
 
 use std::error::Error;
+use std::time::Duration;
 
 use flow::Batch;
 use store::Mark;
 
 use crate::Deeds;
+
+/// What [`Sink::linger`] is where many records go in one request. Kubernetes kills a Pod 30 s after
+/// it was asked to end.
+pub(crate) const LINGER: Duration = Duration::from_secs(15);
 
 /// A place that records are delivered to.
 ///
@@ -54,6 +59,12 @@ pub trait Sink: Send {
     /// Takes leave of the far end, once no more comes.
     fn end(&mut self) -> impl Future<Output = ()> + Send {
         async {}
+    }
+
+    /// How much longer than others it may take for its last records, as long as its far end was
+    /// there before it was to end.
+    fn linger(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Where this sink counts what it does beside taking records.

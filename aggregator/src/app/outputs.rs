@@ -17,7 +17,7 @@ use crate::fan_out::{FanOut, Outlets};
 use crate::settings::{Output, Outputs, StoreSettings};
 
 /// How long outputs may take for the last records: with what sessions and flows take before, a
-/// process that is asked to end does so within 5 s.
+/// process that is asked to end does so within 5 s. Some may linger: [`sinks::Sink::linger`].
 const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
 /// How long they may take altogether, whatever a disk does.
 const END_WITHIN: Duration = Duration::from_millis(3250);
@@ -97,8 +97,9 @@ impl Running {
 
     /// Delivers what waits, and ends.
     pub(super) async fn close(mut self) -> Result<(), Ended> {
+        let within = END_WITHIN + self.outlets.linger();
         self.outlets.close();
-        let ended = timeout(END_WITHIN, self.tasks.all_end()).await;
+        let ended = timeout(within, self.tasks.all_end()).await;
         ended.unwrap_or_else(|_| {
             let cause = Some("its disk or its far end does not answer".into());
             Err(Ended { task: "an output", cause })

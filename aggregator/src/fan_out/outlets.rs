@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::{Supervisor, now_ns};
 use sinks::{Deeds, DeliverOptions, Queue, Sink, deliver};
@@ -27,6 +28,7 @@ struct Running {
     orders: mpsc::UnboundedSender<Order>,
     /// Set for the sink that runs, to let it end before its queue does.
     stop: watch::Sender<bool>,
+    linger: Duration,
 }
 
 enum Order {
@@ -54,13 +56,13 @@ impl Outlets {
         supervisor: &mut Supervisor,
     ) {
         let (stop, stopped) = watch::channel(false);
-        let (options, deeds) = (self.options, sink.deeds());
+        let (options, deeds, linger) = (self.options, sink.deeds(), sink.linger());
         let run: Run = Box::new(move |queue| {
             Box::pin(deliver(sink, queue, options, stopped, || now_ns() / 1_000_000))
         });
         if let Some(running) = self.running.get_mut(name) {
             running.stop.send_replace(true);
-            running.stop = stop;
+            (running.stop, running.linger) = (stop, linger);
             if !self.fan_out.is_open(name) {
                 // The task is there for as long as `orders`.
                 running.orders.send(Order::Open(self.fan_out.add(name))).unwrap_or_default();
@@ -72,7 +74,7 @@ impl Outlets {
         let (orders, received) = mpsc::unbounded_channel();
         orders.send(Order::Run(run)).unwrap_or_default();
         supervisor.spawn(name, outlet(self.fan_out.add(name), received));
-        self.running.insert(name, Running { orders, stop });
+        self.running.insert(name, Running { orders, stop, linger });
         self.counts(name, deeds);
     }
 
@@ -98,6 +100,13 @@ impl Outlets {
     /// cannot.
     pub fn remove(&mut self, name: &'static str) {
         self.fan_out.remove(name);
+    }
+
+    /// How much longer than others a sink may take for its last records: no longer if the spool
+    /// keeps them.
+    pub fn linger(&self) -> Duration {
+        let longest = self.running.values().map(|running| running.linger).max();
+        longest.filter(|_| self.fan_out.spool().is_none()).unwrap_or_default()
     }
 
     /// Ends all sinks, as [`Self::remove`] does one: the tasks that were spawned for them end.

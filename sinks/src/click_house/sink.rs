@@ -1,5 +1,7 @@
 //! Blocks to ClickHouse, one after the other.
 
+use std::time::Duration;
+
 use flow::Batch;
 use store::Mark;
 use store::clickhouse::{self, ClickHouseError, Client, Columns, Reason};
@@ -10,10 +12,11 @@ use super::counters::ClickHouseCounters;
 use super::flight::{Flight, Landed, Route};
 use super::note::{Note, Noted};
 use super::{Options, TABLE};
+use crate::sink::LINGER;
 use crate::{Deeds, Sink, SinkError};
 
 /// How long the server may be silent before an attempt is given up.
-const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the table is looked at while nothing fails: `fyke clickhouse migrate` may have added
 /// columns to it.
 const LOOK_EVERY_MS: u64 = 60_000;
@@ -307,6 +310,10 @@ impl Sink for ClickHouseSink {
         // Nothing waits for this. What is wrong with it, the next attempt finds out.
         self.look().await.unwrap_or_default();
         Ok(())
+    }
+
+    fn linger(&self) -> Duration {
+        LINGER
     }
 
     fn deeds(&self) -> Option<Deeds> {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flow::Batch;
 use store::Mark;
@@ -16,6 +17,7 @@ use super::gather::Gather;
 use super::journal::Journal;
 use super::object::{EncodeError, Object};
 use super::{Options, S3Counters, S3Error, name};
+use crate::sink::LINGER;
 use crate::{Deeds, Sink, SinkError, Stored};
 
 /// Stores objects in a bucket of S3.
@@ -170,6 +172,10 @@ impl Sink for S3Sink {
 
     async fn end(&mut self) {
         self.bucket.give_up().await;
+    }
+
+    fn linger(&self) -> Duration {
+        LINGER
     }
 
     fn deeds(&self) -> Option<Deeds> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,8 @@ pub enum Mode {
     },
     /// Everything is read and nothing answered.
     Silent,
+    /// Everything passes, but only after this time.
+    Late(Duration),
     /// Everything is answered with this: a status and a code of S3's.
     Answer {
         status: u16,
@@ -104,7 +107,10 @@ async fn connection(
             let header = format!("x-amz-bucket-region: {region}\r\n");
             answer(client, 301, "PermanentRedirect", &header).await
         }
-        Mode::Pass | Mode::Region(_) => {
+        Mode::Pass | Mode::Late(_) | Mode::Region(_) => {
+            if let Mode::Late(late) = now {
+                tokio::time::sleep(late).await;
+            }
             let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
             server.write_all(&head).await?;
             copy_bidirectional(&mut client, &mut server).await.map(drop)

@@ -13,10 +13,12 @@ use tests::binary::{built, eventually, metrics, signal, value};
 use tests::numbered::Sender;
 use tests::ports::free_port;
 use tests::s3::Moto;
+use tests::s3::proxy::{Mode, Proxy};
 
 use super::{moto, numbers};
 
 const PATIENCE: Duration = Duration::from_mins(2);
+const SPOOL: &str = "spool: {directory: spool}\n";
 const SECRET: &str = "hunter2-is-not-told";
 
 struct Aggregator {
@@ -27,7 +29,12 @@ struct Aggregator {
 }
 
 impl Aggregator {
+    /// Keeps records in a spool.
     fn start(more: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_bare(&format!("{SPOOL}{more}"), environment)
+    }
+
+    fn start_bare(more: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut it = Self { folder, process: None, listen: 0, admin: 0 };
         it.begin(more, environment);
@@ -35,13 +42,17 @@ impl Aggregator {
     }
 
     /// Starts in the same folder again.
+    fn again(&mut self, more: &str, environment: &[(&str, &str)]) {
+        self.begin(&format!("{SPOOL}{more}"), environment);
+    }
+
     fn begin(&mut self, more: &str, environment: &[(&str, &str)]) {
         (self.listen, self.admin) = (free_port(), free_port());
         let text = format!(
             "aggregatorTransportProtocol: tcp\n\
              listen: {{ipfix: '127.0.0.1:{}', grpc: off}}\nkubernetes: off\n\
              adminAddress: 127.0.0.1:{}\napiServer: {{apiPort: 0}}\n\
-             spool: {{directory: spool}}\n{more}",
+             {more}",
             self.listen, self.admin
         );
         fs::write(self.folder.path().join("flow-aggregator.conf"), text).expect("a file");
@@ -84,13 +95,19 @@ impl Aggregator {
 
     #[track_caller]
     fn end(&mut self) {
+        let took = self.end_at_leisure();
+        assert!(took < Duration::from_secs(5), "{}", self.log());
+    }
+
+    #[track_caller]
+    fn end_at_leisure(&mut self) -> Duration {
         let mut process = self.process.take().expect("it runs");
         let asked = Instant::now();
         signal(process.id(), "TERM");
         let status = process.wait().expect("it ends");
         assert!(status.success(), "{}", self.log());
-        assert!(asked.elapsed() < Duration::from_secs(5), "{}", self.log());
         assert!(self.log().contains("everything is flushed"), "{}", self.log());
+        asked.elapsed()
     }
 }
 
@@ -151,6 +168,21 @@ fn what_waits_for_its_interval_is_stored_when_it_is_asked_to_end() {
     assert_eq!(numbers(&objects), (0..2_000).collect::<HashSet<_>>());
 }
 
+/// Longer than others may take for their last records.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_its_time_gets_the_last_records_without_a_spool() {
+    let judge = moto().judge();
+    judge.make("slow");
+    let proxy = Proxy::to(moto().port()).await;
+    let section = section(&proxy.endpoint(), "slow", "uploadInterval: 10m");
+    let mut aggregator = Aggregator::start_bare(&section, &KEY);
+    send_all(aggregator.listen, 0..2_000);
+    aggregator.wait_for("fyke_sink_given_total{sink=\"s3\"}", |it| it == 2_000);
+    proxy.set(Mode::Late(Duration::from_secs(6)));
+    assert!(aggregator.end_at_leisure() > Duration::from_secs(6), "{}", aggregator.log());
+    assert_eq!(numbers(&judge.objects("slow")), (0..2_000).collect::<HashSet<_>>());
+}
+
 #[test]
 fn a_server_that_is_away_and_comes_back_gets_everything() {
     let port = free_port();
@@ -165,7 +197,7 @@ fn a_server_that_is_away_and_comes_back_gets_everything() {
         });
     // A new process goes on with what the old one kept.
     aggregator.kill();
-    aggregator.begin(&section, &environment);
+    aggregator.again(&section, &environment);
     let moto = Moto::start_on(port);
     moto.judge().make("away");
     aggregator.wait_for(DELIVERED, |it| it == 5_000);
@@ -201,7 +233,7 @@ fn kill_under_load(bucket: &str, times: u64, each: u64) {
         at_least += aggregator.value("fyke_spool_records_written_total");
         aggregator.kill();
         sent.extend(from..sender.finish());
-        aggregator.begin(&section, &KEY);
+        aggregator.again(&section, &KEY);
     }
     aggregator.wait_for(WAITING, |it| it == 0);
     aggregator.end();
