@@ -16,6 +16,7 @@ use crate::demo::{
 use crate::doctor::{self, DoctorCommand};
 use crate::flows::{self, FlowsArgs};
 use crate::ipfix::{self, IpfixCommand};
+use crate::output::{is_reader_gone, output};
 use crate::seen::seen;
 use crate::store::{self, StoreCommand};
 
@@ -120,30 +121,28 @@ pub fn main() -> ExitCode {
         }
         Command::Flows(args) => {
             let now_ms = daemon::now_ns() / 1_000_000;
-            let (mut out, mut errors) = (io::stdout().lock(), io::stderr());
+            let (mut out, mut errors) = (output(), io::stderr());
             let shown = flows::run(&args, now_ms, &mut out, &mut errors);
             ended(shown.map(|()| ExitCode::SUCCESS))
         }
         Command::Store { command } => {
             let now_ms = daemon::now_ns() / 1_000_000;
-            ended(store::run(&command, now_ms, &mut io::stdout(), &mut io::stderr()))
+            ended(store::run(&command, now_ms, &mut output(), &mut io::stderr()))
         }
         Command::Clickhouse { command } => {
-            ended(clickhouse::run(&command, &mut io::stdout(), &mut io::stderr()))
+            ended(clickhouse::run(&command, &mut output(), &mut io::stderr()))
         }
         Command::Ipfix { command } => {
-            ended(ipfix::run(&command, io::stdout()).map(|()| ExitCode::SUCCESS))
+            ended(ipfix::run(&command, output()).map(|()| ExitCode::SUCCESS))
         }
-        Command::Doctor { command } => {
-            ended(doctor::run(&command, daemon::now_ns, &mut io::stdout().lock()))
-        }
+        Command::Doctor { command } => ended(doctor::run(&command, daemon::now_ns, &mut output())),
         Command::DemoTraffic { role } => ended(demo::peer::run(&role).map(|()| ExitCode::SUCCESS)),
     }
 }
 
 fn demo(options: &Options) -> anyhow::Result<ExitCode> {
     let missing = demo::requirements::missing();
-    let mut out = io::stdout();
+    let mut out = output();
     let fyke = std::env::current_exe()?;
     let outcome = if missing.is_empty() || !options.can_be_replayed() {
         // It fails with all that is missing.
@@ -179,6 +178,9 @@ fn say_ready() {
 
 fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
+        if is_reader_gone(&error) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("fyke: {error:#}");
         ExitCode::FAILURE
     })

@@ -67,8 +67,6 @@ impl FlowsArgs {
 }
 
 /// Shows the flows that match, as of `now_ms` (milliseconds since 1970).
-///
-/// A reader of the output that goes away, such as `head`, is no error.
 pub fn run(
     args: &FlowsArgs,
     now_ms: u64,
@@ -78,10 +76,8 @@ pub fn run(
     let source = Source::open(&args.data, &args.access, errors)?;
     let gathered = args.asked(now_ms).gather(&source)?;
     let mut out = BufWriter::new(out);
-    match show(&gathered.flows, args.output, &mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        shown => shown?,
-    }
+    show(&gathered.flows, args.output, &mut out)?;
+    out.flush()?;
     for remark in remarks(&gathered, source.unreadable()) {
         writeln!(errors, "{remark}")?;
     }

@@ -68,10 +68,7 @@ fn dump(args: &DumpArgs, mut out: impl Write) -> anyhow::Result<()> {
         text.clear();
         let decoded = shown.message(message, Instant::now(), &mut text);
         // What was sound of a message is shown, whatever follows.
-        match out.write_all(text.as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
+        out.write_all(text.as_bytes())?;
         decoded.with_context(|| format!("message {number} is malformed"))?;
     }
 }

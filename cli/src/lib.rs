@@ -1,5 +1,6 @@
 //! The command line: the daemons, queries of the store, and the demo.
 mod app; // which command was typed
+mod output; // what it says
 pub mod flows; // what is in the store
 pub mod store; // that store, and others
 pub mod clickhouse; // the tables of a server

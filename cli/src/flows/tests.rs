@@ -206,25 +206,3 @@ fn the_newest_flows_have_all_of_their_records() {
         assert_eq!(sums(&dir, args), expected, "{args:?}");
     }
 }
-
-#[test]
-fn a_closed_pipe_is_success() {
-    struct Closed;
-
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let dir = store();
-    for format in ["table", "json", "csv"] {
-        let data = dir.path().to_str().unwrap();
-        let command = Command::parse_from(["flows", "--data", data, "-o", format]);
-        run(&command.flows, NOW, &mut Closed, &mut Vec::new()).unwrap();
-    }
-}

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use store::{Tier, Writer};
+use tests::binary::built;
+use tests::clickhouse::{PASSWORD, USER};
 
-use crate::command::{judged, python, says, stored};
+use crate::command::{judged, migrated, python, says, stored};
 use crate::dice::Dice;
 use crate::rows;
 
@@ -35,6 +38,32 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 fn inspected(dir: &str) -> serde_json::Value {
     serde_json::from_str(&says(&["inspect", "--data", dir, "-o", "json"], true)).expect("JSON")
+}
+
+/// As `head` does when it has its lines.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let dir = store();
+    let data = dir.path().to_str().expect("UTF-8");
+    let engine = migrated();
+    for (arguments, is_good) in [
+        (&["store", "inspect", "--data", data][..], true),
+        (&["store", "verify", "--data", data], true),
+        (&["flows", "--data", data], true),
+        (&["flows", "--data", data, "-o", "json"], true),
+        (&["flows", "--data", data, "-o", "csv"], true),
+        (&["clickhouse", "status", "--url", &engine.url()], true),
+        (&["clickhouse", "status", "--url", "http://127.0.0.1:1"], false),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(built("fyke"));
+        command.args(arguments).env("CH_USERNAME", USER).env("CH_PASSWORD", PASSWORD);
+        let ended = command.stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.success(), is_good, "{arguments:?}: {errors}");
+        assert!(!errors.contains("pipe") && !errors.contains("reads"), "{errors}");
+    }
 }
 
 #[test]
