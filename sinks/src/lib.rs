@@ -14,6 +14,7 @@ mod failure; // and what they cannot do
 mod far_end; // where on the network
 mod way; // and how to get there
 mod value; // one value as text
+mod line; // a file of one line
 pub mod ipfix; // IPFIX over TCP, TLS or UDP
 pub mod json; // JSON, as objects and over a connection
 pub mod log; // lines in a file

@@ -7,7 +7,8 @@ use std::time::Duration;
 use config::size;
 use daemon::Shutdown;
 use store::clickhouse::schema::{Retention, Schema};
-use store::clickhouse::watchdog::{Round, round};
+use store::clickhouse::watchdog::{Dropped, Round, round};
+use store::clickhouse::{ClickHouseError, Client};
 
 use super::server::{OrMore, ServerArgs};
 
@@ -36,17 +37,15 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let server = args.server.read(errors)?;
     let schema = Schema::new(server.place, Retention::default());
-    let look = || round(&server.client, &schema, args.max_bytes, args.keep_free);
     if args.once {
-        tell(&look().await.or_more()?, out)?;
+        look(&server.client, &schema, args, out).await?.or_more()?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut shutdown = Shutdown::listen()?;
     loop {
         // A server that is away now may be there in the next round.
-        match look().await {
-            Ok(round) => tell(&round, out)?,
-            Err(error) => writeln!(errors, "fyke clickhouse: {error}")?,
+        if let Err(error) = look(&server.client, &schema, args, out).await? {
+            writeln!(errors, "fyke clickhouse: {error}")?;
         }
         tokio::select! {
             _ = shutdown.requested() => return Ok(ExitCode::SUCCESS),
@@ -55,16 +54,30 @@ pub(super) async fn run(
     }
 }
 
-fn tell(round: &Round, out: &mut impl Write) -> std::io::Result<()> {
-    for day in &round.dropped {
-        writeln!(out, "dropped {} of {}: {} bytes", day.day, day.table, day.bytes)?;
-    }
-    if round.over > 0 {
-        let Round { over, limit, .. } = round;
-        writeln!(
-            out,
-            "{over} bytes more than {limit} are left: they are of today, or of tables of others"
-        )?;
-    }
-    Ok(())
+/// One round, which is told as it goes. An error of the output ends it all, and one of the server
+/// this round.
+async fn look(
+    client: &Client,
+    schema: &Schema,
+    args: &WatchArgs,
+    out: &mut impl Write,
+) -> std::io::Result<Result<(), ClickHouseError>> {
+    let mut told = Ok(());
+    let tell = |Dropped { table, day, bytes }: &Dropped| {
+        if told.is_ok() {
+            told = writeln!(out, "dropped {day} of {table}: {bytes} bytes");
+        }
+    };
+    let round = round(client, schema, args.max_bytes, args.keep_free, tell).await;
+    told?;
+    Ok(match round {
+        Ok(Round { over, limit, .. }) if over > 0 => {
+            writeln!(
+                out,
+                "{over} bytes more than {limit} are left: they are of today, or of tables of others"
+            )?;
+            Ok(())
+        }
+        round => round.map(drop),
+    })
 }

@@ -1,16 +1,16 @@
 //! Which records are on their way, in a file, so that who comes after a crash sends the same ones
 //! again as one block.
 //!
-//! A line, replaced as a whole: the spool, the numbers of the first record and of the one behind
-//! the last, whether the server has them, and a CRC. Losing it costs that what was under way at the
+//! A line: the spool, the numbers of the first record and of the one behind
+//! the last, and whether the server has them. Losing it costs that what was under way at the
 //! time may be stored twice.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use store::Mark;
+
+use crate::line::{self, Lasting};
 
 /// Records of a spool that make a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,40 +52,26 @@ impl Note {
 
     /// Returns nothing if there is none, or none that can be read.
     pub(super) fn read(&self) -> Option<Noted> {
-        let text = fs::read_to_string(&self.0).ok()?;
-        let (told, crc) = text.trim_end().rsplit_once(' ')?;
-        if format!("{:08x}", crc32c::crc32c(told.as_bytes())) != crc {
-            return None;
-        }
+        let told = line::read(&self.0)?;
         let [log, from, to, word] = told.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let log = u64::from_str_radix(log, 16).ok()?;
         let range = Range { log, from: from.parse().ok()?, to: to.parse().ok()? };
         Some(Noted { range, is_stored: word == STORED })
     }
 
-    /// Before a block leaves: survives a power failure.
+    /// Before a block leaves.
     pub(super) fn leaving(&self, range: Range) -> io::Result<()> {
-        self.write(range, LEAVING, true)
+        self.write(range, LEAVING, Lasting::This)
     }
 
     /// The server has it. If this is lost, it leaves once more, and is not stored twice.
     pub(super) fn stored(&self, range: Range) -> io::Result<()> {
-        self.write(range, STORED, false)
+        self.write(range, STORED, Lasting::Perhaps)
     }
 
-    fn write(&self, range: Range, word: &str, is_lasting: bool) -> io::Result<()> {
+    fn write(&self, range: Range, word: &str, lasting: Lasting) -> io::Result<()> {
         let Range { log, from, to } = range;
-        let told = format!("{log:016x} {from} {to} {word}");
-        let aside = self.0.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        writeln!(file, "{told} {:08x}", crc32c::crc32c(told.as_bytes()))?;
-        if is_lasting {
-            file.sync_all()?;
-        }
-        fs::rename(&aside, &self.0)?;
-        let folder = self.0.parent().filter(|_| is_lasting);
-        folder.map_or(Ok(()), |folder: &Path| fs::File::open(folder)?.sync_all())
+        line::write(&self.0, &format!("{log:016x} {from} {to} {word}"), lasting)
     }
 }
 
@@ -94,6 +80,8 @@ const STORED: &str = "stored";
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -5,12 +5,12 @@
 //! which begins an object at the same place, gives it the same name, and so replaces what there may
 //! be of it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use store::Mark;
+
+use crate::line::{self, Lasting};
 
 /// The file in the directory of the spool.
 #[derive(Debug, Clone)]
@@ -32,31 +32,26 @@ impl Journal {
 
     /// Notes that the object that begins and ends there is being stored.
     pub(super) fn write(&self, mark: Mark, end: u64, now_ms: u64) -> io::Result<()> {
-        let aside = self.0.with_extension("upload.new");
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
         let text = format!("{:016x} {} {end} {now_ms}", mark.log, mark.record);
-        writeln!(file, "{text} {:08x}", crc32c::crc32c(text.as_bytes()))?;
-        file.sync_all()?;
-        fs::rename(&aside, &self.0)
+        line::write(&self.0, &text, Lasting::This)
     }
 
     /// What was noted last; nothing if there is no such file, or if it is damaged.
     pub(super) fn read(&self) -> Option<Announced> {
-        let text = fs::read_to_string(&self.0).ok()?;
-        let (text, crc) = text.trim_end().rsplit_once(' ')?;
+        let text = line::read(&self.0)?;
         let mut words = text.split(' ');
         let log = u64::from_str_radix(words.next()?, 16).ok()?;
         let record = words.next()?.parse().ok()?;
         let end = Mark { log, record: words.next()?.parse().ok()? };
         let now_ms = words.next()?.parse().ok()?;
-        let is_sound = format!("{:08x}", crc32c::crc32c(text.as_bytes())) == crc;
-        is_sound.then_some(Announced { begin: Mark { log, record }, end, now_ms })
+        Some(Announced { begin: Mark { log, record }, end, now_ms })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

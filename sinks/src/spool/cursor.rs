@@ -3,10 +3,11 @@
 //! It is replaced as a whole. Losing it costs nothing but a repetition: the sink begins with the
 //! oldest record there is.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::line::{self, Lasting};
 
 const EXTENSION: &str = "cursor";
 
@@ -15,12 +16,7 @@ fn path(dir: &Path, name: &str) -> PathBuf {
 }
 
 pub(super) fn write(dir: &Path, name: &str, record: u64) -> io::Result<()> {
-    let aside = dir.join(format!("{name}.{EXTENSION}.new"));
-    let number = format!("{record:020}");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    writeln!(file, "{number} {:08x}", crc32c::crc32c(number.as_bytes()))?;
-    fs::rename(&aside, path(dir, name))
+    line::write(&path(dir, name), &format!("{record:020}"), Lasting::Perhaps)
 }
 
 pub(super) fn remove(dir: &Path, name: &str) -> io::Result<()> {
@@ -37,8 +33,5 @@ pub(super) fn sink_of(file: &str) -> Option<&str> {
 
 /// Returns nothing if the file is damaged.
 pub(super) fn read(dir: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(path(dir, name)).ok()?;
-    let (number, crc) = text.trim_end().split_once(' ')?;
-    let sound = format!("{:08x}", crc32c::crc32c(number.as_bytes())) == crc;
-    number.parse().ok().filter(|_| sound)
+    line::read(&path(dir, name))?.parse().ok()
 }

@@ -11,14 +11,13 @@ use super::{ClickHouseError, Client, Statement};
 /// The exception for it.
 const TOO_LARGE_TO_DROP: u32 = 359;
 
-/// What a round found, and did about it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// What a round found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
     /// Bytes of the database before.
     pub used: u64,
     /// Bytes that it may have.
     pub limit: u64,
-    pub dropped: Vec<Dropped>,
     /// Bytes above the limit that cannot be helped: the present day stays, and so do tables of
     /// others.
     pub over: u64,
@@ -34,12 +33,13 @@ pub struct Dropped {
 }
 
 /// Drops the oldest days while the database has more than `most` bytes, or its disks less room than
-/// `free` hundredths.
+/// `free` hundredths. Each that is gone is told at once.
 pub async fn round(
     client: &Client,
     schema: &Schema,
     most: Option<u64>,
     free: u8,
+    mut each: impl FnMut(&Dropped),
 ) -> Result<Round, ClickHouseError> {
     let client = client.in_database("system");
     let database = schema.place.database.as_str();
@@ -47,7 +47,6 @@ pub async fn round(
                 WHERE active AND database = {database:String}";
     let used = number(&client, Statement::new(used).parameter("database", database)).await?;
     let limit = limit(&client, database, used, most, free).await?;
-    let mut round = Round { used, limit, ..Round::default() };
     let mut left = used;
     for day in days(&client, schema).await? {
         if left <= limit {
@@ -55,10 +54,9 @@ pub async fn round(
         }
         drop_day(&client, &schema.full(&day.table), &day.day).await?;
         left = left.saturating_sub(day.bytes);
-        round.dropped.push(day);
+        each(&day);
     }
-    round.over = left.saturating_sub(limit);
-    Ok(round)
+    Ok(Round { used, limit, over: left.saturating_sub(limit) })
 }
 
 /// Servers guard what is larger than 50 GB, unless they are told otherwise; to drop it is what we

@@ -1,21 +1,30 @@
 //! A database that somebody looks after, by the command line.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use tests::binary::built;
+use tests::binary::{built, eventually, signal};
 use tests::clickhouse::{Engine, Fault, PASSWORD, USER};
 
 use crate::Database;
 
 fn fyke(engine: &Engine, arguments: &str) -> Output {
-    plain(&format!("{arguments} --database operated --url {}", engine.url()))
+    asked(engine, arguments).output().unwrap()
+}
+
+fn asked(engine: &Engine, arguments: &str) -> Command {
+    command(&format!("{arguments} --database operated --url {}", engine.url()))
 }
 
 fn plain(arguments: &str) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &str) -> Command {
     let mut command = Command::new(built("fyke"));
     command.args(["clickhouse"]).args(arguments.split(' '));
     command.env("CH_USERNAME", USER).env("CH_PASSWORD", PASSWORD);
-    command.output().unwrap()
+    command
 }
 
 /// What it says, if it ends as it should.
@@ -118,13 +127,40 @@ fn too_large(engine: &Engine, database: &Database<'_>) {
     assert_eq!(told.lines().count(), 1);
     assert_eq!(database.number("SELECT count() FROM DB.flows"), 480);
     assert_eq!(database.number("SELECT sum(records) FROM DB.flows_node_1h"), 720);
+    // What is gone is told, though the next cannot be dropped.
+    let passing = Fault { text: "DROP PARTITION".into(), times: 1, ..Fault::default() };
+    engine.fault(&passing);
+    engine.fault(&Fault { code: Some(81), ..passing });
+    let told = says(fyke(engine, "watch --once --keep-free 0 --max-bytes 1"), false);
+    assert!(told.starts_with(&format!("dropped {} of flows: ", day(1))), "{told}");
+    assert_eq!(told.lines().count(), 1);
     let told = says(fyke(engine, "watch --once --keep-free 0 --max-bytes 1"), true);
     assert!(told.lines().last().unwrap().contains("bytes more than 1 are left"), "{told}");
     let order: Vec<_> = told.lines().filter_map(|line| line.split(' ').nth(3)).collect();
-    assert!(order[0] == "flows:" && order[1] == "flows_pod_1m:", "{order:?}");
+    assert!(order[0] == "flows_pod_1m:" && order.len() > 9, "{order:?}");
     let left = "SELECT DISTINCT partition_id FROM system.parts WHERE active AND \
                 database = 'operated' AND table LIKE 'flows%'";
     assert_eq!(database.ask(left), format!("{today}\n"));
     let last = "SELECT count() FROM DB.flows";
     assert_eq!(database.number(last), 240);
+    again_and_again(engine, database, &day(1));
+}
+
+/// What comes between two rounds goes with the second.
+fn again_and_again(engine: &Engine, database: &Database<'_>, yesterday: &str) {
+    let flows = format!(
+        "SELECT count() FROM system.parts WHERE active AND database = 'operated' \
+         AND table = 'flows' AND partition_id = '{yesterday}'"
+    );
+    let arguments = "watch --keep-free 0 --max-bytes 1 --interval 1s";
+    let watch = asked(engine, arguments).stdout(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2 {
+        database.ask("INSERT INTO DB.flows (timeInserted) VALUES (now() - 86400)");
+        let is_gone = || database.number(&flows) == 0;
+        assert!(eventually(Duration::from_mins(1), is_gone), "{yesterday} is still there");
+    }
+    signal(watch.id(), "TERM");
+    let told = says(watch.wait_with_output().unwrap(), true);
+    let dropped = format!("dropped {yesterday} of flows: ");
+    assert_eq!(told.lines().filter(|line| line.starts_with(&dropped)).count(), 2, "{told}");
 }
