@@ -1,5 +1,5 @@
 //! Somebody else's reader must see what ours sees: a store is worth its disk only if `DuckDB`,
-//! Spark or pandas can read it. Here `pyarrow` and `DuckDB` do, which share no code with ours.
+//! pandas or `ClickHouse` can read it. Here they do, and share no code with ours.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod support;
@@ -23,6 +23,48 @@ fn pyarrow_reads_the_same_sums() {
     }
     let told = python(SUMS, &[&dir.path().join("flows")]);
     assert_eq!(told, sums(&records, |_| NOW));
+}
+
+/// Prints what [`SUMS`] does, of one file, as the reader that is named has it.
+const BY_SQL: &str = r#"
+import sys, os
+import pyarrow as pa, pyarrow.parquet as pq
+reader, path = sys.argv[1:3]
+if reader == "chdb":
+    import chdb
+    ask = lambda sql: [line.split("\t") for line in str(chdb.query(sql, "TSV")).splitlines()][0]
+    source, sums = f"file('{path}', Parquet)", "sum(toUInt64({}))"
+    text, time = "sum(length(ifNull({}, '')))", "sum(toUInt64(toUnixTimestamp64Milli({})))"
+else:
+    if reader != "duckdb":
+        sys.path.insert(0, os.path.join(sys.prefix, reader))
+    import duckdb
+    assert reader == "duckdb" or duckdb.__version__.startswith(reader.split("-")[1])
+    ask = lambda sql: duckdb.sql(sql).fetchall()[0]
+    source, sums = f"'{path}'", "sum({}::HUGEINT) % 18446744073709551616"
+    text, time = "coalesce(sum(strlen({})), 0)", "sum(epoch_ms({})) % 18446744073709551616"
+schema = pq.read_schema(path)
+def column(field):
+    kind = field.type
+    kind = time if pa.types.is_timestamp(kind) else sums if pa.types.is_integer(kind) else text
+    return kind.format(f'"{field.name}"')
+told = ask(f"SELECT count(*), {', '.join(map(column, schema))} FROM {source}")
+for name, number in zip(["rows", *schema.names], told):
+    print(name, int(number))
+"#;
+
+#[test]
+fn databases_read_the_same_sums() {
+    let dir = tempdir().unwrap();
+    let records = records(0..20_000);
+    let mut writer = Writer::open(dir.path()).unwrap();
+    writer.append(&records, NOW).unwrap();
+    writer.flush().unwrap();
+    let [file] = files(dir.path()).try_into().unwrap();
+    for reader in ["duckdb", "duckdb-1.4", "chdb"] {
+        let told = python(BY_SQL, &[Path::new(reader), &file]);
+        assert_eq!(told, sums(&records, |_| NOW), "{reader}");
+    }
 }
 
 /// Prints what becomes of a file when the lowest bit of one byte in so many of its columns' bytes

@@ -64,6 +64,9 @@ const PYTHON: [(&str, &str); 11] = [
     ("duckdb", "duckdb"),
 ];
 
+/// A reader of Parquet as many have it, beside today's.
+const OLDER_DUCKDB: &str = "duckdb==1.4.*";
+
 pub(crate) fn install(root: &Path) -> Result<()> {
     let absent = PROGRAMS.iter().filter(|(program, _)| !is_installed(program));
     packages(&absent.map(|(_, package)| *package).collect::<Vec<_>>())?;
@@ -105,7 +108,7 @@ fn python(root: &Path) -> Result<()> {
     let probe = PYTHON.map(|(_, module)| format!("import {module}")).join("; ");
     let works = Command::new(&python).args(["-c", &probe]).stderr(Stdio::null()).status();
     if works.is_ok_and(|status| status.success()) {
-        return Ok(());
+        return older_duckdb(&venv);
     }
     let make = || run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
     if make().is_err() {
@@ -115,5 +118,15 @@ fn python(root: &Path) -> Result<()> {
     }
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet"])
-        .args(PYTHON.map(|(package, _)| package)))
+        .args(PYTHON.map(|(package, _)| package)))?;
+    older_duckdb(&venv)
+}
+
+fn older_duckdb(venv: &Path) -> Result<()> {
+    let folder = venv.join("duckdb-1.4");
+    if folder.join("duckdb").is_dir() {
+        return Ok(());
+    }
+    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--target"];
+    run(Command::new(venv.join("bin/python")).args(pip).arg(folder).arg(OLDER_DUCKDB))
 }

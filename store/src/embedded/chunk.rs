@@ -22,7 +22,7 @@ use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use super::page_header::Header;
-use super::pages::{deltas, runs, split, width};
+use super::pages::{deltas, plain, runs, width};
 
 /// Rows of a page: who needs few of them decodes no others.
 pub(crate) const PAGE_ROWS: usize = 16_384;
@@ -54,10 +54,7 @@ enum Values {
         indices: Vec<u32>,
         present: Option<Vec<u32>>,
     },
-    Numbers {
-        numbers: Vec<i64>,
-        encoding: Encoding,
-    },
+    Numbers(Vec<i64>),
 }
 
 /// A page that is not compressed yet.
@@ -211,24 +208,21 @@ where
     let array: &PrimitiveArray<T> = array.as_primitive();
     let values = array.values();
     let Some(&first) = values.first() else {
-        return (Values::Numbers { numbers: Vec::new(), encoding: Encoding::PLAIN }, None);
+        return (Values::Numbers(Vec::new()), None);
     };
     let (least, most) = values
         .iter()
         .fold((first, first), |(least, most), value| (least.min(*value), most.max(*value)));
     let bounds = Some((widened(least), widened(most)));
     if least == most {
-        let (dictionary, indices) = (plain::<T>(&[widened(first)]), vec![0; values.len()]);
+        let (dictionary, indices) = (dictionary_of::<T>(&[widened(first)]), vec![0; values.len()]);
         return (Values::Indices { dictionary, distinct: 1, indices, present: None }, bounds);
     }
     let numbers: Vec<i64> = gathered(values, order).map(&widened).collect();
     if let Some(few) = few::<T>(&numbers, widened(least), widened(most)) {
         return (few, bounds);
     }
-    let is_time = matches!(T::DATA_TYPE, DataType::Timestamp(..));
-    let encoding =
-        if is_time { Encoding::DELTA_BINARY_PACKED } else { Encoding::BYTE_STREAM_SPLIT };
-    (Values::Numbers { numbers, encoding }, bounds)
+    (Values::Numbers(numbers), bounds)
 }
 
 /// Numbers as a dictionary, if few of them are distinct.
@@ -256,14 +250,15 @@ fn few<T: ArrowPrimitiveType>(numbers: &[i64], least: i64, most: i64) -> Option<
         }
         indices.push(*known);
     }
-    let (dictionary, distinct) = (plain::<T>(&distinct), distinct.len());
+    let (dictionary, distinct) = (dictionary_of::<T>(&distinct), distinct.len());
     Some(Values::Indices { dictionary, distinct, indices, present: None })
 }
 
-fn plain<T: ArrowPrimitiveType>(numbers: &[i64]) -> Vec<u8> {
-    // Parquet's integers have 4 bytes or 8.
-    let size = size_of::<T::Native>().max(4);
-    numbers.iter().flat_map(|number| number.to_le_bytes().into_iter().take(size)).collect()
+/// The page of a dictionary.
+fn dictionary_of<T: ArrowPrimitiveType>(numbers: &[i64]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    plain(numbers, size_of::<T::Native>() == 8, &mut bytes);
+    bytes
 }
 
 /// Texts, each of which is in the dictionary once, in the order in which rows have them.
@@ -316,18 +311,21 @@ impl Values {
     fn pages(self, description: &ColumnDescPtr, rows: usize) -> Vec<Draft> {
         let kind = PageType::DATA_PAGE;
         match self {
-            Self::Numbers { numbers, encoding } => {
+            Self::Numbers(numbers) => {
                 let is_wide = description.physical_type() == Type::INT64;
-                let page = |numbers: &[i64]| {
-                    let mut bytes = Vec::new();
-                    match encoding {
-                        Encoding::DELTA_BINARY_PACKED => deltas(numbers, &mut bytes),
-                        _ if is_wide => split::<8>(numbers, &mut bytes),
-                        _ => split::<4>(numbers, &mut bytes),
-                    }
-                    Draft { bytes, kind, values: numbers.len(), encoding }
+                let pages = |encoding, encode: fn(&[i64], bool, &mut Vec<u8>)| {
+                    let page = |numbers: &[i64]| {
+                        let mut bytes = Vec::new();
+                        encode(numbers, is_wide, &mut bytes);
+                        Draft { bytes, kind, values: numbers.len(), encoding }
+                    };
+                    numbers.chunks(PAGE_ROWS).map(page).collect::<Vec<_>>()
                 };
-                numbers.chunks(PAGE_ROWS).map(page).collect()
+                let packed = pages(Encoding::DELTA_BINARY_PACKED, deltas);
+                let size: usize = packed.iter().map(|draft| draft.bytes.len()).sum();
+                let whole = numbers.len() * if is_wide { 8 } else { 4 };
+                // Such as ids: what is the same in several, zstd finds where it is as it was.
+                if size * 100 > whole * MOST_LEFT { pages(Encoding::PLAIN, plain) } else { packed }
             }
             Self::Indices { dictionary, distinct, indices, present } => {
                 // A run of one value takes no more than a page of it.

@@ -72,17 +72,21 @@ fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     pack(values.iter().copied().chain(padding).map(u64::from), width, out);
 }
 
-/// Differences of neighbours (`DELTA_BINARY_PACKED`).
-pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
+/// Differences of neighbours (`DELTA_BINARY_PACKED`), of numbers of 64 bits or of 32.
+pub(super) fn deltas(values: &[i64], is_wide: bool, out: &mut Vec<u8>) {
+    // Those of 32 bits have a sign in the format, and so have their differences.
+    #[expect(clippy::cast_possible_truncation, reason = "they wrap around, as readers have them")]
+    let signed = |number: i64| if is_wide { number } else { i64::from(number as i32) };
     for number in [BLOCK, BLOCK / MINIBLOCK, values.len()] {
         varint(number as u64, out);
     }
-    zigzag(values.first().copied().unwrap_or(0), out);
+    zigzag(signed(values.first().copied().unwrap_or(0)), out);
     let mut block = [0_i64; BLOCK];
-    for pairs in values.windows(2).collect::<Vec<_>>().chunks(BLOCK) {
-        let deltas = &mut block[..pairs.len()];
-        for (delta, pair) in deltas.iter_mut().zip(pairs) {
-            *delta = pair[1].wrapping_sub(pair[0]);
+    for begin in (1..values.len()).step_by(BLOCK) {
+        let those = &values[begin - 1..values.len().min(begin + BLOCK)];
+        let deltas = &mut block[..those.len() - 1];
+        for (delta, pair) in deltas.iter_mut().zip(those.windows(2)) {
+            *delta = signed(pair[1].wrapping_sub(pair[0]));
         }
         let least = deltas.iter().copied().min().unwrap_or(0);
         zigzag(least, out);
@@ -98,13 +102,8 @@ pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-/// The first bytes of all numbers, then all second ones, and so on (`BYTE_STREAM_SPLIT`).
-pub(super) fn split<const N: usize>(values: &[i64], out: &mut Vec<u8>) {
-    let begin = out.len();
-    out.resize(begin + N * values.len(), 0);
-    for (place, stream) in out[begin..].chunks_exact_mut(values.len().max(1)).enumerate() {
-        for (byte, value) in stream.iter_mut().zip(values) {
-            *byte = value.to_le_bytes()[place];
-        }
-    }
+/// Numbers as they are (`PLAIN`), of 64 bits or of 32.
+pub(super) fn plain(values: &[i64], is_wide: bool, out: &mut Vec<u8>) {
+    let size = if is_wide { 8 } else { 4 };
+    out.extend(values.iter().flat_map(|number| number.to_le_bytes().into_iter().take(size)));
 }
