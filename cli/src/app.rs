@@ -110,12 +110,12 @@ pub fn main() -> ExitCode {
     match Fyke::parse().command {
         Command::Demo(args) => ended(demo(&args.into())),
         Command::Exporter(args) => {
-            let (mut out, mut errors) = (io::stdout(), io::stderr());
+            let (mut out, mut errors) = (output(), io::stderr());
             let launched = exporter::launch(&args, &mut out, &mut errors, say_ready);
             ended(launched.map_err(Into::into))
         }
         Command::Aggregator(args) => {
-            let (mut out, mut errors) = (io::stdout(), io::stderr());
+            let (mut out, mut errors) = (output(), io::stderr());
             let launched = aggregator::launch(&args, &mut out, &mut errors, say_ready);
             ended(launched.map_err(Into::into))
         }

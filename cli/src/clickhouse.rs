@@ -7,10 +7,12 @@ mod watch; // how large it becomes
 use std::io::Write;
 use std::process::ExitCode;
 
-use store::clickhouse::{Found, differences};
+use store::clickhouse::{Difference, Found, differences};
 
 pub(crate) use server::connect;
 use server::{OrMore, ServerArgs};
+
+use crate::output::verdict;
 
 /// Make, upgrade and look at the tables of a ClickHouse database. `CH_USERNAME` and `CH_PASSWORD` in
 /// the environment say who we are
@@ -62,20 +64,18 @@ async fn diff(
     let server = args.server.read(errors)?;
     let asked = args.keep.asked(server.place, false);
     let found = Found::read(&server.client, &asked.place.database).await.or_more()?;
-    let mut is_good = true;
-    for difference in differences(&asked, &found) {
-        is_good &= difference.is_harmless();
-        if args.json {
-            let line = serde_json::json!({
-                "object": difference.object,
-                "part": difference.part,
-                "expected": difference.expected,
-                "found": difference.found,
-            });
-            writeln!(out, "{line}")?;
-        } else {
-            writeln!(out, "{difference}")?;
+    let differences = differences(&asked, &found);
+    let told = differences.iter().try_for_each(|difference| {
+        if !args.json {
+            return writeln!(out, "{difference}");
         }
-    }
-    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let line = serde_json::json!({
+            "object": difference.object,
+            "part": difference.part,
+            "expected": difference.expected,
+            "found": difference.found,
+        });
+        writeln!(out, "{line}")
+    });
+    verdict(differences.iter().all(Difference::is_harmless), told)
 }

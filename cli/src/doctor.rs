@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use exporter::doctor::{Report, examine};
 
+use crate::output::verdict;
+
 /// Which process is looked after.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum DoctorCommand {
@@ -33,8 +35,7 @@ pub fn run(
     let report = runtime.block_on(examine(&args.given, clock));
     // What was begun and given up, such as a name that nobody resolves, is not waited for.
     runtime.shutdown_background();
-    write(&report, args.json, out)?;
-    Ok(if report.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    verdict(!report.has_failed(), write(&report, args.json, out))
 }
 
 fn write(report: &Report, json: bool, out: &mut impl Write) -> io::Result<()> {

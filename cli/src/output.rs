@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Stdout, Write};
+use std::process::ExitCode;
 
 /// Writes to standard output.
 #[derive(Debug)]
@@ -28,6 +29,15 @@ pub(crate) fn is_reader_gone(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
         error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<ReaderGone>)
     })
+}
+
+/// How a command ends that has found something out: a bad verdict stands, told or not.
+pub(crate) fn verdict(is_good: bool, told: io::Result<()>) -> anyhow::Result<ExitCode> {
+    if !is_good {
+        return Ok(ExitCode::FAILURE);
+    }
+    told?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn marked<T>(written: io::Result<T>) -> io::Result<T> {

@@ -66,7 +66,14 @@ pub async fn deliver<S: Sink>(
     }
     let backoff = Backoff { wait: options.first_retry, next: Instant::now() };
     let abandoned_before = queue.counters().abandoned.load(Ordering::Relaxed);
-    let end = End { stop, options, linger: sink.linger(), is_failing: false, deadline: None };
+    let end = End {
+        stop,
+        options,
+        linger: sink.linger(),
+        is_failing: false,
+        was_cut_off: false,
+        deadline: None,
+    };
     Delivery { sink, queue, options, end, clock, backoff, abandoned_before }.run().await
 }
 
@@ -88,6 +95,8 @@ struct End {
     linger: Duration,
     /// Whether the last attempt has failed.
     is_failing: bool,
+    /// Whether the sink was left in the middle of something.
+    was_cut_off: bool,
     /// Once it is to end: when to give up.
     deadline: Option<Instant>,
 }
@@ -108,12 +117,14 @@ impl End {
     }
 
     fn within(&self, queue: &Queue) -> Duration {
-        if queue.is_kept() && !self.is_stopped() {
-            self.options.keep_within
-        } else if self.is_failing {
-            self.options.close_within
+        let DeliverOptions { close_within, keep_within, .. } = self.options;
+        if self.is_stopped() || self.is_failing && !queue.is_kept() {
+            // There is a successor, or nobody to linger for.
+            close_within
+        } else if queue.is_kept() {
+            keep_within
         } else {
-            self.options.close_within + self.linger
+            close_within + self.linger
         }
     }
 
@@ -125,6 +136,7 @@ impl End {
                 return answer;
             }
             if self.is_late(queue) {
+                self.was_cut_off = true;
                 return Err(SinkError::Unavailable("it does not answer".into()));
             }
         }
@@ -226,7 +238,12 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
 
     /// The last flush: tried until it succeeds or there is no more time.
     async fn close(&mut self) {
-        self.flush().await;
+        if self.end.was_cut_off {
+            // It may hold a batch that counts as not taken, and must not store that.
+            self.settle();
+        } else {
+            self.flush().await;
+        }
         while self.counters().holds_any() {
             if self.wait().await {
                 self.flush().await;

@@ -248,6 +248,47 @@ async fn a_far_end_that_was_there_may_linger() {
     }
 }
 
+/// Takes a batch and does not come back from it, though it would store it when asked to.
+#[derive(Debug, Default)]
+struct Stuck {
+    held: u64,
+    durable: Arc<AtomicU64>,
+}
+
+impl Sink for Stuck {
+    async fn write(&mut self, batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        self.held += batch.len() as u64;
+        if self.held > 1 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        false
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        self.durable.fetch_add(std::mem::take(&mut self.held), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Whoever comes next is given the batch again.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_was_cut_off_stores_nothing_more() {
+    let (inlet, queue, counters) = queue();
+    for _ in 0..2 {
+        inlet.send(&Batch::from([FlowRecord::default()]));
+    }
+    drop(inlet);
+    let sink = Stuck::default();
+    let durable = Arc::clone(&sink.durable);
+    run(sink, queue, DeliverOptions::default()).await;
+    let got = [&counters.delivered, &counters.abandoned, &durable];
+    assert_eq!(got.map(|it| it.load(Ordering::Relaxed)), [0, 2, 0]);
+}
+
 /// Stores each second batch at once, and the rest when it is asked to.
 #[derive(Debug, Default)]
 struct Early {

@@ -131,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// What the sink took up to `mark` is durable.
+    /// What was handed out up to `mark` is durable.
     pub(crate) fn acknowledge_to(&self, mark: Mark) {
         if let Source::Spool(reading) = &self.source {
             reading.acknowledge_to(mark);

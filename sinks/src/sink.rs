@@ -61,8 +61,8 @@ pub trait Sink: Send {
         async {}
     }
 
-    /// How much longer than others it may take for its last records, as long as its far end was
-    /// there before it was to end.
+    /// How much longer than others it may take for the last records of a process if nothing keeps
+    /// them: as long as the last attempt before its end did not fail.
     fn linger(&self) -> Duration {
         Duration::ZERO
     }

@@ -19,8 +19,9 @@ use crate::settings::{Output, Outputs, StoreSettings};
 /// How long outputs may take for the last records: with what sessions and flows take before, a
 /// process that is asked to end does so within 5 s. Some may linger: [`sinks::Sink::linger`].
 const CLOSE_WITHIN: Duration = Duration::from_millis(2750);
-/// How long they may take altogether, whatever a disk does.
-const END_WITHIN: Duration = Duration::from_millis(3250);
+/// How long they may take altogether, whatever a disk does: until they see that they are to end,
+/// for the last records, and for a farewell.
+const END_WITHIN: Duration = Duration::from_millis(3750);
 
 /// What runs, and what it was told.
 #[derive(Debug)]

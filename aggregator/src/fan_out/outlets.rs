@@ -105,7 +105,8 @@ impl Outlets {
     /// How much longer than others a sink may take for its last records: no longer if the spool
     /// keeps them.
     pub fn linger(&self) -> Duration {
-        let longest = self.running.values().map(|running| running.linger).max();
+        let open = self.running.iter().filter(|(name, _)| self.fan_out.is_open(name));
+        let longest = open.map(|(_, running)| running.linger).max();
         longest.filter(|_| self.fan_out.spool().is_none()).unwrap_or_default()
     }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use config::size;
 use daemon::Shutdown;
 use store::clickhouse::schema::{Retention, Schema};
@@ -44,7 +45,9 @@ pub(super) async fn run(
     let mut shutdown = Shutdown::listen()?;
     loop {
         // A server that is away now may be there in the next round.
-        if let Err(error) = look(&server.client, &schema, args, out).await? {
+        // Who watches must not end as if all were well because nobody reads what it does.
+        let told = look(&server.client, &schema, args, out).await;
+        if let Err(error) = told.map_err(|error| anyhow!("{error}"))? {
             writeln!(errors, "fyke clickhouse: {error}")?;
         }
         tokio::select! {

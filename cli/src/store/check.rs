@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use store::{Checked, Maintenance, MaintenanceOptions};
 
+use crate::output::verdict;
+
 use super::DataArgs;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -52,13 +54,12 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<
     } else {
         store::verify(dir, &mut each)?;
     }
-    written?;
-    writeln!(out, "{files} files with {rows} rows, {faults} of them at fault")?;
+    let mut told = written
+        .and_then(|()| writeln!(out, "{files} files with {rows} rows, {faults} of them at fault"));
     if args.fix {
-        writeln!(out, "{aside} set aside")?;
+        told = told.and_then(|()| writeln!(out, "{aside} set aside"));
     }
-    let is_whole = faults == if args.fix { aside } else { 0 };
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    verdict(faults == if args.fix { aside } else { 0 }, told)
 }
 
 pub(super) fn compact(

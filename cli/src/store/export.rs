@@ -55,8 +55,9 @@ pub(super) fn run(
     })?;
     file.finish()?.sync_all().with_context(failed)?;
     fs::rename(&aside, &args.to).with_context(failed)?;
-    writeln!(out, "{rows} rows in {}", args.to.display())?;
+    let told = writeln!(out, "{rows} rows in {}", args.to.display());
     source.check()?;
+    told?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -66,8 +66,9 @@ pub(super) fn run(
     let mut import = Import { args, columns, source, target, copied: 0, same: 0, told: None };
     import.all(last, errors)?;
     let Import { copied, same, .. } = import;
-    writeln!(out, "{copied} rows copied, {same} were there already")?;
+    let told = writeln!(out, "{copied} rows copied, {same} were there already");
     import.source.check()?;
+    told?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -64,7 +64,8 @@ impl Note {
         self.write(range, LEAVING, Lasting::This)
     }
 
-    /// The server has it. If this is lost, it leaves once more, and is not stored twice.
+    /// The server has it. If what it said before survives this, it leaves once more, and is not
+    /// stored twice.
     pub(super) fn stored(&self, range: Range) -> io::Result<()> {
         self.write(range, STORED, Lasting::Perhaps)
     }

@@ -171,10 +171,10 @@ impl Reading {
         self.place.acknowledge(self.taken);
     }
 
-    /// What the sink took up to `mark` is durable.
+    /// What was handed out up to `mark` is durable.
     pub(crate) fn acknowledge_to(&self, mark: Mark) {
         if mark.log == self.log.id {
-            self.place.acknowledge(mark.record.min(self.taken));
+            self.place.acknowledge(mark.record.min(self.handed_out));
         }
     }
 
