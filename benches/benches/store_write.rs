@@ -1,7 +1,7 @@
 //! What it costs to store a record, to merge what was stored and to sum it up, and what a record
 //! takes on disk, also as others write it: time of this thread on the CPU.
 //!
-//! `cargo bench -p benches --bench store_write` prints it; the directory is made in `TMPDIR`, and
+//! `cargo bench --workspace --bench store_write -- --check` prints it, and holds it to the goals; the directory is made in `TMPDIR`, and
 //! takes about 45 bytes for each of `FYKE_BENCH_ROWS` (10 million) records.
 //!
 //! Records are as in a cluster of 5,000 Pods in 60 namespaces, some of which talk far more than
@@ -13,11 +13,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use benches::cpu_time;
+use benches::{Goals, cpu_time};
 use flow::{
     Counters, Endpoint, FlowEndReason, FlowRecord, FlowType, Joined, Name, PolicyRule, Shared,
 };
@@ -29,7 +29,12 @@ const PODS: u64 = 5000;
 const NAMESPACES: u64 = 60;
 const BATCH: u64 = 1024;
 
-fn main() {
+/// A million records a second on one core; bytes of a record on disk; MB.
+const NANOSECONDS: f64 = 1000.0;
+const BYTES: f64 = 45.0;
+const MEMORY: f64 = 200.0;
+
+fn main() -> ExitCode {
     let rows = std::env::var("FYKE_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok());
     let rows: u64 = rows.unwrap_or(10_000_000);
     let dir = tempfile::tempdir().unwrap();
@@ -60,10 +65,9 @@ fn main() {
     println!("{rows} records of {} columns, {files} files", store::schema().fields().len());
     println!("  as columns   {:7.0} ns a record", per_row(appending));
     println!("  to files     {:7.0} ns a record", per_row(flushing));
-    let both = per_row(appending + flushing);
-    println!("  together     {both:7.0} ns: {:.2} million a second on one core", 1000.0 / both);
-    println!("  on disk      {:7.1} bytes a record", written as f64 / rows as f64);
-
+    let mut goals = Goals::default();
+    goals.result("together, ns a record", per_row(appending + flushing), NANOSECONDS);
+    goals.result("on disk, bytes a record", written as f64 / rows as f64, BYTES);
     println!("  peak memory  {:7} MB", benches::peak_memory());
     others(&dir.path().join("flows"));
 
@@ -75,7 +79,7 @@ fn main() {
         "  merging and summing up {:.0} ns a record",
         per_row(cpu_time().saturating_sub(begun))
     );
-    println!("  peak memory  {:7} MB", benches::peak_memory());
+    goals.result("peak memory with merging, MB", benches::peak_memory() as f64, MEMORY);
     for (tier, usage) in Tier::ALL.into_iter().zip(maintenance.counters().usage()) {
         let bytes = usage.bytes as f64 / rows as f64;
         println!(
@@ -85,6 +89,7 @@ fn main() {
             usage.rows
         );
     }
+    goals.verdict()
 }
 
 /// Prints what the same rows take as files of pyarrow and DuckDB.

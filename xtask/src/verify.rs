@@ -51,7 +51,7 @@ pub(crate) fn soak(root: &Path) -> Result<()> {
         .context("cargo-deny is missing; cargo install --locked cargo-deny")?;
     cargo(root, &["deny", "check", "bans", "licenses", "sources"])?;
     cargo(root, &["build", "--release", "--workspace"])?;
-    for bench in ["meter", "collecting", "cluster", "store", "clickhouse"] {
+    for bench in ["meter", "collecting", "cluster", "store", "store_write", "clickhouse"] {
         cargo(root, &["bench", "--workspace", "--bench", bench, "--", "--check"])?;
     }
     codec::check(root)?;

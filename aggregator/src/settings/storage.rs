@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::write::{Line, text};
 use config::{Key, Name, Raw, Setting, Severity, Sources, duration, read, size};
-use sinks::SpoolOptions;
+use sinks::{DeliverOptions, SpoolOptions};
 use store::{MaintenanceOptions, WriterOptions};
 
 use super::keys::{DURATION, FILE, Reload, Section};
@@ -238,7 +238,9 @@ impl Storage {
     pub fn store(&self) -> Option<StoreSettings> {
         let directory = self.data.value.clone()?;
         let Store { limit, durable_within, keep } = &self.store;
-        let writer = WriterOptions { flush_age: durable_within.value, ..WriterOptions::default() };
+        // A sink is asked only so often whether it is time.
+        let flush_age = durable_within.value.saturating_sub(DeliverOptions::default().tick);
+        let writer = WriterOptions { flush_age, ..WriterOptions::default() };
         let [raw, minute, five_minutes, hour] = keep.clone().map(|keep| keep.value);
         let limit = Some(limit.value);
         let maintenance = MaintenanceOptions {
