@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -10,7 +12,9 @@ fn a_store_is_kept_for_so_long_and_within_a_limit() {
     assert_eq!((kept.limit, kept.raw.unwrap().as_secs(), kept.hour), (Some(2 << 30), 86_400, None));
     let default = good("dataDirectory: /d\n").storage.store().unwrap();
     assert_eq!(default.maintenance, store::MaintenanceOptions::default());
-    assert_eq!(default.writer, store::WriterOptions::default());
+    // A second, less what a sink may have to wait until it is asked.
+    let flush_age = Duration::from_millis(750);
+    assert_eq!(default.writer, store::WriterOptions { flush_age, ..Default::default() });
     assert!(resolve("store: {limit: 1MiB}\n").0.is_none());
     assert!(resolve("store: {keep: {records: 59m}}\n").0.is_none());
     assert!(resolve("store: {keep: {minutes: 24h}}\n").1.any(Severity::Doubt));
