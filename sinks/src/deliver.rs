@@ -6,6 +6,7 @@
 //! closed there is no such place any more, and what cannot be delivered in time is abandoned and
 //! counted here.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -154,6 +155,7 @@ struct Backoff {
 
 impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
     async fn run(mut self) -> Option<Queue> {
+        self.begin().await;
         while !self.is_stopped() {
             match timeout(self.options.tick, self.queue.recv()).await {
                 Ok(Some(batch)) if self.is_late() => {
@@ -183,6 +185,25 @@ impl<S: Sink, C: Fn() -> u64 + Send> Delivery<S, C> {
             return Some(self.queue);
         }
         None
+    }
+
+    /// Lets the sink see its far end. Once there is an end to come nothing waits for that: who is
+    /// given records asks again.
+    async fn begin(&mut self) {
+        let begun = {
+            let mut begun = pin!(self.sink.begin());
+            loop {
+                if let Ok(begun) = timeout(self.options.tick, &mut begun).await {
+                    break begun;
+                }
+                if self.queue.is_closed() || self.end.is_stopped() {
+                    return;
+                }
+            }
+        };
+        if let Err(error) = begun {
+            self.failed(&error);
+        }
     }
 
     /// Gives one batch to the sink, however long it takes.

@@ -9,6 +9,7 @@ use crate::Inlet;
 /// A far end whose next answers are written down beforehand; when they are used up, it takes all.
 #[derive(Debug, Default)]
 struct FarEnd {
+    begins: Vec<Result<(), Fault>>,
     writes: Vec<Result<(), Fault>>,
     flushes: Vec<Result<(), Fault>>,
     /// What became durable, as flow ids.
@@ -55,6 +56,10 @@ fn next(answers: &mut Vec<Result<(), Fault>>) -> Result<(), SinkError> {
 }
 
 impl Sink for FarEnd {
+    async fn begin(&mut self) -> Result<(), SinkError> {
+        next(&mut self.begins)
+    }
+
     async fn write(&mut self, batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
         next(&mut self.writes)?;
         if self.room.is_some_and(|room| self.held.len() + batch.len() > room) {
@@ -106,6 +111,59 @@ async fn everything_arrives_in_order() {
 async fn an_outage_costs_retries_and_no_records() {
     let writes = vec![Ok(()), Err(Fault::Away), Err(Fault::Away), Err(Fault::Away)];
     check(FarEnd { writes, ..FarEnd::default() }, &[1, 2, 3, 4, 5], 0, 0, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_end_that_is_away_at_first_costs_no_records() {
+    for fault in [Fault::Away, Fault::Refuses] {
+        let sink = FarEnd { begins: vec![Err(fault)], ..FarEnd::default() };
+        check(sink, &[1, 2, 3, 4, 5], 0, 0, 1).await;
+    }
+}
+
+/// Never answers what it is asked at first.
+struct Mute;
+
+impl Sink for Mute {
+    async fn begin(&mut self) -> Result<(), SinkError> {
+        std::future::pending().await
+    }
+
+    async fn write(&mut self, _batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn due(&self, _now_ms: u64) -> bool {
+        true
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sink_asks_at_first_keeps_nothing_from_ending() {
+    let (inlet, queue, counters) = queue();
+    let options = DeliverOptions::default();
+    let delivery = run(Mute, queue, options);
+    let close = async {
+        inlet.send(&Batch::from([FlowRecord::default()]));
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        drop(inlet);
+        Instant::now()
+    };
+    let ((), closed) = tokio::join!(delivery, close);
+    assert!(closed.elapsed() <= options.tick, "{:?}", closed.elapsed());
+    assert_eq!(counters.delivered.load(Ordering::Relaxed), 1);
+    let (_inlet, queue, _) = self::queue();
+    let (stop, stopped) = watch::channel(false);
+    let delivery = deliver(Mute, queue, options, stopped, || 0);
+    let (left, stopped) = tokio::join!(delivery, async {
+        stop.send(true).unwrap();
+        Instant::now()
+    });
+    assert!(left.is_some() && stopped.elapsed() <= options.tick, "for the sink that comes next");
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,13 @@ pub trait Sink: Send {
         now_ms: u64,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// Asks the far end for what must be known of it, so that what is wrong is told before there are
+    /// records. Called once, before anything else, and perhaps broken off: whatever is not known
+    /// after it is asked for again when it is needed.
+    fn begin(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send {
+        async { Ok(()) }
+    }
+
     /// What is written next ends at this place of the log. For sinks that note it with what they
     /// store, so that nothing is stored twice.
     fn approach(&mut self, _mark: Mark) {}

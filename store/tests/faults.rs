@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
+use std::time::Duration;
 
 use flow::FlowRecord;
 use store::{Maintenance, MaintenanceOptions, Mark, StoreError, Tier, Writer};
@@ -218,13 +219,20 @@ fn a_limit_keeps_a_small_disk_from_filling_up() {
     assert!(left.into_iter().eq(dropped..36 * 6 * BATCH), "the oldest went first");
 }
 
+const HOUR_MS: u64 = 3_600_000;
+const YEAR_MS: u64 = 365 * 24 * HOUR_MS;
+
+/// Records go by their age, if the clock is believed.
+fn thirty_days() -> MaintenanceOptions {
+    MaintenanceOptions { raw: Some(Duration::from_hours(30 * 24)), ..eager() }
+}
+
 #[test]
 fn whatever_the_clock_says_every_row_is_kept_and_found() {
     let dir = tempdir().unwrap();
     let mut writer = Writer::open(dir.path()).unwrap();
-    let options = MaintenanceOptions { limit: None, ..eager() };
-    let mut maintenance = writer.maintenance(options).unwrap();
-    let (hour, year) = (3_600_000, 365 * 86_400_000);
+    let mut maintenance = writer.maintenance(thirty_days()).unwrap();
+    let (hour, year) = (HOUR_MS, YEAR_MS);
     let clocks = [
         NOW,
         NOW - 40 * 24 * hour,
@@ -260,4 +268,41 @@ fn whatever_the_clock_says_every_row_is_kept_and_found() {
     assert_eq!(days.len(), 5, "1970, 40 days ago, now, in ten years, 9999");
     assert_eq!(python(include_str!("tiers.py"), &[dir.path()]), "raw 1m 5m 1h agree\n");
     assert_eq!(store::inspect(dir.path()).unwrap().tiers[0].rows, count);
+}
+
+/// Ten years ahead for a moment costs nothing; an hour on, it is the time.
+#[test]
+fn a_clock_that_jumps_is_believed_once_it_has_gone_on_for_an_hour() {
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::open(dir.path()).unwrap();
+    let mut maintenance = writer.maintenance(thirty_days()).unwrap();
+    let mut store = |numbers: std::ops::Range<u64>, now: u64| {
+        writer.append(&numbers.map(numbered).collect::<Vec<_>>(), now).unwrap();
+        writer.flush().unwrap();
+    };
+    let counters = maintenance.counters();
+    let dropped = || counters.dropped(Tier::Raw).by_age.load(Relaxed);
+    let mut pass = |now| maintenance.pass(now, &RUNNING).unwrap();
+    for hour in 0..3 {
+        store(hour * BATCH..(hour + 1) * BATCH, NOW + hour * HOUR_MS);
+        pass(NOW + hour * HOUR_MS);
+    }
+    let later = NOW + 10 * YEAR_MS;
+    store(3 * BATCH..4 * BATCH, later);
+    // Ahead, back, and ahead again.
+    for now in [later, later + HOUR_MS - 1, NOW + 2 * HOUR_MS, NOW + 3 * HOUR_MS, later] {
+        pass(now);
+        assert!(numbers(dir.path()).into_iter().eq(0..4 * BATCH), "{now}");
+    }
+    pass(later + HOUR_MS - 1);
+    assert_eq!((numbers(dir.path()).len() as u64, dropped()), (4 * BATCH, 0));
+    pass(later + HOUR_MS);
+    assert_eq!(dropped(), 3 * BATCH, "they are ten years old");
+    let left = || assert!(numbers(dir.path()).into_iter().eq(3 * BATCH..4 * BATCH));
+    left();
+    // What lies ahead then is not old.
+    for now in [NOW, NOW + HOUR_MS, NOW + 2 * HOUR_MS] {
+        pass(now);
+        left();
+    }
 }

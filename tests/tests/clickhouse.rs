@@ -11,3 +11,7 @@ mod faults; // nothing is lost, nothing comes twice
 mod old; // nor at a server of old
 #[path = "clickhouse/daemon.rs"]
 mod daemon; // the same in the aggregator
+#[path = "clickhouse/told.rs"]
+mod told; // what its log says, and what to do about it
+#[path = "clickhouse/trust.rs"]
+mod trust; // whose certificate is believed

@@ -45,10 +45,11 @@ Of what an output is given, for each `sink`, at any time and across reloads:
 
 What is under way between two of these when the metrics are read is missing on the right.
 
-`sink` is the output: `flow_collector`, `flow_log`, `log`, `s3` or `store`. What else an output does,
-such as making connections, putting files aside or storing objects, is there for those that do it,
-and goes on counting when a reload replaces the output. `fyke_sink_records_in_doubt` are among those delivered: they were
-written to a connection that was lost right after.
+`sink` is the output: `click_house`, `flow_collector`, `flow_log`, `log`, `s3` or `store`. What else an
+output does, such as making connections, putting files aside, inserting blocks or storing objects,
+is there for those that do it, and goes on counting when a reload replaces the output.
+`fyke_sink_records_in_doubt` are among those delivered: they were written to a connection that was
+lost right after, or inserted again where ClickHouse may have had them.
 
 ## What is there when
 

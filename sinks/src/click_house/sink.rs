@@ -48,7 +48,7 @@ pub struct ClickHouseSink {
 }
 
 impl ClickHouseSink {
-    /// Neither reads nor asks anything before there are records.
+    /// Asks nothing before it begins.
     pub fn new(options: Options) -> Self {
         let client = Client::new(clickhouse::Options {
             address: options.address.clone(),
@@ -267,6 +267,10 @@ impl Sink for ClickHouseSink {
         }
         self.since_ms.get_or_insert(now_ms);
         Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<(), SinkError> {
+        self.look().await
     }
 
     fn approach(&mut self, mark: Mark) {

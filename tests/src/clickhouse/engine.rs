@@ -1,6 +1,7 @@
 //! Today's engine, without a server around it, behind an HTTP interface that fails on demand.
 
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,6 +20,8 @@ pub struct Engine {
     port: u16,
     /// Certificate and key.
     pair: Option<(PathBuf, PathBuf)>,
+    /// How large the disk is that it has for itself, if it has one.
+    disk: Option<String>,
     process: Running,
 }
 
@@ -72,6 +75,12 @@ impl Engine {
         Self::start_with(None)
     }
 
+    /// On a disk of its own of so many bytes, such as `32m`, which is gone with the process. Needs
+    /// root.
+    pub fn start_on_disk_of(size: &str) -> Self {
+        Self::start_as(None, Some(size.to_owned()))
+    }
+
     /// One for all tests that run meanwhile and have databases of their own: it takes seconds to
     /// start.
     pub fn shared() -> Arc<Self> {
@@ -86,8 +95,13 @@ impl Engine {
 
     /// Over TLS.
     pub fn start_with(pair: Option<(PathBuf, PathBuf)>) -> Self {
+        Self::start_as(pair, None)
+    }
+
+    fn start_as(pair: Option<(PathBuf, PathBuf)>, disk: Option<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut engine = Self { folder, port: free_port(), pair, process: Running::default() };
+        let (port, process) = (free_port(), Running::default());
+        let mut engine = Self { folder, port, pair, disk, process };
         engine.start_again();
         engine
     }
@@ -97,7 +111,10 @@ impl Engine {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let python = root.join("../target/test-venv/bin/python");
         assert!(python.exists(), "{} is missing: run `cargo xtask setup`", python.display());
-        let mut command = Command::new(python);
+        let mut command = match &self.disk {
+            None => Command::new(python),
+            Some(size) => on_disk_of(size, self.folder.path(), &python),
+        };
         command.arg(root.join("src/clickhouse_engine.py")).arg(self.folder.path().join("data"));
         command.args([&self.port.to_string(), USER, PASSWORD]);
         if let Some((certificate, key)) = &self.pair {
@@ -118,6 +135,24 @@ impl Engine {
     /// As `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Leaves no room on the disk that it has for itself.
+    pub fn fill_disk(&self) {
+        let mut file = File::create(self.ballast()).expect("there is room");
+        let error = io::copy(&mut io::repeat(1), &mut file).expect_err("it is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    /// Takes back what [`Self::fill_disk`] has put there.
+    pub fn clear_disk(&self) {
+        fs::remove_file(self.ballast()).expect("it is there");
+    }
+
+    /// The disk is there for the process alone.
+    fn ballast(&self) -> PathBuf {
+        let folder = self.folder.path().display();
+        format!("/proc/{}/root{folder}/ballast", self.process_id()).into()
     }
 
     pub fn port(&self) -> u16 {
@@ -176,4 +211,12 @@ impl Engine {
         assert_eq!(status, 200, "{answer}");
         answer
     }
+}
+
+/// The beginning of a command that sees a disk of its own where the folder is.
+fn on_disk_of(size: &str, folder: &Path, program: &Path) -> Command {
+    let mount = format!("mount -t tmpfs -o size={size} none {} && exec \"$@\"", folder.display());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &mount, "sh"]).arg(program);
+    command
 }

@@ -67,6 +67,10 @@ impl OldServer {
         format!("https://localhost:{}", self.https)
     }
 
+    pub fn http_port(&self) -> u16 {
+        self.http
+    }
+
     pub fn https_port(&self) -> u16 {
         self.https
     }

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use flow::{FlowEndReason, FlowRecord, FlowType, Profile};
+use store::clickhouse::Reason;
 use tempfile::TempDir;
 use tests::binary::{built, eventually, metrics, signal, value};
 use tests::clickhouse::{Engine, Fault, PASSWORD, USER, antrea_table};
@@ -15,10 +16,10 @@ use tests::wire::Wire;
 
 use crate::delivery::{SUMS, records, sums};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An aggregator with a folder of its own.
-struct Aggregator {
+pub(crate) struct Aggregator {
     folder: TempDir,
     listen: u16,
     admin: u16,
@@ -26,20 +27,27 @@ struct Aggregator {
 }
 
 impl Aggregator {
-    fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (listen, admin) = (free_port(), free_port());
+        let aggregator = Self { folder, listen, admin, process: None };
+        aggregator.configure(url, "");
+        aggregator
+    }
+
+    /// From the next start on; `more` is for the output to ClickHouse.
+    pub(crate) fn configure(&self, url: &str, more: &str) {
+        let (listen, admin) = (self.listen, self.admin);
         let text = format!(
             "aggregatorTransportProtocol: tcp\nlisten: {{ipfix: '127.0.0.1:{listen}', grpc: off}}\n\
              kubernetes: off\nadminAddress: 127.0.0.1:{admin}\napiServer: {{apiPort: 0}}\n\
              dataDirectory: data\nclickHouse: {{enable: true, databaseURL: '{url}', \
-             commitInterval: 1s}}\n"
+             commitInterval: 1s{more}}}\n"
         );
-        fs::write(folder.path().join("flow-aggregator.conf"), text).expect("a file");
-        Self { folder, listen, admin, process: None }
+        fs::write(self.folder.path().join("flow-aggregator.conf"), text).expect("a file");
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
         let mut command = Command::new(built("fyke"));
         command.args(["aggregator", "--config", "flow-aggregator.conf"]);
@@ -52,22 +60,22 @@ impl Aggregator {
         assert!(told.is_ok() && &ready == b"ready\n", "{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn value(&self, name: &str) -> u64 {
+    pub(crate) fn value(&self, name: &str) -> u64 {
         value(&metrics(Command::new("bash"), self.admin), name)
     }
 
     #[track_caller]
-    fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) {
+    pub(crate) fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) {
         let came = eventually(PATIENCE, || is_so(self.value(name)));
         assert!(came, "{name} is {}: {}", self.value(name), self.log());
     }
 
     /// Sends flows that are over, and that one Node saw all of.
-    fn send(&self, numbers: std::ops::Range<u64>) {
+    pub(crate) fn send(&self, numbers: std::ops::Range<u64>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.listen)).expect("it accepts");
         let mut wire = Wire::new(7, Profile::Fyke);
         let mut bytes = wire.templates(0).expect("templates");
@@ -79,7 +87,7 @@ impl Aggregator {
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().ok();
             process.wait().ok();
@@ -107,11 +115,15 @@ impl Drop for Aggregator {
     }
 }
 
-const FAILED: &str = "fyke_sink_inserts_failed_total{sink=\"click_house\",reason=\"unreachable\"}";
-const DELIVERED: &str = "fyke_sink_delivered_total{sink=\"click_house\"}";
+pub(crate) const DELIVERED: &str = "fyke_sink_delivered_total{sink=\"click_house\"}";
+
+/// Attempts that failed for a reason.
+pub(crate) fn failed(reason: Reason) -> String {
+    format!("fyke_sink_inserts_failed_total{{sink=\"click_house\",reason=\"{reason}\"}}")
+}
 
 /// But for the sum of `octetDeltaCount`: what is told of each flow is all there was.
-fn totals(text: &str) -> Vec<String> {
+pub(crate) fn totals(text: &str) -> Vec<String> {
     let line = |line: &str| {
         let mut columns: Vec<_> = line.split('\t').collect();
         columns.remove(4);
@@ -132,7 +144,7 @@ fn flows_arrive_once_though_the_aggregator_is_killed() {
     engine.fault(&insert(Fault { no_answer: true, ..Fault::default() }));
     engine.fault(&insert(Fault { hold: true, ..Fault::default() }));
     aggregator.send(1..FLOWS / 2);
-    aggregator.wait_for(FAILED, |it| it > 0);
+    aggregator.wait_for(&failed(Reason::Unreachable), |it| it > 0);
     assert!(eventually(PATIENCE, || engine.stats().held > 0));
     aggregator.send(FLOWS / 2..FLOWS);
     aggregator.wait_for("fyke_spool_records_written_total", |it| it == FLOWS - 1);

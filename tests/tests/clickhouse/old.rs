@@ -1,7 +1,7 @@
 //! A server of old: with TLS, users, and a process that is killed.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use tests::clickhouse::{OldServer, antrea_table};
 use crate::delivery::{Delivery, SUMS, options, records, sums};
 
 /// Passes on what goes to a port, until there were `limit` bytes; then nothing comes or goes.
-struct Gate {
+pub(crate) struct Gate {
     port: u16,
     passed: Arc<AtomicU64>,
     limit: Arc<AtomicU64>,
@@ -20,7 +20,11 @@ struct Gate {
 
 impl Gate {
     fn new(to: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        Self::at((Ipv4Addr::LOCALHOST, 0), to)
+    }
+
+    pub(crate) fn at(from: (Ipv4Addr, u16), to: u16) -> Self {
+        let listener = TcpListener::bind(from).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let gate = Self { port, passed: Arc::default(), limit: Arc::new(u64::MAX.into()) };
         let (passed, limit) = (Arc::clone(&gate.passed), Arc::clone(&gate.limit));

@@ -11,7 +11,8 @@ const HELD_MS: u64 = HOUR_MS;
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     last_ms: Option<u64>,
-    held_until_ms: u64,
+    /// To when it jumped last.
+    jumped_ms: Option<u64>,
 }
 
 impl Clock {
@@ -19,12 +20,13 @@ impl Clock {
         // What was stored last tells what time it was before this process began.
         let last = self.last_ms.replace(now_ms).or_else(|| newest(listing));
         if last.is_some_and(|last| now_ms < last || now_ms - last > HELD_MS) {
-            self.held_until_ms = now_ms.saturating_add(HELD_MS);
+            self.jumped_ms = Some(now_ms);
         }
     }
 
     pub(super) fn is_believed(&self, now_ms: u64) -> bool {
-        now_ms >= self.held_until_ms
+        // The end of time has no hour behind it: that is never believed.
+        self.jumped_ms.is_none_or(|jumped| now_ms.saturating_sub(jumped) >= HELD_MS)
     }
 }
 
@@ -100,6 +102,7 @@ mod tests {
             (year + HOUR_MS + 1, false), // back again
             (year + 2 * HOUR_MS, false),
             (year + 2 * HOUR_MS + 1, true),
+            (u64::MAX, false),
         ] {
             clock.tick(now, &listing);
             assert_eq!(clock.is_believed(now), believed, "{now}");
