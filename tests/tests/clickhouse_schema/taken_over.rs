@@ -237,9 +237,8 @@ async fn a_front_is_there_until_no_insert_goes_through_it() {
     while engine.stats().held == 0 {
         tokio::task::yield_now().await;
     }
-    database.ask(
-        "INSERT INTO DB.fyke_next_flows (flowEndSeconds, octetDeltaCount) SELECT now(), 3",
-    );
+    database
+        .ask("INSERT INTO DB.fyke_next_flows (flowEndSeconds, octetDeltaCount) SELECT now(), 3");
     engine.release();
     assert_eq!(migrating.await.unwrap().unwrap().rows, 601);
     assert_eq!(database.number("SELECT count() FROM DB.flows WHERE octetDeltaCount = 3"), 1);
