@@ -20,7 +20,7 @@ What a test asks for beside, without a password:
     POST /_heal     forgets all faults
     POST /_password {"user": U, "password": P}
     GET /_stats     {"statements", "refused", "faults", "held", "inserts": [{"rows", "bytes",
-                    "token", "query"}]}
+                    "token", "settings", "query"}]}
 """
 
 import base64
@@ -295,6 +295,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(62, "an insert of data needs its FORMAT")
         compressed = query.get("decompress") == "1"
         size, data = len(data), frame_of(data) if compressed else data
+        told = dict(settings)
         self.suffer(fault)
         with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
             file.write(data)
@@ -304,7 +305,8 @@ class Handler(BaseHTTPRequestHandler):
             with one_at_a_time:
                 result = run(whole, "TSV", database, settings, None)
         token = settings.get("insert_deduplication_token", "")
-        seen = {"rows": result.rows_read(), "bytes": size, "token": token, "query": sql}
+        seen = {"rows": result.rows_read(), "bytes": size, "token": token, "settings": told,
+                "query": sql}
         with state:
             stats["inserts"].append(seen)
         return b""

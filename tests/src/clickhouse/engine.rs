@@ -1,5 +1,6 @@
 //! Today's engine, without a server around it, behind an HTTP interface that fails on demand.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -63,6 +64,7 @@ pub struct Seen {
     /// As they came over the wire.
     pub bytes: u64,
     pub token: String,
+    pub settings: BTreeMap<String, String>,
     pub query: String,
 }
 
