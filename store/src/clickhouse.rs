@@ -22,7 +22,7 @@ pub use address::{Address, NoAddress};
 pub use ask::{Asker, Export};
 pub use block::Block;
 pub use client::{Answer, Client, Options, ReadBy, Statement};
-pub use columns::{Column, Columns};
+pub use columns::{Column, Columns, Shards};
 pub use diff::{Difference, differences};
 pub use error::{ClickHouseError, Reason};
 pub use found::{Found, FoundColumn, FoundTable};

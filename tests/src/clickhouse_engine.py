@@ -7,6 +7,9 @@ Prints "ready" once it answers on 127.0.0.1. Understood: statements by POST, in 
 as `Native` blocks compressed by ClickHouse's own frames (LZ4) with `?decompress=1`; users by header,
 URL or Basic. Errors have ClickHouse's codes, status and text. Statements run one after the other.
 
+There are two clusters, in whose name this engine can spread a table: `alone`, which is this server,
+and `half`, which has a second one, where nobody answers. The macro `cluster` is the first.
+
 What a test asks for beside, without a password:
 
     POST /_fault    {"match": TEXT, "times": N, and what happens to the next N statements that
@@ -17,7 +20,7 @@ What a test asks for beside, without a password:
     POST /_heal     forgets all faults
     POST /_password {"user": U, "password": P}
     GET /_stats     {"statements", "refused", "faults", "held", "inserts": [{"rows", "bytes",
-                    "token", "query"}]}
+                    "token", "settings", "query"}]}
 """
 
 import base64
@@ -57,9 +60,22 @@ INSERT = re.compile(r"^\s*INSERT\s", re.I)
 READING = re.compile(r"^\s*(SELECT|WITH|SHOW|DESCRIBE|EXISTS)\s", re.I)
 FORMAT = re.compile(r"\sFORMAT\s+(\w+)\s*;?\s*$", re.I)
 
+SHARD = "<shard><replica><host>127.0.0.1</host><port>{}</port></replica></shard>"
+# Nothing listens at either port: a server does not ask for what it has itself, by its own port.
+HERE, NOWHERE = SHARD.format(9), SHARD.format(1)
+CONFIG = f"""<clickhouse>
+    <tcp_port>9</tcp_port>
+    <macros><cluster>alone</cluster></macros>
+    <remote_servers><alone>{HERE}</alone><half>{HERE}{NOWHERE}</half></remote_servers>
+</clickhouse>
+"""
+
 directory = sys.argv[1]
+config = directory + ".xml"
+with open(config, "w") as file:
+    file.write(CONFIG)
 who = dict(zip(("user", "password"), sys.argv[3:5])) or {"user": "default", "password": ""}
-engine = session.Session(directory)
+engine = session.Session(f"file:{directory}?config-file={config}")
 one_at_a_time = threading.Lock()
 version = engine.query("SELECT version()", "TSV").bytes().decode().strip()
 state = threading.Condition()
@@ -279,6 +295,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(62, "an insert of data needs its FORMAT")
         compressed = query.get("decompress") == "1"
         size, data = len(data), frame_of(data) if compressed else data
+        told = dict(settings)
         self.suffer(fault)
         with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
             file.write(data)
@@ -288,7 +305,8 @@ class Handler(BaseHTTPRequestHandler):
             with one_at_a_time:
                 result = run(whole, "TSV", database, settings, None)
         token = settings.get("insert_deduplication_token", "")
-        seen = {"rows": result.rows_read(), "bytes": size, "token": token, "query": sql}
+        seen = {"rows": result.rows_read(), "bytes": size, "token": token, "settings": told,
+                "query": sql}
         with state:
             stats["inserts"].append(seen)
         return b""

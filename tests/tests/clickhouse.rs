@@ -7,6 +7,8 @@ mod values; // what rows say
 mod delivery; // a spool and the sink behind it
 #[path = "clickhouse/faults.rs"]
 mod faults; // nothing is lost, nothing comes twice
+#[path = "clickhouse/spread.rs"]
+mod spread; // also where another table has the rows
 #[path = "clickhouse/old.rs"]
 mod old; // nor at a server of old
 #[path = "clickhouse/daemon.rs"]

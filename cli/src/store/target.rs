@@ -130,10 +130,7 @@ fn settings(columns: &Columns, token: u64) -> Vec<(String, String)> {
     if columns.is_deduplicating() {
         settings.push(("insert_deduplication_token".to_owned(), format!("fyke-import-{token:x}")));
     }
-    if columns.shards() > 0 {
-        let shard = token % u64::from(columns.shards()) + 1;
-        settings.push(("insert_shard_id".to_owned(), shard.to_string()));
-    }
+    settings.extend(columns.shards().settings(token));
     settings
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use config::Chain;
-use store::clickhouse::{ClickHouseError, Client, Insert, Reason};
+use store::clickhouse::{ClickHouseError, Client, Insert, Reason, Shards};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::TABLE;
@@ -40,8 +40,8 @@ pub(super) struct Route {
     pub(super) settings: Vec<(String, String)>,
     /// The server knows what a token is.
     pub(super) has_tokens: bool,
-    /// Shards behind the table, if it is spread over some.
-    pub(super) shards: u32,
+    /// What is behind the table.
+    pub(super) shards: Shards,
 }
 
 impl Flight {
@@ -98,11 +98,7 @@ impl Route {
                 // Views get what the table knows already: an attempt may have ended before theirs.
                 settings.push((VIEWS_TOO.into(), "1".into()));
             }
-            if self.shards > 0 {
-                // The same one each time, which so knows the token.
-                let shard = crc32c::crc32c(sealed.token.as_bytes()) % self.shards + 1;
-                settings.push(("insert_shard_id".into(), shard.to_string()));
-            }
+            settings.extend(self.shards.settings(crc32c::crc32c(sealed.token.as_bytes()).into()));
             let insert = Insert { table: TABLE.into(), settings };
             match self.client.insert(insert, &sealed.block, rows).await {
                 Ok(()) => sealed.stored(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flow::Batch;
 use store::Mark;
-use store::clickhouse::{self, ClickHouseError, Client, Columns, Reason};
+use store::clickhouse::{self, ClickHouseError, Client, Columns, Reason, Shards};
 use tokio::sync::watch;
 
 use super::blocks::{Blocks, Sealed};
@@ -62,7 +62,7 @@ impl ClickHouseSink {
         let note = options.note.clone().map(Note::new);
         // Answers to inserts that are gathered on the server come before the rows are stored.
         let settings = vec![("async_insert".to_owned(), "0".to_owned())];
-        let route = Route { client, note, settings, has_tokens: true, shards: 0 };
+        let route = Route { client, note, settings, has_tokens: true, shards: Shards::default() };
         if let Some(note) = options.address.note() {
             tracing::warn!(sink = "click_house", "{note}");
         }

@@ -48,7 +48,34 @@ pub struct Columns {
     pub(super) written: Vec<Column>,
     missing: Vec<&'static str>,
     is_deduplicating: bool,
-    shards: u32,
+    shards: Shards,
+}
+
+/// Where rows go that a table does not have itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shards {
+    is_spread: bool,
+    /// How many there are; 0 if nobody says so.
+    count: u32,
+}
+
+impl Shards {
+    /// What the server is to be told with each attempt to insert the block that is known by `token`;
+    /// nothing if the table has its rows itself.
+    pub fn settings(self, token: u64) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if self.is_spread {
+            // Else it answers before the shard has the rows. By the name that servers of any age
+            // know.
+            settings.push(("insert_distributed_sync".to_owned(), "1".to_owned()));
+        }
+        if self.count > 0 {
+            // The same one each time, which so knows the token.
+            let shard = token % u64::from(self.count) + 1;
+            settings.push(("insert_shard_id".to_owned(), shard.to_string()));
+        }
+        settings
+    }
 }
 
 impl PartialEq for Columns {
@@ -146,9 +173,10 @@ impl Columns {
         }
         let engine = engine_of(client, "currentDatabase()", table).await;
         if let Some(spread) = Spread::of(&engine) {
-            columns.shards = spread.shards(client).await?;
+            let count = spread.shards(client).await?;
+            columns.shards = Shards { is_spread: true, count };
             let local = engine_of(client, &spread.database(), &spread.table).await;
-            columns.is_deduplicating = columns.shards > 0 && is_deduplicating(&local);
+            columns.is_deduplicating = count > 0 && is_deduplicating(&local);
         } else {
             columns.is_deduplicating = is_deduplicating(&engine);
         }
@@ -199,10 +227,9 @@ impl Columns {
         self.is_deduplicating
     }
 
-    /// How many shards the table spreads its rows over; 0 if it has them itself. A block that is
-    /// repeated must go to the same shard, by the setting `insert_shard_id`, since others do not
-    /// know its token.
-    pub fn shards(&self) -> u32 {
+    /// What the table spreads its rows over, if it does not have them itself. A block that is
+    /// repeated must go to the same shard, since others do not know its token.
+    pub fn shards(&self) -> Shards {
         self.shards
     }
 }
@@ -329,6 +356,17 @@ mod tests {
         ] {
             assert_eq!(is_deduplicating(&engine), is_so, "{engine}");
         }
+    }
+
+    #[test]
+    fn a_spread_table_answers_when_its_shard_has_the_rows() {
+        let told = |is_spread, count| {
+            let settings = Shards { is_spread, count }.settings(8).into_iter();
+            settings.map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(false, 0), [""; 0]);
+        assert_eq!(told(true, 0), ["insert_distributed_sync = 1"]);
+        assert_eq!(told(true, 3), ["insert_distributed_sync = 1", "insert_shard_id = 3"]);
     }
 
     #[test]

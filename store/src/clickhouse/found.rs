@@ -30,6 +30,7 @@ pub struct FoundColumn {
     pub kind: String,
     pub default: String,
     pub codec: String,
+    pub comment: String,
 }
 
 impl Found {
@@ -37,8 +38,8 @@ impl Found {
     pub async fn read(client: &Client, database: &Name) -> Result<Self, ClickHouseError> {
         let tables = "SELECT name, engine, engine_full, partition_key, sorting_key, comment \
                       FROM system.tables WHERE database = {database:String}";
-        let columns = "SELECT table, name, type, default_expression, compression_codec \
-                       FROM system.columns WHERE database = {database:String} \
+        let columns = "SELECT table, name, type, default_expression, compression_codec, \
+                       comment FROM system.columns WHERE database = {database:String} \
                        ORDER BY table, position";
         let asked = |text| Statement::new(text).parameter("database", database.as_str());
         // There may be no such database.
@@ -52,10 +53,10 @@ impl Found {
             found.tables.insert(name, table);
         }
         for row in client.rows(asked(columns)).await? {
-            let [table, name, kind, default, codec] = cells(row)?;
+            let [table, name, kind, default, codec, comment] = cells(row)?;
             // It may have come in between.
             if let Some(table) = found.tables.get_mut(&table) {
-                table.columns.push(FoundColumn { name, kind, default, codec });
+                table.columns.push(FoundColumn { name, kind, default, codec, comment });
             }
         }
         Ok(found)

@@ -8,6 +8,7 @@ mod lock; // who does it
 mod older; // tables of others
 mod copy; // their rows
 mod swap; // their name
+mod gaps; // what roll-ups do not know
 mod take_over; // one of them, from beginning to end
 mod apply; // everything, in order
 

@@ -15,6 +15,7 @@ pub use name::{Name, NoName};
 pub use retention::{Keep, NoKeep, Retention};
 pub(super) use roll_up::RECORDS;
 pub use roll_up::{Feed, Tier, View};
+pub(super) use table::since;
 pub use table::{COMMENT, Table};
 
 /// What stands before the names of tables that rows wait in while an older table is taken over.
@@ -67,6 +68,15 @@ impl Schema {
     pub fn feeds(&self) -> Vec<Feed> {
         let of = |roll_up| Tier::ALL.map(|tier| Feed::new(self, roll_up, tier));
         RollUp::ALL.iter().flat_map(of).collect()
+    }
+
+    /// The tables of every roll-up with what fills each, those that are made of others behind them.
+    pub fn fed(&self) -> Vec<Vec<(Table, Feed)>> {
+        let of = |roll_up| {
+            let fed = |tier| (Table::roll_up(self, roll_up, tier), Feed::new(self, roll_up, tier));
+            Tier::ALL.map(fed).into()
+        };
+        RollUp::ALL.iter().map(of).collect()
     }
 
     /// What is read under Theia's names.

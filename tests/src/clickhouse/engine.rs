@@ -1,5 +1,6 @@
 //! Today's engine, without a server around it, behind an HTTP interface that fails on demand.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,7 @@ pub struct Seen {
     /// As they came over the wire.
     pub bytes: u64,
     pub token: String,
+    pub settings: BTreeMap<String, String>,
     pub query: String,
 }
 

@@ -1,6 +1,7 @@
 //! A database that had nothing.
 
 use store::clickhouse::Client;
+use store::clickhouse::schema::{Retention, Schema};
 use tests::clickhouse::{ANTREA_COLUMNS, Engine};
 
 use crate::{Database, ROLL_UPS};
@@ -30,6 +31,32 @@ async fn a_new_database_has_everything_and_nothing_is_left_to_do() {
     every_antrea_inserts(&database);
     what_dashboards_read(&database);
     rows_expire(&database, &database.client).await;
+}
+
+/// But for what needs other servers: one that has a shard all for itself runs what is in front of
+/// the tables, what fills them, and what dashboards read.
+#[tokio::test]
+async fn tables_of_many_servers_agree_on_one() {
+    let engine = Engine::shared();
+    let database = Database::new(&engine, "sharded");
+    let mut place = database.asked().place;
+    place.cluster = Some("alone".parse().unwrap());
+    for statement in Schema::new(place, Retention::FOREVER).statements() {
+        let statement = statement.replace(" ON CLUSTER `alone`", "");
+        let at = "('/clickhouse/tables/{uuid}/{shard}', '{replica}')";
+        database.ask(&statement.replace("ENGINE = Replicated", "ENGINE = ").replace(at, ""));
+    }
+    database.ask(
+        "INSERT INTO DB.flows (flowEndSeconds, sourceIP, sourcePodName, octetDeltaCount) \
+         SELECT 1700000000 + number * 10, toString(number % 7), toString(number % 3), number \
+         FROM numbers(1000)",
+    );
+    assert_eq!(
+        database.ask("SELECT count(), sum(octetDeltaCount) FROM DB.flows"),
+        "1000\t499500\n"
+    );
+    assert_eq!(database.number("SELECT sum(records) FROM DB.flows_policy_1h_local"), 1000);
+    database.sums_agree();
 }
 
 /// Each release with the columns that it names, as its writer does: texts, numbers and seconds.

@@ -6,10 +6,11 @@ use crate::Database;
 use crate::older::Older;
 
 /// What a migration says to the server, and something that only one kind of statement has.
-const STATEMENTS: [&str; 14] = [
+const STATEMENTS: [&str; 15] = [
     "INSERT INTO `DB`.`fyke_stage_flows`",
     "`DB`.`flows_node_5m` REPLACE PARTITION",
     "EXCHANGE TABLES",
+    "SYSTEM FLUSH DISTRIBUTED `DB`.`fyke_next_flows`",
     "`fyke_stage_flows` MOVE PARTITION",
     "`flows_pod_5m_feed` TO",
     "RENAME TABLE",
@@ -23,10 +24,13 @@ const STATEMENTS: [&str; 14] = [
     "DROP TABLE IF EXISTS `DB`.`fyke_stage_flows`",
 ];
 /// Those that a short test tries.
-const FEW: usize = 4;
+const FEW: usize = 5;
 
 async fn goes_on(database: &Database<'_>, older: Older, fault: Fault) {
     older.make(database, 600, 1);
+    if fault.text.contains("FLUSH") {
+        older.make_front(database, "{cluster}", "rand()");
+    }
     let before = older.fingerprint(database, older.name);
     let told = format!("{fault:?}");
     database.engine.fault(&fault);
@@ -59,8 +63,7 @@ async fn is_interrupted(engine: &Engine, number: usize, is_done: bool) {
     let text = STATEMENTS[number].replace("DB", database.name);
     let fault = Fault { text, times: 1, no_answer: is_done, ..Fault::default() };
     let fault = Fault { code: (!is_done).then_some(999), ..fault };
-    // There are no names to exchange where nothing is called flows.
-    let of_theia = number.is_multiple_of(3) && !fault.text.contains("EXCHANGE");
+    let of_theia = number.is_multiple_of(3);
     goes_on(&database, if of_theia { theia } else { e2e }, fault).await;
 }
 

@@ -105,6 +105,24 @@ impl Older {
         self.fill(database, rows, hours);
     }
 
+    /// Makes what stands in front of the table and of its views on many servers, as Theia does: one
+    /// that a sharding key spreads over a cluster of the engine.
+    pub(crate) fn make_front(self, database: &Database<'_>, cluster: &str, key: &str) {
+        let mut fronts = vec![("flows".to_owned(), self.name.to_owned())];
+        if self.views == Views::Targets {
+            let view = |kind| (format!("flows_{kind}_view"), format!("flows_{kind}_view_local"));
+            fronts.extend(["pod", "node", "policy"].map(view));
+        }
+        for (front, local) in fronts {
+            let key = if front == "flows" { key } else { "rand()" };
+            database.ask(&format!(
+                "CREATE TABLE DB.{front} AS DB.{local} \
+                 ENGINE = Distributed('{cluster}', '{}', '{local}', {key})",
+                database.name
+            ));
+        }
+    }
+
     /// Flows like those of Antrea's writer: few names, many addresses and numbers.
     fn fill(self, database: &Database<'_>, rows: u64, hours: u64) {
         let columns = self.columns();

@@ -37,6 +37,10 @@ async fn every_older_table_is_taken_over_with_its_rows() {
 async fn is_taken_over(engine: &Engine, older: Older) {
     let database = Database::new(engine, older.database);
     older.make(&database, 1000, 1);
+    if older.name != "flows" {
+        older.make_front(&database, "{cluster}", "rand()");
+        assert_eq!(database.number("SELECT count() FROM DB.flows"), 1000);
+    }
     let before = older.fingerprint(&database, older.name);
     let told = database.differences(&database.asked()).await;
     assert!(!told.is_empty());
@@ -163,6 +167,80 @@ async fn a_day_that_a_late_insert_begins_is_taken_over() {
     engine.release();
     assert_eq!(migrating.await.unwrap().unwrap().rows, 601);
     assert_eq!(older.fingerprint(&database, "flows"), older.fingerprint(&database, older.kept_as));
+    assert_eq!(database.number("SELECT count() FROM DB.flows WHERE octetDeltaCount = 3"), 1);
+    database.sums_agree();
+}
+
+/// Rows for a server that is away rest in front of the table, and nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_that_has_rows_is_not_dropped() {
+    let engine = Engine::start();
+    let older = Older::of("theia_0_6_migrated");
+    let database = Database::new(&engine, "in_front");
+    older.make(&database, 600, 1);
+    // Even ones go to the table behind it, odd ones elsewhere.
+    older.make_front(&database, "half", "octetDeltaCount");
+    let insert = |value: u8| {
+        database.ask(&format!(
+            "INSERT INTO DB.flows (flowEndSeconds, sourcePodName, octetDeltaCount) \
+             SELECT now(), 'new', {value}"
+        ));
+    };
+    let kept = "SELECT `table`, data_files > 0 FROM system.distribution_queue ORDER BY data_files";
+    insert(4);
+    insert(3);
+    let unreachable = |outcome: Result<_, MigrateError>| match outcome {
+        Err(MigrateError::Server(error)) => assert_eq!(error.code(), Some(279), "{error}"),
+        other => panic!("{other:?}"),
+    };
+    unreachable(database.migrate_for_ever().await);
+    // Nobody is refused for that.
+    insert(6);
+    assert_eq!(database.ask(kept), "flows\t1\n");
+    database.ask("TRUNCATE TABLE DB.flows");
+    // One that comes in the last moment.
+    let text = "EXCHANGE TABLES".to_owned();
+    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
+    let (client, asked) = (database.client.clone(), database.asked_for_ever());
+    let migrating =
+        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
+    while engine.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    insert(5);
+    insert(8);
+    engine.release();
+    unreachable(migrating.await.unwrap());
+    assert_eq!(database.ask(kept), "fyke_next_flows\t1\n");
+    database.ask("TRUNCATE TABLE DB.fyke_next_flows");
+    assert_eq!(database.migrate_for_ever().await.unwrap().rows, 603);
+    let new = "SELECT arraySort(groupArray(octetDeltaCount)) FROM DB.flows \
+               WHERE sourcePodName = 'new'";
+    assert_eq!(database.ask(new), "[4,6,8]\n");
+    database.sums_agree();
+    assert_eq!(database.differences(&database.asked_for_ever()).await, []);
+}
+
+/// An insert through the front that began before the swap ends behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_is_there_until_no_insert_goes_through_it() {
+    let engine = Engine::start();
+    let older = Older::of("theia_0_4_migrated");
+    let database = Database::new(&engine, "through_it");
+    older.make(&database, 600, 1);
+    older.make_front(&database, "{cluster}", "rand()");
+    let text = "query_kind = 'Insert'".to_owned();
+    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
+    let (client, asked) = (database.client.clone(), database.asked_for_ever());
+    let migrating =
+        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
+    while engine.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    database
+        .ask("INSERT INTO DB.fyke_next_flows (flowEndSeconds, octetDeltaCount) SELECT now(), 3");
+    engine.release();
+    assert_eq!(migrating.await.unwrap().unwrap().rows, 601);
     assert_eq!(database.number("SELECT count() FROM DB.flows WHERE octetDeltaCount = 3"), 1);
     database.sums_agree();
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use flow::RollUp;
 use store::Row;
 use store::clickhouse::Asker;
-use store::clickhouse::migrations::{Asked, migrate};
+use store::clickhouse::migrations::{Asked, MigrateError, Outcome, migrate};
 use store::clickhouse::schema::Place;
 use store::query::{
     Aggregate, Answer, Column, Function, GroupOrder, Grouping, Key, Limits, Predicate, Query,
     Range, Wanted, evaluate,
 };
-use tests::clickhouse::Engine;
+use tests::clickhouse::{Engine, Fault};
 
 use crate::dice::Dice;
 use crate::rows::SINCE_MS;
@@ -28,18 +28,23 @@ struct Made<'a> {
 
 impl<'a> Made<'a> {
     async fn new(engine: &'a Engine, name: &'static str) -> Self {
+        let made = Self { engine, name };
+        made.migrate().await.expect("tables");
+        made
+    }
+
+    async fn migrate(&self) -> Result<Outcome, MigrateError> {
         let keep = "forever".parse().ok();
         let asked = Asked {
-            place: Place { database: name.parse().expect("a name"), cluster: None },
+            place: Place { database: self.name.parse().expect("a name"), cluster: None },
             flows: keep,
             minutes: keep,
             five_minutes: keep,
             hours: keep,
             drop_old: false,
         };
-        let client = client_of(engine, name);
-        migrate(&client, &asked, "a test", &mut |_| {}).await.expect("tables");
-        Self { engine, name }
+        let client = client_of(self.engine, self.name);
+        migrate(&client, &asked, "a test", &mut |_| {}).await
     }
 
     fn insert(&self, rows: &[Row]) {
@@ -173,4 +178,57 @@ async fn sums_that_do_not_know_every_flow_are_not_asked() {
     assert!(tables.contains("flows") && tables.contains("flows_pod_1h"), "{tables:?}");
     let is_late = |table: &&String| table.ends_with("_1m") || table.contains("_node_");
     assert_eq!(tables.iter().find(is_late), None);
+}
+
+/// What fills them was not there when some flows came. What is made of them knows as little.
+#[tokio::test]
+async fn sums_with_a_gap_are_not_asked_while_flows_are_as_old() {
+    let engine = Engine::start();
+    let made = Made::new(&engine, "gap").await;
+    let rows = rows::random(&mut Dice::new(13), 300);
+    let mut parts = rows.chunks(60);
+    let mut insert = || made.insert(parts.next().expect("rows"));
+    let mut count = 0;
+    let mut so_far = || {
+        count += 60;
+        &rows[..count]
+    };
+    insert();
+    let whole = made.compare(so_far(), |_| true).await;
+    let is_late = |table: &&String| ["flows_pod_5m", "flows_pod_1h"].contains(&table.as_str());
+    assert_eq!(whole.iter().filter(is_late).count(), 2, "{whole:?}");
+    engine.ask("DROP TABLE gap.flows_pod_5m_feed");
+    let before: BTreeSet<_> = whole.iter().filter(|it| !is_late(it)).cloned().collect();
+    let unasked = |tables: &BTreeSet<String>| {
+        assert_eq!(tables.iter().find(is_late), None);
+        assert!(tables.is_superset(&before), "{tables:?}");
+    };
+    insert();
+    unasked(&made.compare(so_far(), |_| true).await);
+    // It is made, and nobody hears of it.
+    let text = "`flows_pod_5m_feed` TO".to_owned();
+    engine.fault(&Fault { text, times: 1, no_answer: true, ..Fault::default() });
+    made.migrate().await.expect_err("no answer");
+    insert();
+    unasked(&made.compare(so_far(), |_| true).await);
+    made.migrate().await.expect("tables");
+    insert();
+    unasked(&made.compare(so_far(), |_| true).await);
+    // Also those that were not there themselves.
+    engine.ask("DROP TABLE gap.flows_node_1h");
+    engine.ask("DROP TABLE gap.flows_node_1h_feed");
+    made.migrate().await.expect("tables");
+    insert();
+    let tables = made.compare(so_far(), |_| true).await;
+    assert!(!tables.contains("flows_node_1h") && whole.contains("flows_node_1h"), "{tables:?}");
+    // When flows that they do not know are gone.
+    made.truncate("flows%");
+    let now = engine.number("SELECT toUnixTimestamp(now())");
+    let mut rows = rows;
+    for row in &mut rows {
+        row.inserted_ms = (now + 7200) * 1000;
+    }
+    made.insert(&rows);
+    let tables = made.compare(&rows, |_| true).await;
+    assert!(tables.is_superset(&whole), "{tables:?}");
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use flow::{RollUp, TIME_INSERTED};
 
 use super::columns::{Columns, LAST_SECOND};
-use crate::clickhouse::schema::Tier;
+use crate::clickhouse::schema::{RECORDS, Tier, since};
 use crate::clickhouse::{ClickHouseError, Client};
 use crate::query::{Query, Wanted};
 
@@ -22,22 +22,29 @@ struct Sums {
     columns: Columns,
     roll_up: &'static RollUp,
     step_ms: u64,
+    /// In seconds since 1970: flows before that it may not know.
+    since: u64,
 }
 
 impl Tables {
     pub(super) async fn find(client: &Client) -> Result<Self, ClickHouseError> {
-        let mut found = known(client).await?;
-        let mut columns =
-            |name: &str| found.remove(name).map(|columns| Columns::new(name.to_owned(), columns));
+        let known = known(client).await?;
+        let columns = |name: &str| {
+            let columns = known.columns.get(name)?.clone();
+            Some(Columns::new(name.to_owned(), columns))
+        };
         let flows = columns("flows")
             .unwrap_or_else(|| Columns::new("flows".to_owned(), HashSet::default()));
         let tiers = Tier::ALL.into_iter().rev();
         let all = tiers.flat_map(|tier| RollUp::ALL.iter().map(move |roll_up| (tier, roll_up)));
         let sums: Vec<_> = all
             .filter_map(|(tier, roll_up)| {
-                let columns = columns(&tier.table(roll_up))?;
+                let name = tier.table(roll_up);
+                let columns = columns(&name)?;
                 let is_whole = columns.records().is_some() && columns.has(TIME_INSERTED);
-                is_whole.then_some(Sums { columns, roll_up, step_ms: tier.step_ms() })
+                let since = known.since(&name);
+                let sums = Sums { columns, roll_up, step_ms: tier.step_ms(), since };
+                (is_whole && known.is_fed(tier, roll_up)).then_some(sums)
             })
             .collect();
         let sums = if flows.has(TIME_INSERTED) { complete(client, sums).await? } else { vec![] };
@@ -69,25 +76,50 @@ impl Sums {
     }
 }
 
-/// The columns of `flows` and of what may be its roll-ups.
-async fn known(client: &Client) -> Result<HashMap<String, HashSet<String>>, ClickHouseError> {
+/// What the server says of `flows` and of what may be its roll-ups.
+#[derive(Debug, Default)]
+struct Known {
+    columns: HashMap<String, HashSet<String>>,
+    /// Of tables that say since when they know every flow.
+    since: HashMap<String, u64>,
+}
+
+impl Known {
+    /// On many servers the tables behind say it.
+    fn since(&self, name: &str) -> u64 {
+        let said = [name, &format!("{name}_local")].map(|name| self.since.get(name).copied());
+        said.into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// Whether rows come to a roll-up, and to those it is made of.
+    fn is_fed(&self, tier: Tier, roll_up: &RollUp) -> bool {
+        let tiers = std::iter::successors(Some(tier), |tier| tier.finer());
+        tiers.map(|tier| tier.feed(roll_up)).all(|feed| self.columns.contains_key(&feed))
+    }
+}
+
+async fn known(client: &Client) -> Result<Known, ClickHouseError> {
     let rows = client
         .rows(
-            "SELECT table, name FROM system.columns WHERE database = currentDatabase() \
+            "SELECT table, name, comment FROM system.columns WHERE database = currentDatabase() \
              AND (table = 'flows' OR table LIKE 'flows\\_%')",
         )
         .await?;
-    let mut found: HashMap<_, HashSet<_>> = HashMap::new();
+    let mut known = Known::default();
     for row in rows {
-        if let Ok([table, name]) = <[String; 2]>::try_from(row) {
-            found.entry(table).or_default().insert(name);
+        if let Ok([table, name, comment]) = <[String; 3]>::try_from(row) {
+            if name == RECORDS {
+                known.since.insert(table.clone(), since(&comment));
+            }
+            known.columns.entry(table).or_default().insert(name);
         }
     }
-    Ok(found)
+    Ok(known)
 }
 
 /// Those that were there before the first of the rows that `flows` still has: one that was made
-/// later, or has lost more, does not know all flows. Fewest rows of a step first.
+/// later, or has lost more, does not know all flows, nor does one that says so. Fewest rows of a
+/// step first.
 async fn complete(client: &Client, sums: Vec<Sums>) -> Result<Vec<Sums>, ClickHouseError> {
     // Of the beginning of the hour, which is what roll-ups tell. The server knows it by heart.
     let about = |table: &str| {
@@ -108,7 +140,7 @@ async fn complete(client: &Client, sums: Vec<Sums>) -> Result<Vec<Sums>, ClickHo
     let begun = of("flows").map_or(u64::MAX, |(first, _)| first);
     let is_complete = |sums: Sums| {
         let (first, count) = of(sums.columns.table())?;
-        (first <= begun).then_some((count, sums))
+        (first <= begun && sums.since < begun).then_some((count, sums))
     };
     let mut complete: Vec<_> = sums.into_iter().filter_map(is_complete).collect();
     complete.sort_by_key(|(count, sums)| (std::cmp::Reverse(sums.step_ms), *count));

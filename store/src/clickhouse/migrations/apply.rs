@@ -4,6 +4,7 @@ use super::super::diff::differences;
 use super::super::found::{Found, FoundTable, number};
 use super::super::schema::{Keep, Place, Retention, Schema, Table};
 use super::super::{ClickHouseError, Client, Statement};
+use super::gaps;
 use super::journal::{Journal, Migration, TABLE};
 use super::lock::Lock;
 use super::older::{self, Older};
@@ -143,12 +144,11 @@ async fn make(
     let closed = (flows.name.clone(), flows.create_closed());
     let tables = schema.roll_ups().into_iter().map(|table| (table.name.clone(), table.create()));
     let feeds = schema.feeds().into_iter().map(|feed| (feed.name.clone(), feed.create()));
-    for (name, create) in [closed].into_iter().chain(tables).chain(feeds).chain(schema.fronts()) {
-        if !found.has(&name) {
-            client.execute(create).await?;
-            made.push(name);
-        }
-    }
+    let gaps = gaps::find(schema, &found);
+    make_each(client, &found, [closed].into_iter().chain(tables), &mut made).await?;
+    gaps::open(client, &gaps).await?;
+    make_each(client, &found, feeds.chain(schema.fronts()), &mut made).await?;
+    gaps::close(client, &gaps).await?;
     // No row comes that the feeds do not see.
     if found.get(&flows.name).is_none_or(FoundTable::is_closed) {
         client.execute(flows.open()).await?;
@@ -166,6 +166,21 @@ async fn make(
         }
     }
     note(journal, Migration::Tables, &made, "made", tell).await
+}
+
+async fn make_each(
+    client: &Client,
+    found: &Found,
+    wanted: impl Iterator<Item = (String, String)>,
+    made: &mut Vec<String>,
+) -> Result<(), ClickHouseError> {
+    for (name, create) in wanted {
+        if !found.has(&name) {
+            client.execute(create).await?;
+            made.push(name);
+        }
+    }
+    Ok(())
 }
 
 /// Adds columns that are not there, and has the feeds fill them.

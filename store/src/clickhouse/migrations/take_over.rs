@@ -1,21 +1,17 @@
 //! One older table, from beginning to end: its past days while it is still written to, then its
 //! name, then the rows of the days that were not past.
 
-use std::time::Duration;
-
 use super::super::Client;
 use super::super::found::{Found, FoundTable, number};
 use super::super::schema::Schema;
 use super::copy::{Copier, DAY, Day};
 use super::journal::{Entry, Journal, Migration};
 use super::older::Older;
-use super::swap::{NEXT, swap};
+use super::swap::{NEXT, swap, wait_for_inserts};
 use super::{MigrateError, Tell, Told};
 
 /// Seconds after its end when a day gets no more rows.
 const SETTLED: u64 = 3_600;
-/// How long an insert may go on that began before the name was ours.
-const LAST_INSERTS: u64 = 60;
 
 /// What the journal says of a table that is being taken over.
 #[derive(Debug, Default)]
@@ -249,18 +245,4 @@ async fn last_days(
     }
     copier.add("flows").await?;
     Ok(copier.drop_stage().await?)
-}
-
-/// Inserts that began when the name was the older table's still go to that.
-async fn wait_for_inserts(client: &Client) -> Result<(), MigrateError> {
-    for second in 0..LAST_INSERTS {
-        let text = format!(
-            "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND elapsed >= {second}"
-        );
-        if number(client, text).await? == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    Err(MigrateError::Inserts { seconds: LAST_INSERTS })
 }

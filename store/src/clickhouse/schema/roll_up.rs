@@ -41,7 +41,7 @@ impl Tier {
     }
 
     /// What its rows are made of.
-    fn finer(self) -> Option<Self> {
+    pub(in crate::clickhouse) fn finer(self) -> Option<Self> {
         match self {
             Self::Minute => None,
             Self::FiveMinutes => Some(Self::Minute),
@@ -56,6 +56,11 @@ impl Tier {
             Self::FiveMinutes => 300_000,
             Self::Hour => 3_600_000,
         }
+    }
+
+    /// The name of what fills a roll-up's table.
+    pub(in crate::clickhouse) fn feed(self, roll_up: &RollUp) -> String {
+        format!("{}_feed", self.table(roll_up))
     }
 
     /// The name of a roll-up's table, as it is asked for.
@@ -101,7 +106,7 @@ impl Feed {
         );
         let target = super::Table::roll_up(schema, roll_up, tier);
         Self {
-            name: format!("{}{}_feed", schema.prefix, tier.table(roll_up)),
+            name: format!("{}{}", schema.prefix, tier.feed(roll_up)),
             columns: target.columns.iter().map(|column| column.name.to_owned()).collect(),
             target: target.name,
             select,

@@ -11,6 +11,16 @@ pub const COMMENT: &str = "Fyke";
 /// Has a table refuse rows with the error 252, after which every writer tries again.
 const CLOSED: &str = "max_parts_in_total = 0";
 
+/// What stands before the time in the comment of a column.
+const SINCE: &str = "every flow since ";
+
+/// Since when a roll-up knows every flow, by what its count of them says: from its beginning, unless
+/// it says otherwise.
+pub(in crate::clickhouse) fn since(comment: &str) -> u64 {
+    let told = comment.strip_prefix(SINCE);
+    told.map_or(0, |since| since.parse().unwrap_or(u64::MAX))
+}
+
 /// Inserts whose retries a table recognises.
 const REMEMBERED_INSERTS: u32 = 1000;
 
@@ -172,6 +182,13 @@ impl Table {
     /// Has parts that came from elsewhere know when their rows expire.
     pub fn find_expired(&self) -> String {
         self.alter(&["MATERIALIZE TTL".to_owned()])
+    }
+
+    /// Has a roll-up say since when it knows every flow, in seconds since 1970 by the server's
+    /// clock, where it has not always.
+    pub fn tell_since(&self, since: u64) -> String {
+        let column = quoted(super::RECORDS);
+        self.alter(&[format!("COMMENT COLUMN {column} '{SINCE}{since}'")])
     }
 
     fn alter(&self, steps: &[String]) -> String {
