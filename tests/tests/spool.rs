@@ -173,12 +173,16 @@ fn what_is_damaged_on_disk_is_counted_and_the_rest_delivered() {
 #[test]
 fn a_small_spool_drops_the_oldest_and_goes_on() {
     const RECORDS: u64 = 20_000;
+    const ALL: u64 = RECORDS + 500;
     let mut stand = Stand::new();
     let pipe = Pipe::new(&stand.log());
     stand.start(&["--spool-limit", "2097152"]);
     assert_eq!(Sender::start(stand.listen(), 0..RECORDS).finish(), RECORDS);
     stand.wait_for("fyke_sink_delivered_total{sink=\"store\"}", |it| it > 0);
     stand.wait_for("fyke_sink_given_total{sink=\"log\"}", |it| it == RECORDS);
+    // Only now, since one shard may come to the spool with all it has before another.
+    assert_eq!(Sender::start(stand.listen(), RECORDS..ALL).finish(), ALL);
+    stand.wait_for("fyke_sink_given_total{sink=\"log\"}", |it| it == ALL);
     assert!(stand.value("fyke_spool_bytes") <= 2_097_152);
     let account = Account::of(&stand, LOG);
     account.check();
@@ -190,7 +194,7 @@ fn a_small_spool_drops_the_oldest_and_goes_on() {
     stand.end_anyhow(Duration::from_secs(5));
     let (logged, _) = distinct(&reading.finish());
     assert_eq!(logged.len() as u64, after.delivered);
-    assert!(logged.contains(&(RECORDS - 1)), "the newest is there");
+    assert!((RECORDS..ALL).all(|number| logged.contains(&number)), "the newest are there");
 }
 
 #[test]
