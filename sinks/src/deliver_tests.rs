@@ -38,6 +38,23 @@ async fn run(sink: impl Sink, queue: Queue, options: DeliverOptions) {
     assert!(left.is_none(), "nobody asked for the queue");
 }
 
+/// Delivers one record until the queue is closed after so long; returns when that was.
+async fn run_until(
+    end: Duration,
+    sink: impl Sink,
+    options: DeliverOptions,
+) -> (Instant, Arc<DeliveryCounters>) {
+    let (inlet, queue, counters) = queue();
+    let close = async {
+        inlet.send(&Batch::from([FlowRecord::default()]));
+        tokio::time::sleep(end).await;
+        drop(inlet);
+        Instant::now()
+    };
+    let ((), closed) = tokio::join!(run(sink, queue, options), close);
+    (closed, counters)
+}
+
 /// How long a process may take to end, less what it takes before its sinks are told.
 const END: Duration = Duration::from_millis(1500);
 
@@ -144,19 +161,11 @@ impl Sink for Mute {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_sink_asks_at_first_keeps_nothing_from_ending() {
-    let (inlet, queue, counters) = queue();
     let options = DeliverOptions::default();
-    let delivery = run(Mute, queue, options);
-    let close = async {
-        inlet.send(&Batch::from([FlowRecord::default()]));
-        tokio::time::sleep(Duration::from_mins(2)).await;
-        drop(inlet);
-        Instant::now()
-    };
-    let ((), closed) = tokio::join!(delivery, close);
+    let (closed, counters) = run_until(Duration::from_mins(2), Mute, options).await;
     assert!(closed.elapsed() <= options.tick, "{:?}", closed.elapsed());
     assert_eq!(counters.delivered.load(Ordering::Relaxed), 1);
-    let (_inlet, queue, _) = self::queue();
+    let (_inlet, queue, _) = queue();
     let (stop, stopped) = watch::channel(false);
     let delivery = deliver(Mute, queue, options, stopped, || 0);
     let (left, stopped) = tokio::join!(delivery, async {
@@ -204,17 +213,9 @@ async fn a_far_end_that_stays_away_does_not_keep_the_process_from_ending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_closes_during_an_outage_is_noticed() {
-    let (inlet, queue, counters) = queue();
     let sink = FarEnd { writes: vec![Err(Fault::Away); 1000], ..FarEnd::default() };
     let options = DeliverOptions::default();
-    let delivery = run(sink, queue, options);
-    let close = async {
-        inlet.send(&Batch::from([FlowRecord::default()]));
-        tokio::time::sleep(Duration::from_mins(2)).await;
-        drop(inlet);
-        Instant::now()
-    };
-    let ((), closed) = tokio::join!(delivery, close);
+    let (closed, counters) = run_until(Duration::from_mins(2), sink, options).await;
     assert!(closed.elapsed() <= options.close_within + options.tick, "{:?}", closed.elapsed());
     assert_eq!(counters.abandoned.load(Ordering::Relaxed), 1);
 }
@@ -287,18 +288,11 @@ impl Sink for Leisurely {
 #[tokio::test(start_paused = true)]
 async fn a_far_end_that_was_there_may_linger() {
     for (fails_first, delivered, abandoned) in [(false, 1, 0), (true, 0, 1)] {
-        let (inlet, queue, counters) = queue();
         // It is to end while it waits for its next attempt.
         let first_retry = Duration::from_secs(10);
         let options = DeliverOptions { first_retry, ..DeliverOptions::default() };
-        let delivery = run(Leisurely { fails_first }, queue, options);
-        let close = async {
-            inlet.send(&Batch::from([FlowRecord::default()]));
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            drop(inlet);
-            Instant::now()
-        };
-        let ((), closed) = tokio::join!(delivery, close);
+        let end = Duration::from_secs(1);
+        let (closed, counters) = run_until(end, Leisurely { fails_first }, options).await;
         let got = [&counters.delivered, &counters.abandoned].map(|it| it.load(Ordering::Relaxed));
         assert_eq!(got, [delivered, abandoned]);
         let lingers = closed.elapsed() > options.close_within + options.tick;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use store::clickhouse::migrations::{MigrateError, Told, migrate};
+use store::clickhouse::migrations::{MigrateError, Outcome, Told, migrate};
 use tests::clickhouse::{Engine, Fault};
+use tokio::task::JoinHandle;
 
 use crate::Database;
 use crate::older::{ALL, Older};
@@ -143,6 +144,22 @@ async fn rows_that_come_late_to_a_day_are_not_left_behind() {
     database.sums_agree();
 }
 
+/// Takes over, and comes back while the first statement with this text is held.
+async fn migrating_up_to(
+    engine: &Engine,
+    database: &Database<'_>,
+    text: &str,
+) -> JoinHandle<Result<Outcome, MigrateError>> {
+    engine.fault(&Fault { text: text.to_owned(), times: 1, hold: true, ..Fault::default() });
+    let (client, asked) = (database.client.clone(), database.asked_for_ever());
+    let migrating =
+        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
+    while engine.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    migrating
+}
+
 /// An insert that began before the swap ends behind it, and is the first of its day.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_a_late_insert_begins_is_taken_over() {
@@ -151,14 +168,7 @@ async fn a_day_that_a_late_insert_begins_is_taken_over() {
     let database = Database::new(&engine, "late");
     older.make(&database, 600, 1);
     // It goes on for as long as the engine does not say that there is none.
-    let text = "query_kind = 'Insert'".to_owned();
-    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
-    let (client, asked) = (database.client.clone(), database.asked_for_ever());
-    let migrating =
-        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
-    while engine.stats().held == 0 {
-        tokio::task::yield_now().await;
-    }
+    let migrating = migrating_up_to(&engine, &database, "query_kind = 'Insert'").await;
     database.ask(&format!(
         "INSERT INTO DB.{} (timeInserted, flowEndSeconds, octetDeltaCount) \
          SELECT now() - INTERVAL 30 DAY, now() - INTERVAL 30 DAY, 3",
@@ -199,14 +209,7 @@ async fn a_front_that_has_rows_is_not_dropped() {
     assert_eq!(database.ask(kept), "flows\t1\n");
     database.ask("TRUNCATE TABLE DB.flows");
     // One that comes in the last moment.
-    let text = "EXCHANGE TABLES".to_owned();
-    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
-    let (client, asked) = (database.client.clone(), database.asked_for_ever());
-    let migrating =
-        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
-    while engine.stats().held == 0 {
-        tokio::task::yield_now().await;
-    }
+    let migrating = migrating_up_to(&engine, &database, "EXCHANGE TABLES").await;
     insert(5);
     insert(8);
     engine.release();
@@ -229,14 +232,7 @@ async fn a_front_is_there_until_no_insert_goes_through_it() {
     let database = Database::new(&engine, "through_it");
     older.make(&database, 600, 1);
     older.make_front(&database, "{cluster}", "rand()");
-    let text = "query_kind = 'Insert'".to_owned();
-    engine.fault(&Fault { text, times: 1, hold: true, ..Fault::default() });
-    let (client, asked) = (database.client.clone(), database.asked_for_ever());
-    let migrating =
-        tokio::spawn(async move { migrate(&client, &asked, "a test", &mut |_| {}).await });
-    while engine.stats().held == 0 {
-        tokio::task::yield_now().await;
-    }
+    let migrating = migrating_up_to(&engine, &database, "query_kind = 'Insert'").await;
     database
         .ask("INSERT INTO DB.fyke_next_flows (flowEndSeconds, octetDeltaCount) SELECT now(), 3");
     engine.release();
