@@ -12,7 +12,7 @@ use crate::run::run;
 
 pub(crate) fn test(root: &Path) -> Result<()> {
     cargo(root, &["fmt", "--all", "--check"])?;
-    generate::check(root)?;
+    generate::check_files(root)?;
     cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     run(in_root(root, &["doc", "--workspace", "--all-features", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
