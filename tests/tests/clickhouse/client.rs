@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use store::clickhouse::{ClickHouseError, Client, Options, Reason, Statement, Trust};
+use store::clickhouse::{Asker, ClickHouseError, Client, Options, Reason, Statement, Trust};
+use store::query::{Predicate, Query, Range};
 use tests::clickhouse::{Engine, Fault, OldServer, PASSWORD, USER, antrea_table};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 pub(crate) fn options(url: &str, trust: Trust) -> Options {
     Options {
@@ -111,4 +115,57 @@ async fn an_old_server_is_who_its_certificate_says() {
     assert_eq!(error.reason(), Reason::Unreachable, "{error}");
     server.start_again();
     good.execute("SELECT 1").await.expect("it is back");
+}
+
+/// Passes connections on to a port; returns its address, and what each client had said when it
+/// hung up.
+async fn overheard(to: u16) -> (String, UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (said, heard) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", to)).await.expect("it accepts");
+            let (mut from, mut back) = client.into_split();
+            let (mut answers, mut server) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+            let said = said.clone();
+            tokio::spawn(async move {
+                let (mut whole, mut part) = (Vec::new(), [0; 4096]);
+                while let Ok(read @ 1..) = from.read(&mut part).await {
+                    server.write_all(&part[..read]).await.expect("it reads");
+                    whole.extend_from_slice(&part[..read]);
+                }
+                said.send(String::from_utf8_lossy(&whole).into_owned()).ok();
+            });
+        }
+    });
+    (url, heard)
+}
+
+/// Servers end a statement that only reads when its client is gone, if they are asked to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_nobody_waits_for_is_taken_back() {
+    const SETTING: &str = "cancel_http_readonly_queries_on_client_close=1";
+    let engine = Engine::start();
+    engine.ask(&antrea_table("flows"));
+    let (url, mut heard) = overheard(engine.port()).await;
+    // It would hang up by itself, but later than the test has patience for.
+    let client = client(&url).with_patience(2 * crate::daemon::PATIENCE);
+    let asker = Asker::open(client).await.expect("a table");
+    engine.fault(&Fault { times: 1, hold: true, ..Fault::default() });
+    let asking = tokio::spawn(async move {
+        asker.ask(&Query::rows(Range::ALL, Predicate::TRUE)).await.map(drop)
+    });
+    while engine.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    while let Ok(said) = heard.try_recv() {
+        assert!(!said.contains(SETTING), "it waits for its answer: {said}");
+    }
+    asking.abort();
+    let hung_up = async { while !heard.recv().await.expect("a client").contains(SETTING) {} };
+    let hung_up = tokio::time::timeout(crate::daemon::PATIENCE, hung_up).await;
+    hung_up.expect("it hangs up");
+    engine.release();
 }
