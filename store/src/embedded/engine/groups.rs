@@ -250,7 +250,16 @@ impl<K: Packed> Sink for Groups<K> {
             part.push(batch, &mut keys, &mut self.names)?;
         }
         groups.clear();
-        groups.extend(keys.iter().map(|key| self.group(*key)));
+        // Rows of one flow lie together, and those of one time.
+        let mut last = None;
+        groups.extend(keys.iter().map(|key| match last {
+            Some((known, group)) if known == *key => group,
+            _ => {
+                let group = self.group(*key);
+                last = Some((*key, group));
+                group
+            }
+        }));
         self.states.grow(self.keys.len());
         self.states.add(batch, &groups, &mut self.names)?;
         (self.row_keys, self.row_places) = (keys, groups);
