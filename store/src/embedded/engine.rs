@@ -18,6 +18,7 @@ mod groups; // rows become groups
 mod finish; // groups become an answer
 mod page; // rows become a page
 mod tier; // how coarse the files may be
+mod units; // which files and rows have to be read
 mod ask; // all of that, by several threads
 
 pub use ask::{Answered, AskOptions};

@@ -24,7 +24,8 @@ pub struct Reader {
     files: Option<Vec<StoredFile>>,
 }
 
-/// What a question has cost, and what it could not see.
+/// What a question has cost, and what it could not see. Where several tiers answer it, files are
+/// counted for each.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
     /// Files that were opened.

@@ -59,4 +59,11 @@ impl Range {
     pub(crate) fn is_of_steps(self, step_ms: u64) -> bool {
         self.since_ms.is_multiple_of(step_ms) && self.until_ms.is_multiple_of(step_ms)
     }
+
+    /// The whole steps in it, if there are any.
+    pub(crate) fn whole_steps(self, step_ms: u64) -> Option<Self> {
+        let since_ms = self.since_ms.checked_next_multiple_of(step_ms)?;
+        let until_ms = self.until_ms - self.until_ms % step_ms;
+        (since_ms < until_ms).then_some(Self { since_ms, until_ms })
+    }
 }

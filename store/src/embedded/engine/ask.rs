@@ -5,27 +5,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use arrow::array::RecordBatch;
-
 use super::finish::finish;
 use super::groups::{self, Groups};
 use super::packed::Packed;
 use super::page::{self, Best, Page, Stream};
 use super::progress::Control;
 use super::scan::{Halt, Scan, Sink};
+use super::tier::{Part, parts};
+use super::units::{Unit, units};
 use super::{Choice, Progress, choose_tier};
-use crate::embedded::layout::{Tier, Window};
-use crate::embedded::listing::{self, Selection};
-use crate::embedded::names::StoredFile;
+use crate::embedded::layout::Tier;
+use crate::embedded::listing;
 use crate::embedded::{Hot, Reader, Scan as Report, Skipped};
-use crate::query::{
-    Answer, AskError, Comparison, Condition, Grouping, Listing, Predicate, Query, RowOrder, Rows,
-    Value, Wanted,
-};
-use crate::{StoreError, TIME_INSERTED};
-
-/// How often rows and files are looked at anew because they were merged in between.
-const ATTEMPTS: usize = 16;
+use crate::query::{Answer, AskError, Grouping, Listing, Query, RowOrder, Rows, Value, Wanted};
 
 /// What one value of a stored row takes in an answer.
 const VALUE_SIZE: usize = size_of::<Value>();
@@ -49,12 +41,6 @@ pub struct Answered {
     pub choice: Choice,
     /// Files, and those that could not be read: their rows are missing.
     pub scan: Report,
-}
-
-/// What one thread works on at a time.
-enum Unit {
-    File(StoredFile),
-    Rows(RecordBatch),
 }
 
 impl Reader {
@@ -134,7 +120,11 @@ impl<'a> Asked<'a> {
             Some(tier) => Choice { tier, why: "asked for".to_owned() },
             None => choose_tier(query),
         };
-        let (units, report) = units(reader, query, choice.tier, options.hot.as_ref())?;
+        let parts = match options.tier {
+            Some(tier) => vec![Part { range: query.range, tier }],
+            None => parts(query.range, choice.tier),
+        };
+        let (units, report) = units(reader, query, &parts, options.hot.as_ref())?;
         let control = Control::new(options.progress.clone(), query.limits);
         let threads = options.threads.max(1);
         Ok(Self { dir: reader.dir(), query, threads, choice, control, units, report })
@@ -222,9 +212,13 @@ impl<'a> Asked<'a> {
         report: &mut Report,
     ) -> Result<(), AskError> {
         let (file, done) = match unit {
-            Unit::Rows(batch) => (None, scan.batch(batch, sink)),
-            Unit::File(file) if !sink.wants(file.ends()) => return Ok(()),
-            Unit::File(file) => {
+            Unit::Rows(batch) => {
+                scan.within(self.query.range);
+                (None, scan.batch(batch, sink))
+            }
+            Unit::File(file, _) if !sink.wants(file.ends()) => return Ok(()),
+            Unit::File(file, range) => {
+                scan.within(*range);
                 report.files += 1;
                 let opened = listing::open(self.dir, file).map_err(Halt::from);
                 let done = opened.and_then(|opened| scan.file(opened, file, sink));
@@ -243,63 +237,5 @@ impl<'a> Asked<'a> {
                 Ok(())
             }
         }
-    }
-}
-
-/// What has to be read, in the order in which it should be.
-fn units(
-    reader: &Reader,
-    query: &Query,
-    tier: Tier,
-    hot: Option<&Hot>,
-) -> Result<(Vec<Unit>, Report), AskError> {
-    let range = query.range;
-    let ends = Window { since_ms: Some(range.since_ms), until_ms: Some(range.until_ms) };
-    let inserted = Window {
-        since_ms: inserted_since(&query.filter),
-        until_ms: query.as_of_ms.and_then(|it| it.checked_add(1)),
-    };
-    let select =
-        || -> Result<Selection, StoreError> { Ok(reader.listing()?.serving(tier, inserted, ends)) };
-    let (mut batches, mut selection) = (Vec::new(), None);
-    if let Some(hot) = hot {
-        for _ in 0..ATTEMPTS {
-            let snapshot = hot.snapshot()?;
-            let mut files = select()?;
-            let numbers = |file: &StoredFile| file.label.map(|label| label.numbers);
-            // A file that has rows from before the snapshot and from after it was merged just now.
-            let is_both = |(first, last)| first < snapshot.from && snapshot.from <= last;
-            if files.files.iter().filter_map(numbers).any(is_both) {
-                continue;
-            }
-            files.files.retain(|file| numbers(file).is_none_or(|(first, _)| first < snapshot.from));
-            (batches, selection) = (snapshot.batches, Some(files));
-            break;
-        }
-    }
-    // While files are merged faster than they are listed, rows are seen once they are in a file.
-    let mut selection = match selection {
-        Some(selection) => selection,
-        None => select()?,
-    };
-    if let Wanted::Rows(Listing { order: RowOrder::NewestFirst, .. }) = &query.wanted {
-        selection.files.sort_by_key(|file| std::cmp::Reverse(file.ends().1));
-    }
-    let rows = batches.into_iter().map(Unit::Rows);
-    let report =
-        Report { pruned: selection.pruned, coarser: selection.coarser, ..Report::default() };
-    Ok((rows.chain(selection.files.into_iter().map(Unit::File)).collect(), report))
-}
-
-/// From when on rows were inserted of which the filter holds.
-fn inserted_since(filter: &Predicate) -> Option<u64> {
-    match filter {
-        Predicate::Is(Condition::Number {
-            column,
-            comparison: Comparison::GreaterOrEqual,
-            value,
-        }) if column.name() == TIME_INSERTED => Some(*value),
-        Predicate::And(parts) => parts.iter().filter_map(inserted_since).max(),
-        _ => None,
     }
 }

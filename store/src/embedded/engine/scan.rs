@@ -29,7 +29,7 @@ use super::source::Source;
 use crate::embedded::columns::with_dictionaries;
 use crate::embedded::names::StoredFile;
 use crate::embedded::{RECORDS, TIME_BUCKET, Tier};
-use crate::query::{AskError, Column, Predicate, Query};
+use crate::query::{AskError, Column, Predicate, Query, Range};
 
 /// So many rows are decoded at a time.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -69,17 +69,22 @@ pub(super) trait Sink {
 /// What decides about a row: the times that are asked for, the filter, and the best so far.
 #[derive(Debug)]
 pub(super) struct Conditions {
-    times: Vec<NumberTest>,
+    ends: NumberTest,
+    inserted: Option<NumberTest>,
     filter: Filter,
     pub best: Option<Best>,
 }
 
 impl Conditions {
+    fn times(&self) -> impl Iterator<Item = &NumberTest> {
+        [&self.ends].into_iter().chain(&self.inserted)
+    }
+
     fn evaluate(&mut self, batch: &RecordBatch, covered: bool) -> Result<BooleanBuffer, WrongType> {
         let rows = batch.num_rows();
         let mut holds = self.filter.evaluate(batch)?;
         if !covered {
-            for test in &self.times {
+            for test in self.times() {
                 let numbers = numbers(batch, test.column)?;
                 holds = &holds & &BooleanBuffer::collect_bool(rows, |row| test.holds(numbers[row]));
             }
@@ -89,6 +94,10 @@ impl Conditions {
         }
         Ok(holds)
     }
+}
+
+fn ended(end: Column, range: Range) -> NumberTest {
+    NumberTest::between(end, range.since_ms, range.until_ms - 1)
 }
 
 /// One thread's way through the files.
@@ -114,11 +123,8 @@ impl<'a> Scan<'a> {
     ) -> Option<Self> {
         let end = Column::by_name(Column::END)?;
         let inserted = Column::by_name(crate::TIME_INSERTED)?;
-        let range = query.range;
-        let mut times = vec![NumberTest::between(end, range.since_ms, range.until_ms - 1)];
-        if let Some(as_of_ms) = query.as_of_ms {
-            times.push(NumberTest::between(inserted, 0, as_of_ms));
-        }
+        let ends = ended(end, query.range);
+        let inserted = query.as_of_ms.map(|as_of_ms| NumberTest::between(inserted, 0, as_of_ms));
         let filter = Filter::new(&query.filter);
         let mut tested = HashSet::new();
         filter.columns(&mut tested);
@@ -130,8 +136,13 @@ impl<'a> Scan<'a> {
         if tested.is_empty() && query.filter != Predicate::TRUE {
             tested.insert(Column::END);
         }
-        let conditions = Arc::new(Mutex::new(Conditions { times, filter, best }));
+        let conditions = Arc::new(Mutex::new(Conditions { ends, inserted, filter, best }));
         Some(Self { control, conditions, tested, wanted, newest_first, end, told: 0 })
+    }
+
+    /// From now on, of the rows that come, those alone that ended then.
+    pub(super) fn within(&self, range: Range) {
+        lock(&self.conditions).ends = ended(self.end, range);
     }
 
     pub(super) fn conditions(&self) -> Arc<Mutex<Conditions>> {
@@ -210,7 +221,7 @@ impl<'a> Scan<'a> {
         let may_be = |test: &NumberTest| {
             file.range(group, test.column).is_none_or(|(least, most)| test.may_hold(least, most))
         };
-        if !conditions.times.iter().all(may_be) {
+        if !conditions.times().all(may_be) {
             return Ok(false);
         }
         guarded(|| Ok(prune::may_hold(&conditions.filter, group, &file.source)?))
@@ -234,9 +245,9 @@ impl<'a> Scan<'a> {
         let is_covered = |test: &NumberTest| {
             file.range(group, test.column).is_some_and(|(least, most)| test.must_hold(least, most))
         };
-        let covered = lock(&conditions).times.iter().all(is_covered);
+        let covered = lock(&conditions).times().all(is_covered);
         if !covered {
-            tested.extend(lock(&conditions).times.iter().flat_map(|test| test.column.stored()));
+            tested.extend(lock(&conditions).times().flat_map(|test| test.column.stored()));
         }
         if tested.is_empty() {
             return Ok(builder.with_projection(wanted).build()?);

@@ -148,6 +148,9 @@ fn one_hour_of_thirty_days_touches_the_files_of_that_hour() {
     let answered = ask(dir.path(), &count(wanted, wanted + HOUR));
     assert_eq!(counted(&answered), 2);
     assert_eq!((answered.scan.files, answered.scan.pruned, answered.scan.skipped), (1, 719, 0));
+    // Sums might tell of most of that, but there are none.
+    let answered = ask(dir.path(), &count(wanted, wanted + HOUR - 301_001));
+    assert_eq!((counted(&answered), answered.scan.files, answered.scan.skipped), (1, 1, 0));
     let answered = ask(dir.path(), &count(wanted - HOUR, wanted + HOUR));
     assert_eq!((counted(&answered), answered.scan.files, answered.scan.skipped), (2, 2, 1));
     let skipped = answered.scan.first_skipped.unwrap();
@@ -329,7 +332,7 @@ fn sums_answer_what_records_would() {
     let dir = tempfile::tempdir().unwrap();
     write_file(dir.path(), &rows, 0, &mut || 100);
     data::write_sums(dir.path(), &rows, 0);
-    std::fs::remove_file(data::path_of(dir.path(), &rows, 0)).unwrap();
+    let records = data::path_of(dir.path(), &rows, 0);
     let late = [row_at(NOON + 90_000, "web-0")];
     write_file(dir.path(), &late, 1, &mut || 1);
     rows.extend(late);
@@ -351,15 +354,30 @@ fn sums_answer_what_records_would() {
         limit: 5,
         others: true,
     });
+    // Records alone tell of what is less than a minute at either end.
+    let whole = query.range;
+    for _ in 0..50 {
+        let [one, other] = [0; 2].map(|_| NOON + random.below(3_700_000) as u64);
+        query.range = Range { since_ms: one.min(other), until_ms: one.max(other) + 1 };
+        let answered = ask(dir.path(), &query);
+        assert_eq!(answered.answer, evaluate(&query, &rows), "{:?}", query.range);
+    }
+    query.range = whole;
+    std::fs::remove_file(records).unwrap();
     let answered = ask(dir.path(), &query);
     assert_eq!(answered.choice.tier, crate::Tier::FiveMinutes);
     assert_eq!((answered.scan.files, answered.scan.first_skipped), (2, None));
     assert_eq!(answered.answer, evaluate(&query, &rows));
     query.range.since_ms += 60_000;
     query.filter = Predicate::TRUE;
+    // Files of either tier, and the records that came late: for five minutes and for the minutes.
     let answered = ask(dir.path(), &query);
-    assert_eq!(answered.choice.tier, crate::Tier::Minute);
+    assert_eq!(answered.choice.tier, crate::Tier::FiveMinutes);
+    assert_eq!((answered.scan.files, answered.scan.coarser), (3, 0));
     assert_eq!(answered.answer, evaluate(&query, &rows));
+    query.range = Range { since_ms: whole.since_ms + 1, ..whole };
+    let answered = ask(dir.path(), &query);
+    assert_eq!(answered.scan.coarser, 2, "of the first minute there are sums of two tiers alone");
 }
 
 #[test]
