@@ -13,7 +13,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ const PODS: u64 = 5000;
 const NAMESPACES: u64 = 60;
 const BATCH: u64 = 1024;
 
-/// A million records a second on one core; bytes of a record on disk; MB.
-const NANOSECONDS: f64 = 1000.0;
+/// Of the time in which pyarrow writes the same rows: a million records a second on one core where
+/// it takes 1,430 ns for each. Bytes of a record on disk; MB.
+const OF_PYARROW: f64 = 0.7;
 const BYTES: f64 = 45.0;
 const MEMORY: f64 = 200.0;
 
@@ -66,10 +67,15 @@ fn main() -> ExitCode {
     println!("  as columns   {:7.0} ns a record", per_row(appending));
     println!("  to files     {:7.0} ns a record", per_row(flushing));
     let mut goals = Goals::default();
-    goals.result("together, ns a record", per_row(appending + flushing), NANOSECONDS);
+    let together = per_row(appending + flushing);
+    println!(
+        "  together     {together:7.0} ns a record: {:.2} million a second",
+        1000.0 / together
+    );
     goals.result("on disk, bytes a record", written as f64 / rows as f64, BYTES);
     println!("  peak memory  {:7} MB", benches::peak_memory());
-    others(&dir.path().join("flows"));
+    let pyarrow = others(&dir.path().join("flows"));
+    goals.result("together, share of pyarrow's writing", together / pyarrow, OF_PYARROW);
 
     let options = MaintenanceOptions { limit: None, ..MaintenanceOptions::default() };
     let mut maintenance = writer.maintenance(options).unwrap();
@@ -92,12 +98,19 @@ fn main() -> ExitCode {
     goals.verdict()
 }
 
-/// Prints what the same rows take as files of pyarrow and DuckDB.
-fn others(files: &Path) {
+/// Prints what the same rows take as files of pyarrow and DuckDB; returns pyarrow's nanoseconds a
+/// record, which begin with ready columns and end before anything is durable.
+fn others(files: &Path) -> f64 {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut python = Command::new(here.join("../target/test-venv/bin/python"));
     let script = here.join("benches/store_write/others.py");
-    assert!(python.arg(script).arg(files).status().unwrap().success());
+    let output = python.arg(script).arg(files).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (told, times) = text.trim_end().rsplit_once('\n').unwrap();
+    println!("{told}");
+    let times: serde_json::Value = serde_json::from_str(times).unwrap();
+    times["pyarrow, zstd 1"].as_f64().unwrap()
 }
 
 /// What records share.
