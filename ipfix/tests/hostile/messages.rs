@@ -18,6 +18,9 @@ const TIMES: u32 = 3;
 /// message has.
 const TAKEN: usize = 8 << 16;
 
+/// What it asks for is the same each time, unlike what others ask for meanwhile.
+const ATTEMPTS: usize = 20;
+
 const fn field(id: u16, length: u16) -> Field {
     Field { pen: None, id, length }
 }
@@ -45,18 +48,23 @@ fn send_to(limits: Limits, bytes: &[u8], look: impl Fn(DataRecord<'_>)) -> Resul
     let _alone = alone();
     let mut told = None;
     for rules in [Rules::default(), Rules::stream()] {
-        MEMORY.reset_peak_usage();
-        let before = MEMORY.current_usage();
-        let mut session = Session::with_rules(limits, rules);
-        for _ in 0..TIMES {
-            let result = session.decode(bytes, |_| (), |(), _, record| look(record));
-            let result = result.map_err(|error| chain(&error));
-            // Templates are new, and sequence numbers in order, the first time.
-            let result = result.map(|told| Summary { templates: 0, out_of_order: false, ..told });
-            assert_eq!(told.get_or_insert_with(|| result.clone()), &result);
-        }
-        let taken = MEMORY.peak_usage().saturating_sub(before);
-        assert!(taken < TAKEN, "{taken} bytes");
+        let taken = || {
+            MEMORY.reset_peak_usage();
+            let before = MEMORY.current_usage();
+            let mut session = Session::with_rules(limits, rules);
+            for _ in 0..TIMES {
+                let result = session.decode(bytes, |_| (), |(), _, record| look(record));
+                let result = result.map_err(|error| chain(&error));
+                // Templates are new, and sequence numbers in order, the first time.
+                let result =
+                    result.map(|told| Summary { templates: 0, out_of_order: false, ..told });
+                assert_eq!(told.get_or_insert_with(|| result.clone()), &result);
+            }
+            MEMORY.peak_usage().saturating_sub(before)
+        };
+        // Another test may be making its messages just then, some of which are as long.
+        let least = std::iter::repeat_with(taken).take(ATTEMPTS).find(|taken| *taken < TAKEN);
+        assert!(least.is_some(), "{TAKEN} bytes or more, each time");
     }
     told.unwrap()
 }
