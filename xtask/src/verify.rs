@@ -24,12 +24,13 @@ pub(crate) fn test(root: &Path) -> Result<()> {
 
 /// The binaries that end-to-end tests start: one as it ships, one that can be made to err.
 fn binaries(root: &Path) -> Result<()> {
-    let built = root.join("target/debug/fyke");
-    // Of the whole workspace: what tests need of libraries is then compiled once.
-    cargo(root, &["build", "--workspace", "--bin", "fyke", "--features", "cli/faults"])?;
+    let fyke = root.join("target/debug/fyke");
+    // Of the whole workspace, and with a test: what tests need of libraries is then compiled once.
+    let build = ["build", "--workspace", "--bin", "fyke", "--test", "corpus"];
+    run(in_root(root, &build).args(["--features", "cli/faults"]))?;
     let copy = root.join("target/debug/fyke-faults");
-    std::fs::copy(&built, copy).context("the binary with faults cannot be copied")?;
-    cargo(root, &["build", "--workspace", "--bin", "fyke"])
+    std::fs::copy(&fyke, copy).context("the binary with faults cannot be copied")?;
+    cargo(root, &build)
 }
 
 /// Ignored tests: which binary has them, what their names have in common, and why they take long.
