@@ -138,15 +138,21 @@ async fn a_far_end_that_is_away_at_first_costs_no_records() {
     }
 }
 
-/// Never answers what it is asked at first.
-struct Mute;
+/// Takes everything, at its leisure.
+#[derive(Default)]
+struct Slow {
+    begin: Duration,
+    write: Duration,
+}
 
-impl Sink for Mute {
+impl Sink for Slow {
     async fn begin(&mut self) -> Result<(), SinkError> {
-        std::future::pending().await
+        tokio::time::sleep(self.begin).await;
+        Ok(())
     }
 
     async fn write(&mut self, _batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
+        tokio::time::sleep(self.write).await;
         Ok(())
     }
 
@@ -162,12 +168,13 @@ impl Sink for Mute {
 #[tokio::test(start_paused = true)]
 async fn what_a_sink_asks_at_first_keeps_nothing_from_ending() {
     let options = DeliverOptions::default();
-    let (closed, counters) = run_until(Duration::from_mins(2), Mute, options).await;
+    let mute = || Slow { begin: Duration::MAX, ..Slow::default() };
+    let (closed, counters) = run_until(Duration::from_mins(2), mute(), options).await;
     assert!(closed.elapsed() <= options.tick, "{:?}", closed.elapsed());
     assert_eq!(counters.delivered.load(Ordering::Relaxed), 1);
     let (_inlet, queue, _) = queue();
     let (stop, stopped) = watch::channel(false);
-    let delivery = deliver(Mute, queue, options, stopped, || 0);
+    let delivery = deliver(mute(), queue, options, stopped, || 0);
     let (left, stopped) = tokio::join!(delivery, async {
         stop.send(true).unwrap();
         Instant::now()
@@ -226,24 +233,6 @@ async fn the_default_leaves_a_process_time_to_end_within_three_seconds() {
     assert!(options.close_within + options.tick <= END);
 }
 
-/// Takes everything, at its leisure.
-struct Slow(Duration);
-
-impl Sink for Slow {
-    async fn write(&mut self, _batch: &Batch, _now_ms: u64) -> Result<(), SinkError> {
-        tokio::time::sleep(self.0).await;
-        Ok(())
-    }
-
-    fn due(&self, _now_ms: u64) -> bool {
-        true
-    }
-
-    async fn flush(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     let started = Instant::now();
@@ -253,7 +242,7 @@ async fn a_slow_far_end_does_not_keep_the_process_from_ending() {
     }
     drop(inlet);
     let options = DeliverOptions { close_within: Duration::from_secs(1), ..Default::default() };
-    let sink = Slow(Duration::from_millis(400));
+    let sink = Slow { write: Duration::from_millis(400), ..Slow::default() };
     run(sink, queue, options).await;
     // Two are done within the second; the third is cut off, the others are not even tried.
     let DeliveryCounters { delivered, abandoned, .. } = &*counters;

@@ -57,7 +57,7 @@ impl Column {
 impl Range {
     /// Whether it begins and ends with a step.
     pub(crate) fn is_of_steps(self, step_ms: u64) -> bool {
-        self.since_ms.is_multiple_of(step_ms) && self.until_ms.is_multiple_of(step_ms)
+        self.whole_steps(step_ms) == Some(self)
     }
 
     /// The whole steps in it, if there are any.

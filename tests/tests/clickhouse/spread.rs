@@ -1,6 +1,7 @@
 //! A table that is spread over servers.
 
 use store::clickhouse::Reason;
+use tempfile::TempDir;
 use tests::clickhouse::{Engine, Fault, antrea_table};
 
 use crate::delivery::{Delivery, SUMS, options, records, sums};
@@ -12,14 +13,20 @@ fn front(engine: &Engine, cluster: &str) {
     ));
 }
 
+/// An engine with a table in front of the one that has the rows, and who writes to it.
+async fn spread(cluster: &str) -> (Engine, TempDir, Delivery) {
+    let engine = Engine::start();
+    engine.ask(&antrea_table("flows_local"));
+    front(&engine, cluster);
+    let folder = tempfile::tempdir().expect("a folder");
+    let delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
+    (engine, folder, delivery)
+}
+
 /// The shard knows what it has, also when the answer does not arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_twice_to_a_spread_table_is_stored_once() {
-    let engine = Engine::start();
-    engine.ask(&antrea_table("flows_local"));
-    front(&engine, "{cluster}");
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
+    let (engine, _folder, mut delivery) = spread("{cluster}").await;
     let text = "INSERT".to_owned();
     engine.fault(&Fault { text, times: 2, no_answer: true, ..Fault::default() });
     delivery.give(&records(0..2000));
@@ -38,11 +45,7 @@ async fn what_comes_twice_to_a_spread_table_is_stored_once() {
 /// Nothing counts as stored that waits for a server which is away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_for_a_shard_that_is_away_are_held() {
-    let engine = Engine::start();
-    engine.ask(&antrea_table("flows_local"));
-    front(&engine, "half");
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut delivery = Delivery::start(folder.path(), options(&engine.url(), folder.path())).await;
+    let (engine, _folder, mut delivery) = spread("half").await;
     // Which shard a block goes to is a matter of chance.
     let mut all = 0;
     while delivery.failures(Reason::Replicas) == 0 {
